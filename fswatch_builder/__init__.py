@@ -1,0 +1,1 @@
+"""Builds container images from Dockerfiles, watching what each RUN touches instead of scanning for it."""

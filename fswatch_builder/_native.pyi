@@ -1,0 +1,317 @@
+"""The contract of the compiled core.
+
+Paths are bytes. "Relative path" means: relative to the root, no leading slash, no empty, ``.`` or ``..`` part; the root is
+``b""``. Digests are 32 raw bytes. Times are nanoseconds since the epoch unless a name says otherwise.
+
+Every call releases the GIL. A failed system call is an ``OSError`` (the subclass that belongs to its errno) whose ``filename``
+is the path as bytes and whose ``operation`` attribute and message name the system call. What an image, an archive or a saved
+file does wrong is one of the two exceptions below.
+"""
+
+from collections.abc import Sequence
+from typing import Final, Literal, final
+
+ScopeName = Literal["entry", "children", "subtree"]
+KindName = Literal["file", "directory", "symlink", "fifo", "char-device", "block-device"]
+ChangeName = Literal["added", "modified", "replaced", "deleted"]
+
+class ArchiveError(ValueError):
+    """An archive breaks the rules of its format or of this project."""
+
+    offset: int  # of the member's header in the uncompressed stream, bytes
+    path: bytes  # as the archive spells it
+    reason: str
+
+class RefusedError(ValueError):
+    """Something in a root file system, a build context or a saved baseline cannot be used or represented."""
+
+    path: bytes
+    reason: str
+
+@final
+class Entry:
+    """One entry of a root file system. Frozen."""
+
+    kind: Final[KindName]
+    mode: Final[int]  # permission bits, 0o7777
+    uid: Final[int]
+    gid: Final[int]
+    rdev: Final[int]
+    size: Final[int]
+    mtime_ns: Final[int]
+    ctime_ns: Final[int]
+    ino: Final[int]
+    nlink: Final[int]
+    target: Final[bytes]
+    xattrs: Final[tuple[tuple[bytes, bytes], ...]]
+    sha256: Final[bytes | None]
+
+# root.rs
+
+@final
+class Rootfs:
+    """An open root directory: nothing asked of it leaves it, whatever links are planted in it."""
+
+    def __new__(cls, path: bytes) -> Rootfs: ...
+    @property
+    def path(self) -> bytes: ...
+    def resolve(self, path: bytes) -> bytes:
+        """Where ``path`` leads for a process chrooted here (a relative path); what does not exist is kept as spelled."""
+    def read_file(self, path: bytes, limit: int) -> bytes | None:
+        """A small regular file, links followed inside the root. Anything else, or more bytes than ``limit``, is refused."""
+    def entry(self, path: bytes) -> Entry | None:
+        """The entry at an exact relative path, no link followed."""
+    def names(self, path: bytes) -> list[bytes]:
+        """Sorted names in a directory, by its exact relative path."""
+    def make_directory(self, path: bytes, uid: int, gid: int) -> list[bytes]:
+        """WORKDIR: makes all missing levels, 0755; returns them, parents first; existing parents keep their mtime. Links on
+        the way are followed inside the root. An existing entry that is no directory is ``NotADirectoryError``."""
+
+def remove_tree(path: bytes) -> None:
+    """Removes a directory and everything below it, by descriptors (any depth, any names; clears immutable flags)."""
+
+# hint.rs
+
+@final
+class HintSet:
+    """Where to look, and what was lost. Union is associative, commutative, idempotent."""
+
+    def __new__(cls) -> HintSet: ...
+    def add(self, path: bytes, scope: ScopeName) -> None: ...
+    def lose(self, reason: str, path: bytes) -> None: ...
+    def merge(self, other: HintSet) -> None: ...
+    @property
+    def hints(self) -> list[tuple[bytes, ScopeName]]: ...
+    @property
+    def losses(self) -> list[tuple[str, bytes]]:
+        """(reason, path); reasons: queue-overflow, watch-limit, unmounted, unknown-watch, missing-links."""
+    def __len__(self) -> int:
+        """Number of hints."""
+
+# baseline.rs, reconcile.rs
+
+@final
+class Change:
+    """One changed entry. Frozen."""
+
+    path: Final[bytes]
+    kind: Final[ChangeName]
+    why: Final[frozenset[str]]  # mode uid gid rdev target xattrs content mtime links listed
+    before: Final[Entry | None]
+    after: Final[Entry | None]
+
+@final
+class ChangeSet:
+    """The changes of one step, and what it took to find them."""
+
+    def __len__(self) -> int: ...
+    @property
+    def changes(self) -> list[Change]: ...
+    @property
+    def sockets(self) -> list[bytes]: ...
+    @property
+    def stats(self) -> int: ...
+    @property
+    def listings(self) -> int: ...
+    @property
+    def hashed_files(self) -> int: ...
+    @property
+    def hashed_bytes(self) -> int: ...
+    @property
+    def losses(self) -> list[tuple[str, bytes]]:
+        """Losses found while comparing (missing-links), already widened."""
+
+HashMode = Literal["evidence", "all", "none"]
+
+@final
+class Baseline:
+    """The recorded metadata of one root file system: an immutable mapped base and a sorted delta."""
+
+    @staticmethod
+    def empty(rootfs: Rootfs) -> Baseline:
+        """Of a root file system that holds nothing but its root."""
+    @staticmethod
+    def open(path: bytes) -> Baseline: ...
+    def save(self, path: bytes) -> None:
+        """Writes everything to a new file (temporary, fsync, rename) and goes on with that file as its mapped base."""
+    def __len__(self) -> int:
+        """Number of entries, the root not counted."""
+    @property
+    def directories(self) -> int: ...
+    def entry(self, path: bytes) -> Entry | None: ...
+    def paths(self) -> list[bytes]:
+        """All of them, sorted; for tests and audits."""
+    def reconcile(
+        self,
+        rootfs: Rootfs,
+        hints: HintSet,
+        listed: Sequence[bytes] = (),
+        *,
+        hash: HashMode = "evidence",
+        threads: int = 2,
+    ) -> ChangeSet:
+        """Compares the hinted places with the disk. Losses in ``hints`` must have been widened to hints before.
+
+        ``listed`` paths are in the result even if nothing about them differs. ``hash``: ``evidence`` reads content where stat
+        evidence is not conclusive; ``all`` reads every file looked at; ``none`` never reads (lossy)."""
+    def advance(self, changes: ChangeSet) -> None:
+        """Makes the state after ``changes`` the new baseline."""
+
+# layer.rs, extract.rs
+
+@final
+class PackedLayer:
+    """A layer as it was written. Frozen."""
+
+    diff_id: Final[bytes]
+    size: Final[int]  # bytes of the tar
+    entries: Final[int]  # tar members: files, directories above them, whiteouts
+
+def pack_layer(
+    rootfs: Rootfs, baseline: Baseline, changes: ChangeSet, fd: int, *, max_mtime: int | None = None
+) -> PackedLayer:
+    """Writes ``changes`` as an uncompressed OCI layer to ``fd`` and records the digests of what it read in ``changes``.
+
+    ``baseline`` is the one before ``changes``. ``max_mtime`` (seconds): no time in the tar is later (SOURCE_DATE_EPOCH)."""
+
+@final
+class UnpackedLayer:
+    """Frozen."""
+
+    diff_id: Final[bytes]
+    size: Final[int]
+    entries: Final[int]
+    paths: Final[list[bytes]]  # written or removed, sorted
+    warnings: Final[list[str]]
+
+def unpack_layer(
+    rootfs: Rootfs,
+    baseline: Baseline,
+    fd: int,
+    *,
+    max_bytes: int | None = None,
+    max_entries: int | None = None,
+) -> UnpackedLayer:
+    """Extracts an uncompressed layer from ``fd``, read to its end, whiteouts applied, and records every entry in ``baseline``."""
+
+def read_tar_member(fd: int, name: bytes, limit: int) -> bytes | None:
+    """One small regular member of an uncompressed tar, by its cleaned name. ``fd`` is seekable or not; it is read onwards."""
+
+# inotify.rs
+
+@final
+class Watches:
+    """Recursive inotify watches over a rootfs, on a descriptor owned by the caller; one reader thread."""
+
+    def __new__(cls, inotify_fd: int) -> Watches: ...
+    def arm(self, rootfs: Rootfs, baseline: Baseline, *, budget: int | None = None) -> None:
+        """Watches every directory of the baseline; in force on return. Past ``budget`` or the user's limit the rest is a loss."""
+    def settle(self) -> HintSet:
+        """Every hint and loss since arm, advance or the last settle. Covers all changes made before this call."""
+    def advance(self, baseline: Baseline, changes: ChangeSet) -> None:
+        """Watches follow directories that were created, moved or deleted; events up to here are accounted for."""
+    def pause(self) -> None:
+        """Stops the reader, so that a test can fill the queue."""
+    def resume(self) -> None: ...
+    def close(self) -> None: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def events(self) -> int:
+        """Events read so far."""
+
+# ignore.rs, copy.rs
+
+@final
+class IgnorePatterns:
+    """The lines of a .dockerignore file, or of --exclude."""
+
+    def __new__(cls, lines: Sequence[bytes]) -> IgnorePatterns: ...
+    def matches(self, path: bytes) -> bool:
+        """Whether a relative path is excluded."""
+
+@final
+class Mode:
+    """A --chmod value, octal or symbolic. A bad one is ``ValueError``."""
+
+    def __new__(cls, text: str) -> Mode: ...
+
+def expand(source: Rootfs, pattern: bytes, *, ignore: IgnorePatterns | None = None) -> list[bytes]:
+    """Relative paths in ``source`` that a COPY source names, sorted: Go's filepath.Match on the whole path if it holds a wildcard
+    (no match: empty), else the path itself (missing or ignored: ``FileNotFoundError``). Links are followed inside the root."""
+
+def content_digest(
+    source: Rootfs, paths: Sequence[bytes], *, ignore: IgnorePatterns | None = None, owners: bool
+) -> bytes:
+    """Digest over names, kinds, modes, link targets, xattrs and contents (with ``owners``, uid and gid) of what COPY would take
+    from ``paths``; no times. Equal for equal copies."""
+
+@final
+class Copied:
+    """Frozen."""
+
+    paths: Final[list[bytes]]  # every path COPY or ADD lists, sorted: files, directories made or given metadata
+    files: Final[int]
+    size: Final[int]  # bytes of their content
+    warnings: Final[list[str]]
+
+def copy(
+    source: Rootfs,
+    paths: Sequence[bytes],
+    rootfs: Rootfs,
+    dest: bytes,
+    *,
+    ignore: IgnorePatterns | None = None,
+    owner: tuple[int, int] | None = None,
+    mode: Mode | None = None,
+) -> Copied:
+    """COPY: ``paths`` of ``source`` to ``dest`` (as spelled, WORKDIR joined, a trailing slash kept) in ``rootfs``.
+
+    ``owner`` None keeps the source's ids. Existing directories that are not listed get their mtime back.
+    """
+
+def add_archive(rootfs: Rootfs, dest: bytes, fd: int, *, owner: tuple[int, int] | None = None) -> Copied:
+    """ADD of an archive: extracts the uncompressed tar on ``fd`` into directory ``dest``."""
+
+# sandbox.rs
+
+@final
+class RunSpec:
+    """What to run and as whom. Frozen. Everything the process sees is in here: nothing comes from the host."""
+
+    def __new__(
+        cls,
+        argv: Sequence[bytes],
+        env: Sequence[bytes],
+        cwd: bytes,
+        *,
+        uid: int = 0,
+        gid: int = 0,
+        groups: Sequence[int] = (),
+        hostname: bytes = b"buildkitsandbox",
+        files: Sequence[tuple[bytes, bytes]] = (),
+    ) -> RunSpec:
+        """``argv[0]`` is looked up on env's PATH in the rootfs. ``files``: (absolute path in the rootfs, content), mounted
+        read-only from memory over it: /etc/resolv.conf, /etc/hosts. A missing mount point is made for the run and removed after."""
+
+@final
+class Sandbox:
+    """A running RUN: its own mount, PID, IPC and UTS namespaces, pivot_root, Docker's default capabilities."""
+
+    @property
+    def pidfd(self) -> int: ...
+    @property
+    def pid(self) -> int: ...
+    def wait(self) -> int:
+        """Blocks until the whole tree is dead, then removes untouched mount points. Exit status as a shell gives it: code, or 128 + signal."""
+    def kill(self) -> None:
+        """SIGKILL to all of it."""
+
+def spawn(rootfs: Rootfs, spec: RunSpec, stdout_fd: int, stderr_fd: int) -> Sandbox:
+    """Starts it. A setup that fails is ``OSError`` with the operation that failed; a command that cannot be executed too
+    (``operation`` "execve")."""
+
+# clock.rs
+
+def is_multigrain(directory: bytes) -> bool:
+    """Whether the file system of ``directory`` gives every change after a stat a new ctime (Linux 6.13)."""

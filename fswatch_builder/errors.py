@@ -1,0 +1,119 @@
+"""Every error a user can meet, each with its own exit status.
+
+BuildError
+├── UsageError            2   the command line, an option's value, an environment variable
+├── DockerfileError       3   the Dockerfile: syntax, an unknown or unsupported instruction, a missing stage
+├── BuildContextError     4   a COPY or ADD source, the context, a named context, an ignore file
+├── BaseImageError        5   a base image: not found, unreadable, damaged, for another platform
+├── RegistryError         6   a registry: unreachable, refused, wrong answer
+├── RunError              1   a RUN ended with a status other than 0 (as docker build exits)
+├── TrackingError         7   the tracker asked for cannot work here
+├── SandboxError          8   no namespaces, no rights: what is missing and how to get it
+├── OutputError           9   an output or the store could not be written
+└── StoreError           10   the local store is damaged or in use
+Interrupted             130   Ctrl-C (143 for SIGTERM)
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place in a Dockerfile. Lines and columns count from 1."""
+
+    file: str
+    line: int
+    column: int = 1
+    end_line: int | None = None
+
+    def __str__(self) -> str:
+        if self.end_line is not None and self.end_line != self.line:
+            return f"{self.file}:{self.line}-{self.end_line}"
+        return f"{self.file}:{self.line}"
+
+
+class BuildError(Exception):
+    """What went wrong, where, why, and what to do: one message, no stack trace."""
+
+    exit_status = 1
+
+    def __init__(self, what: str, *, where: Location | None = None, hint: str | None = None) -> None:
+        """``what`` is one sentence without a full stop; ``hint`` tells the way out."""
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.hint = hint
+
+    def at(self, where: Location) -> "BuildError":
+        """The same error with its place, unless it knows one already."""
+        if self.where is None:
+            self.where = where
+        return self
+
+
+class UsageError(BuildError):
+    """The command line is wrong."""
+
+    exit_status = 2
+
+
+class DockerfileError(BuildError):
+    """The Dockerfile is wrong, or asks for something that is not supported."""
+
+    exit_status = 3
+
+
+class BuildContextError(BuildError):
+    """A source of COPY or ADD, or a context, cannot be used."""
+
+    exit_status = 4
+
+
+class BaseImageError(BuildError):
+    """A base image cannot be used."""
+
+    exit_status = 5
+
+
+class RegistryError(BuildError):
+    """A registry could not be reached, refused, or gave a wrong answer."""
+
+    exit_status = 6
+
+
+class RunError(BuildError):
+    """A RUN failed."""
+
+    exit_status = 1
+
+    def __init__(
+        self, what: str, *, code: int, tail: str = "", where: Location | None = None, hint: str | None = None
+    ) -> None:
+        """``code`` is the command's own exit status, ``tail`` the last lines it printed."""
+        super().__init__(what, where=where, hint=hint)
+        self.code = code
+        self.tail = tail
+
+
+class TrackingError(BuildError):
+    """The tracker asked for cannot work here."""
+
+    exit_status = 7
+
+
+class SandboxError(BuildError):
+    """The host does not let us isolate a RUN."""
+
+    exit_status = 8
+
+
+class OutputError(BuildError):
+    """An output or the store could not be written."""
+
+    exit_status = 9
+
+
+class StoreError(BuildError):
+    """The local store is damaged or in use."""
+
+    exit_status = 10

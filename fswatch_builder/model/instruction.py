@@ -1,0 +1,186 @@
+"""Dockerfile instructions as values. They say what stands in the file, before variables are expanded.
+
+One type an instruction; every one knows where it stands and how it was written.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from fswatch_builder.errors import Location
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One argument as written, quotes and variables included, and where it stands."""
+
+    text: str
+    where: Location
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Heredoc:
+    """``<<NAME`` and its lines. ``expand`` is False for a quoted delimiter."""
+
+    name: str
+    body: str
+    expand: bool
+    chomp: bool = False  # <<-: leading tabs are gone from ``body`` already
+    fd: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """What all instructions share. ``source`` is the logical line as written, continuations joined."""
+
+    where: Location
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class From(Instruction):
+    """``FROM [--platform=P] BASE [AS NAME]``."""
+
+    base: Word
+    name: str | None = None  # lower-cased
+    platform: Word | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Arg(Instruction):
+    """``ARG NAME[=DEFAULT] ...``: pairs in the order written; None: no default."""
+
+    items: tuple[tuple[Word, Word | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Env(Instruction):
+    """``ENV K=V ...`` or ``ENV K V`` (``legacy``)."""
+
+    items: tuple[tuple[Word, Word], ...]
+    legacy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Label(Instruction):
+    """``LABEL K=V ...``."""
+
+    items: tuple[tuple[Word, Word], ...]
+
+
+#: A command is one shell string or an exec list.
+Form = Literal["shell", "exec"]
+
+
+@dataclass(frozen=True, slots=True)
+class Run(Instruction):
+    """``RUN``: ``argv`` has one element in shell form. Flags such as --mount are kept as written."""
+
+    form: Form
+    argv: tuple[str, ...]
+    heredocs: tuple[Heredoc, ...] = ()
+    flags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Copy(Instruction):
+    """``COPY`` and ``ADD`` (``add``): sources and destination as written. A source may be a heredoc, found by its index."""
+
+    add: bool
+    sources: tuple[Word | Heredoc, ...]
+    dest: Word
+    stage: str | None = None  # --from
+    chown: Word | None = None
+    chmod: Word | None = None
+    flags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # the others, as written
+
+
+@dataclass(frozen=True, slots=True)
+class Workdir(Instruction):
+    """``WORKDIR PATH``."""
+
+    path: Word
+
+
+@dataclass(frozen=True, slots=True)
+class User(Instruction):
+    """``USER NAME[:GROUP]``."""
+
+    name: Word
+
+
+@dataclass(frozen=True, slots=True)
+class Cmd(Instruction):
+    """``CMD``."""
+
+    form: Form
+    argv: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entrypoint(Instruction):
+    """``ENTRYPOINT``."""
+
+    form: Form
+    argv: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Expose(Instruction):
+    """``EXPOSE PORT[-PORT][/PROTO] ...``."""
+
+    ports: tuple[Word, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Volume(Instruction):
+    """``VOLUME PATH ...``."""
+
+    paths: tuple[Word, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stopsignal(Instruction):
+    """``STOPSIGNAL SIGNAL``."""
+
+    signal: Word
+
+
+@dataclass(frozen=True, slots=True)
+class Shell(Instruction):
+    """``SHELL ["..."]``."""
+
+    argv: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unsupported(Instruction):
+    """An instruction that the language has and this builder does not do yet: HEALTHCHECK, ONBUILD, MAINTAINER."""
+
+    keyword: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warning:  # noqa: A001 - the language's own word
+    """A lint finding: the rule's name as in BuildKit's build checks, and a sentence."""
+
+    rule: str
+    message: str
+    where: Location
+
+
+@dataclass(frozen=True, slots=True)
+class Dockerfile:
+    """A parsed file: global ARGs and all stages' instructions in order, directives, warnings.
+
+    Invariant: every instruction before the first From is an Arg.
+    """
+
+    name: str
+    instructions: tuple[Instruction, ...]
+    escape: str = "\\"
+    directives: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[Warning, ...] = ()

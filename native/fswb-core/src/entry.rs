@@ -1,0 +1,139 @@
+//! One entry of a root file system, as the baseline records it.
+
+use rustix::fs::{Statx, StatxFlags};
+
+/// SHA-256 of a file's content.
+pub type Sha256 = [u8; 32];
+
+/// What an entry is. Sockets are no entries: an image cannot hold one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Kind {
+    /// A regular file.
+    File = 1,
+    /// A directory.
+    Directory = 2,
+    /// A symbolic link.
+    Symlink = 3,
+    /// A named pipe.
+    Fifo = 4,
+    /// A character device.
+    CharDevice = 5,
+    /// A block device.
+    BlockDevice = 6,
+}
+
+impl Kind {
+    /// From the type bits of `st_mode`; `None` for a socket.
+    pub fn from_mode(mode: u32) -> Option<Self> {
+        match mode & libc::S_IFMT {
+            libc::S_IFREG => Some(Self::File),
+            libc::S_IFDIR => Some(Self::Directory),
+            libc::S_IFLNK => Some(Self::Symlink),
+            libc::S_IFIFO => Some(Self::Fifo),
+            libc::S_IFCHR => Some(Self::CharDevice),
+            libc::S_IFBLK => Some(Self::BlockDevice),
+            _ => None,
+        }
+    }
+}
+
+/// Extended attributes by name, sorted bytewise.
+pub type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// Metadata of one entry.
+///
+/// The first part counts: a difference there is a change. The second part is evidence: equal evidence proves that
+/// nothing was touched (see [`crate::clock`]), different evidence proves nothing and sends us to look at the first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// What it is.
+    pub kind: Kind,
+    /// Permission bits, `07777`.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Device number (`makedev`), 0 unless it is a device.
+    pub rdev: u64,
+    /// Bytes of a regular file; 0 for everything else.
+    pub size: u64,
+    /// Time of modification, in nanoseconds since the epoch.
+    pub mtime_ns: i64,
+    /// Target of a symbolic link, else empty.
+    pub target: Vec<u8>,
+    /// Extended attributes, without those that belong to the host's drivers (`trusted.overlay.*`, `user.overlay.*`)
+    /// and to its security modules (`security.selinux`, `security.ima`, `security.evm`).
+    pub xattrs: Xattrs,
+    /// Content of a regular file, if it was read.
+    pub sha256: Option<Sha256>,
+
+    /// Time of the last change of the inode, in nanoseconds. No call can set it.
+    pub ctime_ns: i64,
+    /// Time of birth, in nanoseconds; 0 where the file system has none.
+    pub btime_ns: i64,
+    /// Device of the file system it is on (`makedev`). Not stable across remounts: for telling inodes apart, no more.
+    pub dev: u64,
+    /// Inode number.
+    pub ino: u64,
+    /// Number of names of the inode.
+    pub nlink: u32,
+    /// The evidence was taken too close to the last write to prove anything: never equal on stat alone.
+    pub racy: bool,
+}
+
+/// What `statx` is asked for.
+pub const STATX_WANTED: StatxFlags = StatxFlags::BASIC_STATS.union(StatxFlags::BTIME);
+
+impl Entry {
+    /// From `statx`; `None` for a socket. Target, xattrs and digest are left empty, `racy` false.
+    pub fn from_statx(stat: &Statx) -> Option<Self> {
+        let kind = Kind::from_mode(stat.stx_mode.into())?;
+        let device = matches!(kind, Kind::CharDevice | Kind::BlockDevice);
+        Some(Self {
+            kind,
+            mode: u32::from(stat.stx_mode) & 0o7777,
+            uid: stat.stx_uid,
+            gid: stat.stx_gid,
+            rdev: if device {
+                libc::makedev(stat.stx_rdev_major, stat.stx_rdev_minor)
+            } else {
+                0
+            },
+            size: if kind == Kind::File { stat.stx_size } else { 0 },
+            mtime_ns: nanoseconds(stat.stx_mtime.tv_sec, stat.stx_mtime.tv_nsec),
+            target: Vec::new(),
+            xattrs: Vec::new(),
+            sha256: None,
+            ctime_ns: nanoseconds(stat.stx_ctime.tv_sec, stat.stx_ctime.tv_nsec),
+            btime_ns: nanoseconds(stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec),
+            dev: libc::makedev(stat.stx_dev_major, stat.stx_dev_minor),
+            ino: stat.stx_ino,
+            nlink: stat.stx_nlink,
+            racy: false,
+        })
+    }
+
+    /// Whether the stat evidence proves that `self` and `now` are one untouched inode. (`dev` is left out: see there.)
+    pub fn is_untouched(&self, now: &Self) -> bool {
+        !self.racy
+            && self.ino == now.ino
+            && self.ctime_ns == now.ctime_ns
+            && self.btime_ns == now.btime_ns
+            && self.kind == now.kind
+            && self.size == now.size
+            && self.mtime_ns == now.mtime_ns
+            && self.mode == now.mode
+            && self.uid == now.uid
+            && self.gid == now.gid
+            && self.nlink == now.nlink
+    }
+}
+
+/// Seconds and nanoseconds as one number, clamped to what an `i64` holds (the years 1677 to 2262).
+pub fn nanoseconds(seconds: i64, nanos: u32) -> i64 {
+    seconds
+        .saturating_mul(1_000_000_000)
+        .saturating_add(i64::from(nanos))
+}

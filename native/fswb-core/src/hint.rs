@@ -1,0 +1,110 @@
+//! Where to look: hints, and losses, the places a watcher no longer vouches for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::path::RelPath;
+
+/// How far around a hint's path to look. Ordered: a wider scope covers a narrower one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// The entry itself.
+    Entry,
+    /// The entry and its direct children.
+    Children,
+    /// The entry and all that is below it.
+    Subtree,
+}
+
+/// Why a part of the tree is unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LossReason {
+    /// The kernel's event queue was full (`IN_Q_OVERFLOW`): events anywhere may be missing.
+    QueueOverflow,
+    /// No watch could be set (`ENOSPC`, `fs.inotify.max_user_watches`): nothing below is watched.
+    WatchLimit,
+    /// A watched file system was unmounted (`IN_UNMOUNT`).
+    Unmounted,
+    /// An event named a watch that is not known.
+    UnknownWatch,
+    /// An inode has more names than were found.
+    MissingLinks,
+}
+
+/// A part of the tree that a watcher does not vouch for. `path` is the root of the smallest subtree now unknown.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Loss {
+    /// Why.
+    pub reason: LossReason,
+    /// Where: this and all below it.
+    pub path: RelPath,
+}
+
+/// Places to look at. It says where, never what.
+///
+/// Union is associative, commutative and idempotent: of two scopes for one path the wider wins.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HintSet {
+    hints: BTreeMap<RelPath, Scope>,
+    losses: BTreeSet<Loss>,
+}
+
+impl HintSet {
+    /// Adds one place.
+    pub fn add(&mut self, path: RelPath, scope: Scope) {
+        let known = self.hints.entry(path).or_insert(scope);
+        *known = scope.max(*known);
+    }
+
+    /// Adds one loss. It is not a hint until somebody widens it.
+    pub fn lose(&mut self, reason: LossReason, path: RelPath) {
+        self.losses.insert(Loss { reason, path });
+    }
+
+    /// Adds all of another set.
+    pub fn merge(&mut self, other: Self) {
+        for (path, scope) in other.hints {
+            self.add(path, scope);
+        }
+        self.losses.extend(other.losses);
+    }
+
+    /// The places, parents first.
+    pub fn hints(&self) -> impl Iterator<Item = (&RelPath, Scope)> {
+        self.hints.iter().map(|(path, &scope)| (path, scope))
+    }
+
+    /// The losses.
+    pub fn losses(&self) -> impl Iterator<Item = &Loss> {
+        self.losses.iter()
+    }
+
+    /// How many places.
+    pub fn len(&self) -> usize {
+        self.hints.len()
+    }
+
+    /// Whether there is neither a place nor a loss.
+    pub fn is_empty(&self) -> bool {
+        self.hints.is_empty() && self.losses.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wider_scope_wins_whatever_the_order() {
+        let at = |scope| {
+            let mut set = HintSet::default();
+            set.add(RelPath::ROOT, scope);
+            set
+        };
+        let mut one = at(Scope::Entry);
+        one.merge(at(Scope::Subtree));
+        let mut other = at(Scope::Subtree);
+        other.merge(at(Scope::Entry));
+        assert_eq!(one, other);
+        assert_eq!(one.hints().next(), Some((&RelPath::ROOT, Scope::Subtree)));
+    }
+}

@@ -1,0 +1,24 @@
+//! What the builder does to the file system, in bulk. There is no Python in this crate.
+//!
+//! Read it in the order of a build: [`root`] opens a root file system so that nothing leaves it, [`extract`] unpacks a
+//! layer into it and records every entry in the [`baseline`], [`inotify`] watches its directories while [`sandbox`] runs
+//! a command, [`reconcile`] compares the places the watcher named with the baseline, [`layer`] packs what changed.
+//! [`copy`] is the road of COPY and ADD, whose list of written paths replaces the watcher's.
+
+pub mod archive;
+pub mod baseline;
+pub mod change;
+pub mod clock;
+pub mod copy;
+pub mod entry;
+pub mod error;
+pub mod extract;
+pub mod hash;
+pub mod hint;
+pub mod ignore;
+pub mod inotify;
+pub mod layer;
+pub mod path;
+pub mod reconcile;
+pub mod root;
+pub mod sandbox;

@@ -1,0 +1,28 @@
+//! The compiled half of `fswatch_builder`. Its contract is `fswatch_builder/_native.pyi`.
+
+mod baseline;
+mod clock;
+mod convert;
+mod copy;
+mod hint;
+mod ignore;
+mod inotify;
+mod layer;
+mod root;
+mod sandbox;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    convert::register(module)?;
+    root::register(module)?;
+    hint::register(module)?;
+    baseline::register(module)?;
+    layer::register(module)?;
+    inotify::register(module)?;
+    ignore::register(module)?;
+    copy::register(module)?;
+    sandbox::register(module)?;
+    clock::register(module)
+}
