@@ -1,0 +1,67 @@
+# make demo | test | lint | bench | wheel: each installs the package into .venv first.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+VENV ?= .venv
+BIN := $(VENV)/bin
+JOBS ?= 2
+RUST_SOURCES := $(shell find native -name target -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print)
+# The Rust toolchain that .ci/prerequisites found or fetched.
+RUST_ENV = if [ -f $(VENV)/rust.env ]; then . $(VENV)/rust.env; fi
+
+.PHONY: help demo test lint cargo-test pytest soak bench wheel native clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: demo-prerequisites $(VENV)/.installed ## builds examples/hello and shows every step
+	@PATH="$(abspath $(BIN)):$$PATH" examples/hello/demo.sh
+
+test: test-prerequisites lint cargo-test pytest ## everything: lint, types, Rust tests, Python tests
+
+.PHONY: demo-prerequisites test-prerequisites
+demo-prerequisites test-prerequisites: %-prerequisites:
+	@.ci/prerequisites $*
+
+$(BIN)/python:
+	@.ci/prerequisites build
+	"$$(.ci/prerequisites python)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+
+$(VENV)/.tools: pyproject.toml | $(BIN)/python
+	.ci/prerequisites rust $(VENV) > $(VENV)/rust.env
+	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+# An editable install: Python changes show at once, Rust changes after `make native`.
+$(VENV)/.installed: pyproject.toml $(RUST_SOURCES) | $(VENV)/.tools
+	$(RUST_ENV); . $(BIN)/activate; maturin develop --release --quiet
+	@touch $@
+
+native: $(VENV)/.installed ## rebuilds the Rust half, a few seconds after the first time
+
+lint: $(VENV)/.installed ## format, lint, types, stubs, imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest fswatch_builder._native
+	$(BIN)/lint-imports
+	$(RUST_ENV); cd native && cargo fmt --check && cargo clippy --quiet --all-targets -- -D warnings
+
+cargo-test: $(VENV)/.installed
+	$(RUST_ENV); cd native && cargo test --quiet -p fswb-core
+
+pytest: $(VENV)/.installed
+	$(BIN)/pytest -n $(JOBS) --dist worksteal
+
+soak: $(VENV)/.installed ## long random runs
+	$(BIN)/pytest -m soak
+
+bench: $(VENV)/.installed ## the measurements in benchmarks/, against whatever peers are installed
+	$(BIN)/python -m benchmarks
+
+wheel: $(VENV)/.tools ## a wheel in dist/
+	$(RUST_ENV); . $(BIN)/activate; maturin build --release --out dist
+
+clean: ## removes what was built
+	rm -rf $(VENV) dist native/target fswatch_builder/*.so .mypy_cache .ruff_cache .pytest_cache .hypothesis
