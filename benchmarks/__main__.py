@@ -1,0 +1,108 @@
+"""``python -m benchmarks``: measures, prints, and records the figures with the machine they were taken on."""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from benchmarks import machine
+from benchmarks.corpora.tree import make_rootfs, pack
+from benchmarks.peers.base import Peer
+from benchmarks.peers.buildah import Buildah
+from benchmarks.peers.kaniko import Kaniko
+from benchmarks.peers.ours import Ours
+from benchmarks.workloads.cached import STEPS, measure_cached
+from benchmarks.workloads.extra_run import Row, dockerfiles, measure_peer
+
+RESULTS = os.path.join(os.path.dirname(__file__), "results")
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _peers(cache: str, names: list[str]) -> list[Peer]:
+    known: list[Peer] = [
+        Ours("inotify"),
+        Ours("scan"),
+        Ours("scan", "all"),
+        Buildah(),
+        Kaniko("full", cache),
+        Kaniko("redo", cache),
+    ]
+    return [peer for peer in known if not names or any(name in peer.name for name in names)]
+
+
+@contextmanager
+def _corpus(directory: str, files: int) -> Iterator[tuple[str, str]]:
+    with tempfile.TemporaryDirectory(dir=directory, prefix=f"tree-{files}-") as place:
+        rootfs, archive = os.path.join(place, "rootfs"), os.path.join(place, "rootfs.tar")
+        make_rootfs(rootfs, files)
+        pack(rootfs, archive)
+        yield rootfs, archive
+
+
+def _extra_run(arguments: argparse.Namespace) -> list[Row]:
+    rows = []
+    for files in arguments.files:
+        with _corpus(arguments.directory, files) as (rootfs, archive):
+            for peer in _peers(arguments.cache, arguments.peer):
+                if reason := peer.missing():
+                    _say(f"{peer.name:32} {files:>8}  left out: {reason}")
+                    continue
+                with tempfile.TemporaryDirectory(dir=arguments.directory, prefix="bench-") as work:
+                    try:
+                        peer.prepare(rootfs, archive, work)
+                        row = measure_peer(peer, files, dockerfiles(work), arguments.repeat)
+                    finally:
+                        peer.close()
+                rows.append(row)
+                figures = f"{row.step_ms:>9.1f} ms a step {row.one_run_s:>7.2f} s one RUN {row.peak_mib:>7.0f} MiB"
+                _say(f"{row.peer:32} {row.files:>8}  {figures}")
+    return rows
+
+
+def _cached(arguments: argparse.Namespace) -> dict[str, float]:
+    with (
+        _corpus(arguments.directory, min(arguments.files)) as (rootfs, _),
+        tempfile.TemporaryDirectory(dir=arguments.directory, prefix="bench-") as work,
+    ):
+        cost = measure_cached(rootfs, work, max(arguments.repeat, 5))
+    _say(f"cached rebuild of {STEPS} steps: {cost.seconds * 1000:.0f} ms, {cost.peak_kib / 1024:.0f} MiB")
+    return {"seconds": cost.seconds, "peak_mib": cost.peak_kib / 1024}
+
+
+def main() -> None:
+    """Measures what is asked for; records it only if everything asked for was measured."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--files", type=int, action="append", help="tree size; repeatable (default: 10000, 100000)")
+    parser.add_argument("--repeat", type=int, default=3, help="builds of each kind, the fastest counts (default: 3)")
+    parser.add_argument("--peer", action="append", default=[], help="only peers whose name holds this; repeatable")
+    parser.add_argument("--directory", default=tempfile.gettempdir(), help="where trees and stores are put")
+    parser.add_argument("--cache", default=os.path.expanduser("~/.cache/fswatch-builder-bench"), help="built peers")
+    parser.add_argument("--record", metavar="NAME", help="write results/NAME.json")
+    arguments = parser.parse_args()
+    arguments.files = arguments.files or [10_000, 100_000]
+    if os.geteuid() != 0:
+        sys.exit("benchmarks: the builders under measurement need root")
+    os.makedirs(arguments.cache, exist_ok=True)
+    document = {
+        "taken": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "machine": machine.describe(arguments.directory),
+        "peers": {"buildah": machine.version("buildah", "--version"), "kaniko": "executor v1.23.2, built from source"},
+        "cached_rebuild": _cached(arguments),
+        "extra_run": [asdict(row) for row in _extra_run(arguments)],
+    }
+    if arguments.record:
+        with open(os.path.join(RESULTS, f"{arguments.record}.json"), "w") as file:
+            json.dump(document, file, indent=2)
+            file.write("\n")
+
+
+if __name__ == "__main__":
+    main()

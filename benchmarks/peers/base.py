@@ -1,0 +1,23 @@
+"""What every builder under measurement can do."""
+
+from typing import Protocol
+
+from benchmarks.measure import Cost
+
+
+class Peer(Protocol):
+    """A builder, in one mode, with a base image of its own copy."""
+
+    name: str
+
+    def missing(self) -> str | None:
+        """Why it cannot run here, or None."""
+
+    def prepare(self, rootfs: str, archive: str, work: str) -> None:
+        """Imports the base image; not measured."""
+
+    def build(self, dockerfile: str) -> Cost:
+        """Builds a Dockerfile whose base is named ``bench-base``, nothing cached, and throws the result away."""
+
+    def close(self) -> None:
+        """Ends what ``prepare`` started."""

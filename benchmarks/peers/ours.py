@@ -1,0 +1,42 @@
+"""The builder of this repository, with one tracker and one way of hashing."""
+
+import os
+import subprocess
+import sys
+
+from benchmarks.measure import Cost, measure
+
+
+class Ours:
+    """``fswatch-builder build --no-cache``."""
+
+    def __init__(self, tracker: str, hash_mode: str = "evidence") -> None:
+        self.tracker = tracker
+        self.hash_mode = hash_mode
+        self.name = f"fswatch-builder {tracker}" + (f" --hash {hash_mode}" if hash_mode != "evidence" else "")
+
+    def missing(self) -> str | None:
+        return None
+
+    def prepare(self, rootfs: str, archive: str, work: str) -> None:  # noqa: ARG002 - peers differ in what they need
+        self._work = os.path.join(work, self.name.replace(" ", "-"))
+        os.makedirs(self._work)
+        self._options = ["--store", os.path.join(self._work, "store"), "--build-context", f"bench-base={rootfs}"]
+        warm = os.path.join(self._work, "Dockerfile.warm")
+        with open(warm, "w") as file:
+            file.write("FROM bench-base\nLABEL warm=1\n")
+        subprocess.run([*self._command(warm), "--quiet"], check=True, stdout=subprocess.DEVNULL)
+
+    def _command(self, dockerfile: str) -> list[str]:
+        command = [sys.executable, "-m", "fswatch_builder", "build", "--no-cache", *self._options]
+        return [*command, "--tracker", self.tracker, "--hash", self.hash_mode, "-f", dockerfile, self._work]
+
+    def build(self, dockerfile: str) -> Cost:
+        return measure([*self._command(dockerfile), "--progress", "rawjson"], log=os.path.join(self._work, "log"))
+
+    def log(self) -> str:
+        """Where the last build's events are."""
+        return os.path.join(self._work, "log")
+
+    def close(self) -> None:
+        pass

@@ -1,0 +1,53 @@
+"""What one more ``RUN echo hi > /f`` costs, whole: start, track, reconcile, layer.
+
+Measured as (a build with 11 RUNs - a build with 1 RUN) / 10: unpacking the base cancels out. Each of the two is the
+fastest of several, taken in turns: noise only ever adds.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.peers.base import Peer
+
+RUNS = 11
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One builder at one tree size. ``step_ms`` is the cost of one more RUN, ``peak_mib`` of the largest process."""
+
+    peer: str
+    files: int
+    step_ms: float
+    one_run_s: float
+    peak_mib: float
+
+
+def dockerfiles(directory: str) -> tuple[str, str]:
+    """Writes the two Dockerfiles; returns their paths."""
+    paths = []
+    for count in (1, RUNS):
+        path = os.path.join(directory, f"Dockerfile.{count}")
+        with open(path, "w") as file:
+            file.write("FROM bench-base\n" + "".join(f"RUN echo hi{n} > /f\n" for n in range(count)))
+        paths.append(path)
+    return paths[0], paths[1]
+
+
+def measure_peer(peer: Peer, files: int, dockerfile_pair: Sequence[str], repeat: int) -> Row:
+    """Both builds, ``repeat`` times in turns."""
+    one, many = dockerfile_pair
+    ones, manies = [], []
+    for _ in range(repeat):
+        ones.append(peer.build(one))
+        manies.append(peer.build(many))
+    fastest_one = min(cost.seconds for cost in ones)
+    fastest_many = min(cost.seconds for cost in manies)
+    return Row(
+        peer=peer.name,
+        files=files,
+        step_ms=(fastest_many - fastest_one) / (RUNS - 1) * 1000,
+        one_run_s=fastest_one,
+        peak_mib=max(cost.peak_kib for cost in [*ones, *manies]) / 1024,
+    )
