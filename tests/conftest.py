@@ -1,19 +1,36 @@
 """What all tests share: which ones can run here, and that none leaves anything behind."""
 
 import os
+import socket
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import pytest
 
+from tests.support.debian import mirror
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that need root are skipped, by name, for an ordinary user."""
-    if os.geteuid() == 0:
-        return
-    needs_root = pytest.mark.skip(reason="needs root: run `sudo make test`")
+    """What cannot run here is skipped by name; continuous integration skips nothing for want of a network."""
+    missing = {}
+    if os.geteuid() != 0:
+        missing["root"] = "needs root: run `sudo make test`"
+    if os.environ.get("CI") != "true" and any(item.get_closest_marker("network") for item in items):
+        suite, url = mirror()
+        if not _answers(urlsplit(url).hostname or ""):
+            missing["network"] = f"needs the Debian mirror ({suite} at {url}), which does not answer"
     for item in items:
-        if item.get_closest_marker("root"):
-            item.add_marker(needs_root)
+        for marker, reason in missing.items():
+            if item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _answers(host: str) -> bool:
+    try:
+        with socket.create_connection((host, 80), timeout=5):
+            return True
+    except OSError:
+        return False
 
 
 def _mount_points() -> list[bytes]:

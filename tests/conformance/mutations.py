@@ -1,0 +1,357 @@
+"""What a RUN may do to a root file system, one hazard a function. Each runs in a process of its own, inside the tree.
+
+The tree it finds is made by :func:`populate`. ``python mutations.py NAME`` runs one.
+"""
+
+import ctypes
+import mmap
+import os
+import shutil
+import sys
+from collections.abc import Callable
+
+OLD = 1_000_000_000  # a time long before any test
+
+
+def write(path: str, content: str) -> None:
+    with open(path, "w") as file:
+        file.write(content)
+
+
+def populate(root: str) -> None:
+    """Files, links of both kinds, a deep directory, a wide one, odd names."""
+    os.chdir(root)
+    for directory in ("etc", "usr/bin", "usr/lib/deep/er/still", "var/lib", "wide", "tmp", "data/a/b", "data/c"):
+        os.makedirs(directory)
+    for path in ("etc/passwd", "etc/group", "usr/bin/tool", "usr/lib/deep/er/still/leaf", "data/a/b/one", "data/c/two"):
+        write(path, f"content of {path}\n")
+    for number in range(50):
+        write(f"wide/{number}", "x" * number)
+    os.symlink("usr/bin", "bin")
+    os.symlink("/etc/passwd", "etc/link")
+    write("data/linked", "three names\n")
+    os.link("data/linked", "data/a/linked")
+    os.link("data/linked", "usr/lib/linked")
+    write("data/pair", "two names\n")
+    os.link("data/pair", "data/pair-too")
+    os.chmod("tmp", 0o1777)
+    for directory, _, files in os.walk(b".", topdown=False):
+        for name in files:
+            os.utime(os.path.join(directory, name), (OLD, OLD), follow_symlinks=False)
+        os.utime(directory, (OLD, OLD))
+
+
+MUTATIONS: dict[str, Callable[[], None]] = {}
+
+
+def mutation(function: Callable[[], None]) -> Callable[[], None]:
+    MUTATIONS[function.__name__] = function
+    return function
+
+
+@mutation
+def nothing() -> None:
+    with open("etc/passwd") as file:
+        file.read()
+
+
+@mutation
+def create_a_file() -> None:
+    write("f", "hi\n")
+
+
+@mutation
+def rewrite_with_equal_bytes() -> None:
+    write("etc/passwd", "content of etc/passwd\n")
+
+
+@mutation
+def rewrite_same_size_and_restore_mtime() -> None:
+    write("etc/passwd", "CONTENT of etc/passwd\n")
+    os.utime("etc/passwd", (OLD, OLD))
+
+
+@mutation
+def rewrite_equal_bytes_and_restore_mtime() -> None:
+    write("etc/passwd", "content of etc/passwd\n")
+    os.utime("etc/passwd", (OLD, OLD))
+
+
+@mutation
+def append() -> None:
+    with open("usr/bin/tool", "a") as file:
+        file.write("more\n")
+
+
+@mutation
+def truncate_by_path() -> None:
+    os.truncate("usr/bin/tool", 3)
+
+
+@mutation
+def truncate_to_the_same_size() -> None:
+    os.truncate("usr/bin/tool", os.stat("usr/bin/tool").st_size)
+
+
+@mutation
+def change_the_mode() -> None:
+    os.chmod("usr/bin/tool", 0o4755)
+
+
+@mutation
+def change_the_mode_to_the_same() -> None:
+    os.chmod("usr/bin/tool", os.stat("usr/bin/tool").st_mode & 0o7777)
+
+
+@mutation
+def change_the_owner() -> None:
+    os.chown("usr/bin/tool", 12, 34)
+
+
+@mutation
+def touch_a_directory() -> None:
+    os.utime("data/c", (OLD + 5, OLD + 5))
+
+
+@mutation
+def set_an_attribute() -> None:
+    os.setxattr("usr/bin/tool", "user.note", b"hello")
+
+
+@mutation
+def set_a_directory_attribute() -> None:
+    os.setxattr("data/c", "user.note", b"hello")
+
+
+@mutation
+def map_and_store() -> None:
+    with open("usr/bin/tool", "r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        mapped[0:4] = b"MMAP"
+
+
+@mutation
+def remove_a_file() -> None:
+    os.remove("data/c/two")
+
+
+@mutation
+def remove_a_tree() -> None:
+    shutil.rmtree("usr/lib/deep")
+
+
+@mutation
+def create_and_remove() -> None:
+    write("tmp/passing", "x")
+    os.remove("tmp/passing")
+
+
+@mutation
+def make_a_deep_tree_at_once() -> None:
+    os.makedirs("n/e/w/t/r/e/e")
+    write("n/e/w/t/r/e/e/leaf", "x")
+
+
+@mutation
+def move_a_file() -> None:
+    os.rename("data/c/two", "usr/bin/two")
+
+
+@mutation
+def move_and_move_back() -> None:
+    os.rename("data/c/two", "usr/bin/two")
+    os.rename("usr/bin/two", "data/c/two")
+
+
+@mutation
+def move_a_directory_and_write_in_it() -> None:
+    os.rename("data/a", "var/moved")
+    write("var/moved/b/one", "written after the move\n")
+    write("var/moved/b/new", "new after the move\n")
+
+
+@mutation
+def move_a_directory_and_move_it_back() -> None:
+    os.rename("data/a", "var/moved")
+    write("var/moved/b/one", "written while away\n")
+    os.rename("var/moved", "data/a")
+
+
+@mutation
+def move_a_directory_into_a_new_one() -> None:
+    os.mkdir("new")
+    os.rename("usr/lib", "new/lib")
+    write("new/lib/deep/er/still/leaf", "far from home\n")
+
+
+@mutation
+def swap_two_files_of_equal_size() -> None:
+    os.rename("wide/10", "tmp/x")
+    shutil.copy2("wide/11", "wide/10")
+    os.rename("tmp/x", "wide/11")
+
+
+@mutation
+def exchange_two_directories() -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    # renameat2(2), RENAME_EXCHANGE = 2, AT_FDCWD = -100
+    assert libc.renameat2(-100, b"data/a", -100, b"usr/lib", 2) == 0
+    write("data/a/deep/er/still/leaf", "exchanged\n")
+
+
+@mutation
+def remove_and_make_the_directory_anew() -> None:
+    shutil.rmtree("data/a")
+    os.makedirs("data/a/b")
+    write("data/a/b/one", "another one\n")
+
+
+@mutation
+def replace_a_directory_by_a_file() -> None:
+    shutil.rmtree("data/a")
+    write("data/a", "a file now\n")
+
+
+@mutation
+def replace_a_directory_by_a_link() -> None:
+    shutil.rmtree("data/a")
+    os.symlink("c", "data/a")
+
+
+@mutation
+def replace_a_file_by_a_directory() -> None:
+    os.remove("usr/bin/tool")
+    os.makedirs("usr/bin/tool/inner")
+
+
+@mutation
+def replace_a_directory_by_a_link_and_back() -> None:
+    os.rename("data/a", "tmp/a")
+    os.symlink("/tmp/a", "data/a")
+    write("data/../tmp/a/b/one", "through the back door\n")
+    os.remove("data/a")
+    os.rename("tmp/a", "data/a")
+
+
+@mutation
+def retarget_a_link() -> None:
+    os.remove("etc/link")
+    os.symlink("/etc/group", "etc/link")
+
+
+@mutation
+def touch_a_link() -> None:
+    os.utime("etc/link", (OLD + 9, OLD + 9), follow_symlinks=False)
+
+
+@mutation
+def write_through_one_of_three_names() -> None:
+    with open("usr/lib/linked", "a") as file:
+        file.write("more\n")
+
+
+@mutation
+def change_the_mode_through_one_name() -> None:
+    os.chmod("data/a/linked", 0o600)
+
+
+@mutation
+def add_a_name() -> None:
+    os.link("data/c/two", "var/two-too")
+
+
+@mutation
+def add_a_fourth_name() -> None:
+    os.link("data/linked", "var/fourth")
+
+
+@mutation
+def remove_one_of_three_names() -> None:
+    os.remove("data/linked")
+
+
+@mutation
+def remove_all_three_names() -> None:
+    for path in ("data/linked", "data/a/linked", "usr/lib/linked"):
+        os.remove(path)
+
+
+@mutation
+def split_a_pair_with_equal_bytes() -> None:
+    shutil.copy2("data/pair", "data/tmp")
+    os.rename("data/tmp", "data/pair")
+
+
+@mutation
+def join_two_groups() -> None:
+    os.remove("data/pair")
+    os.link("data/linked", "data/pair")
+
+
+@mutation
+def replace_a_name_by_force() -> None:
+    os.link("data/pair", "data/tmp")
+    os.rename("data/tmp", "data/c/two")
+
+
+@mutation
+def open_temporary_and_link() -> None:
+    fd = os.open("data", os.O_TMPFILE | os.O_RDWR, 0o644)
+    os.write(fd, b"born nameless\n")
+    os.link(f"/proc/self/fd/{fd}", "data/named", follow_symlinks=True)
+    os.write(fd, b"written after\n")
+    os.close(fd)
+
+
+@mutation
+def make_a_fifo() -> None:
+    os.mkfifo("tmp/fifo")
+
+
+@mutation
+def non_utf8_and_long_names() -> None:
+    with open(b"tmp/\xff\xfe odd\nname", "wb") as file:
+        file.write(b"x")
+    with open(b"tmp/" + b"l" * 255, "wb") as file:
+        file.write(b"x")
+
+
+@mutation
+def a_sparse_file() -> None:
+    with open("tmp/sparse", "wb") as file:
+        file.seek(1 << 20)
+        file.write(b"end")
+
+
+@mutation
+def write_after_unlinking_the_directory_entry() -> None:
+    with open("data/c/two", "a") as file:
+        os.rename("data/c/two", "var/elsewhere")
+        file.write("by the old descriptor\n")
+
+
+@mutation
+def many_files() -> None:
+    os.makedirs("many")
+    for number in range(3000):
+        write(f"many/{number}", str(number))
+
+
+@mutation
+def a_directory_300_levels_deep() -> None:
+    # Longer than PATH_MAX: step by step.
+    for _ in range(300):
+        os.mkdir("deeply-nested-dir")
+        os.chdir("deeply-nested-dir")
+    write("bottom", "x")
+
+
+@mutation
+def names_around_the_slash() -> None:
+    os.makedirs("data/a-b")
+    write("data/a-b/x", "x")
+    write("data/a.c", "x")
+    write("data/a/y", "x")
+
+
+if __name__ == "__main__":
+    MUTATIONS[sys.argv[1]]()

@@ -1,0 +1,54 @@
+"""A Debian root file system, made once by mmdebstrap from the configured mirror and kept for later runs."""
+
+import fcntl
+import os
+import shutil
+import subprocess
+
+CACHE = os.environ.get("FSWATCH_TEST_CACHE", os.path.join(os.path.dirname(__file__), "..", "..", ".cache", "tests"))
+
+
+def mirror() -> tuple[str, str]:
+    """Suite and URL this host installs from, so that the tests ask no other."""
+    suite = "stable"
+    with open("/etc/os-release") as file:
+        for line in file:
+            if line.startswith("VERSION_CODENAME="):
+                suite = line.partition("=")[2].strip().strip('"')
+    listed = subprocess.run(
+        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME)"], capture_output=True, text=True, check=True
+    )
+    for line in listed.stdout.splitlines():
+        url, _, codename = line.partition(" ")
+        if codename == suite and url.rstrip("/").endswith("/debian"):
+            return suite, url
+    return suite, "http://deb.debian.org/debian"
+
+
+def debian_tar() -> str:
+    """Path of its tar: minbase, no documentation left out, a few seconds the first time."""
+    os.makedirs(CACHE, exist_ok=True)
+    suite, url = mirror()
+    target = os.path.abspath(os.path.join(CACHE, f"debian-{suite}.tar"))
+    with open(target + ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.exists(target):
+            # mmdebstrap picks its format by the name's ending.
+            partial = target.removesuffix(".tar") + ".partial.tar"
+            command = [
+                "mmdebstrap",
+                "--quiet",
+                "--mode=root",
+                "--variant=minbase",
+                suite,
+                partial,
+                f"deb {url} {suite} main",
+            ]
+            subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+            os.rename(partial, target)
+    return target
+
+
+def missing_tools(*names: str) -> list[str]:
+    """Those that are not installed."""
+    return [name for name in names if shutil.which(name) is None]
