@@ -16,7 +16,8 @@ from fswatch_builder.errors import BuildContextError, DockerfileError, RunError
 from fswatch_builder.layering.writer import write_layer
 from fswatch_builder.model.image import Layer
 from fswatch_builder.model.step import Action, CopyAction, DirectoryAction, RunAction
-from fswatch_builder.oci.compression import Compression, CompressionError, decompressed, is_archive
+from fswatch_builder.oci.compression import Compression, decompressed, is_archive
+from fswatch_builder.oci.decoding import CompressionError
 from fswatch_builder.oci.store import Store
 from fswatch_builder.runtime.run import Command, run
 from fswatch_builder.runtime.user import resolve_owner
@@ -93,7 +94,6 @@ class Executor:
 
     def _written(self, paths: Sequence[bytes], site: Worksite, number: int) -> Performed:
         """After writes of our own: their list is authoritative, their events are no news."""
-        site.forget_own_writes()
         hints = HintSet()
         for path in paths:
             hints.add(path, "entry")
@@ -149,9 +149,17 @@ class Executor:
                 if unpacks:
                     written += [_unpack(tree, path, site.rootfs, dest, owner) for path in paths]
                 else:
-                    kept = owner if owner is not None or tree.keeps_owners else (0, 0)
                     written.append(
-                        copy(tree.rootfs, paths, site.rootfs, dest, ignore=tree.ignore, owner=kept, mode=mode)
+                        copy(
+                            tree.rootfs,
+                            paths,
+                            site.rootfs,
+                            dest,
+                            ignore=tree.ignore,
+                            owner=(0, 0) if owner is None and tree.is_context else owner,
+                            mode=mode,
+                            context=tree.is_context,
+                        )
                     )
         if action.documents:
             directory = _write_documents(site, action.documents)

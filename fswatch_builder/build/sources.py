@@ -23,7 +23,7 @@ class Tree:
 
     rootfs: Rootfs
     ignore: IgnorePatterns | None
-    keeps_owners: bool
+    is_context: bool
 
     def expand(self, patterns: Sequence[str]) -> list[bytes]:
         """The paths that ``patterns`` name, in the order of the patterns. Raises BuildContextError for one that is
@@ -44,11 +44,7 @@ class Tree:
         place = os.fsdecode(self.rootfs.path)
         if self.ignore is not None and self.rootfs.entry(os.fsencode(pattern.strip("/"))) is not None:
             return f"it is in {place}, but the ignore file excludes it"
-        return (
-            "paths are relative to the root of the build context"
-            if not self.keeps_owners
-            else "it is not in the source"
-        )
+        return "paths are relative to the root of the build context" if self.is_context else "it is not in the source"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +103,14 @@ class Sources:
 
     def _read_content(self, source: CopySource, patterns: Sequence[str]) -> bytes:
         tree = self.tree(source)
-        return content_digest(tree.rootfs, tree.expand(patterns), ignore=tree.ignore, owners=tree.keeps_owners)
+        return content_digest(tree.rootfs, tree.expand(patterns), ignore=tree.ignore, owners=not tree.is_context, context=tree.is_context)
 
     def tree(self, source: CopySource) -> Tree:
         """The open source. A stage or image is unpacked now if it was not yet."""
         if isinstance(source, StageSource):
             built = self._stages[source.index]
             built.site.bring_to(built.image.layers)
-            return Tree(built.site.rootfs, None, keeps_owners=True)
+            return Tree(built.site.rootfs, None, is_context=False)
         if source not in self._trees:
             self._trees[source] = self._open(source)
         return self._trees[source]
@@ -123,13 +119,13 @@ class Sources:
         if isinstance(source, MainContext):
             return _directory(self._context, self._dockerfile)
         if isinstance(source, NamedContext) and os.path.isdir(source.value):
-            return _directory(source.value, None)
+            return _directory(source.value, f"{source.value}/")  # only its .dockerignore counts
         image = self._image_of(source)
         if image is None:
             raise RuntimeError(f"no image for {source}")
         site = self._stack.enter_context(Worksite(self._store, "scan"))
         site.bring_to(image.layers)
-        return Tree(site.rootfs, None, keeps_owners=True)
+        return Tree(site.rootfs, None, is_context=False)
 
     def _image_of(self, source: CopySource) -> Image | None:
         match source:
@@ -143,13 +139,13 @@ class Sources:
                 return None
 
 
-def _directory(path: str, dockerfile: str | None) -> Tree:
+def _directory(path: str, dockerfile: str) -> Tree:
     from fswatch_builder.dockerfile.ignorefile import read_ignore
 
     try:
-        lines = read_ignore(path, dockerfile)
+        lines = read_ignore(os.fsencode(path), os.fsencode(dockerfile))
         ignore = IgnorePatterns(lines) if lines else None
-        return Tree(Rootfs(os.fsencode(path)), ignore, keeps_owners=False)
+        return Tree(Rootfs(os.fsencode(path)), ignore, is_context=True)
     except ValueError as error:
         raise BuildContextError(f"the ignore file of {path} cannot be used: {error}") from error
     except OSError as error:

@@ -110,7 +110,8 @@ class Worksite:
         self._baseline = Baseline.empty(self._rootfs)
 
     def _unpack(self, layer: Layer) -> None:
-        from fswatch_builder.oci.compression import CompressionError, decompressed
+        from fswatch_builder.oci.compression import decompressed
+        from fswatch_builder.oci.decoding import CompressionError
 
         place = f"layer {layer.diff_id}"
         try:
@@ -136,13 +137,8 @@ class Worksite:
             self._armed = Armed(selection.tracker.arm(self.rootfs, self.baseline), tuple(selection.why))
         return self._armed
 
-    def forget_own_writes(self) -> None:
-        """What the builder wrote itself never becomes a hint of the next RUN."""
-        if self._armed is not None:
-            self._armed.session.settle()
-
     def advance(self, changes: ChangeSet, layer: Layer | None) -> None:
-        """The state after ``changes`` is the new baseline, for the index and for the tracker."""
+        """The state after ``changes`` is the new baseline; what the tracker saw up to here, our own writes too, is no news."""
         self.baseline.advance(changes)
         if self._armed is not None:
             self._armed.session.advance(self.baseline, changes)

@@ -12,7 +12,6 @@ from fswatch_builder.cli.failure import reported
 from fswatch_builder.cli.render import size_text
 from fswatch_builder.errors import UsageError
 from fswatch_builder.model.image import Descriptor
-from fswatch_builder.oci.archive import import_archive
 from fswatch_builder.oci.media_types import OCI_MANIFEST
 from fswatch_builder.oci.store import Store, StoredImage
 
@@ -40,6 +39,8 @@ def load_command(
     Example:
       fswatch-builder load --tag base:1 base.tar
     """
+    from fswatch_builder.oci.archive import import_archive
+
     wanted = options.platform(platform)
     names = options.references(tag or ())
     if not os.path.exists(file):

@@ -89,8 +89,8 @@ HashMode = Annotated[
         "--hash",
         metavar="MODE",
         envvar=_env("HASH"),
-        help="evidence: read a file where its metadata proves nothing; all: read every file looked at; none: never read "
-        "(lossy, never cached, for measurements).",
+        help="evidence: read a file where its metadata proves nothing; all: read every file looked at; "
+        "none: never read (lossy, never cached, for measurements).",
     ),
 ]
 CompressionName = Annotated[
