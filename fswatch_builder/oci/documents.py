@@ -130,7 +130,7 @@ class Index:
         for choice in self.manifests:
             if choice.platform == platform:
                 return choice.descriptor
-            if loose is None and choice.platform is not None and _near(choice.platform, platform):
+            if loose is None and choice.platform is not None and fits(choice.platform, platform):
                 loose = choice.descriptor
         if loose is not None:
             return loose
@@ -141,9 +141,10 @@ class Index:
         )
 
 
-def _near(offered: Platform, wanted: Platform) -> bool:
+def fits(offered: Platform, wanted: Platform) -> bool:
+    """Whether an image for one platform serves for another: equal, or one of them does not name its variant."""
     same = (offered.os, offered.architecture) == (wanted.os, wanted.architecture)
-    return same and (not offered.variant or not wanted.variant)
+    return same and (offered.variant == wanted.variant or not offered.variant or not wanted.variant)
 
 
 def decode(content: bytes, kind: type[_T], what: str) -> _T:
@@ -175,6 +176,11 @@ def read_manifest(content: bytes, declared: str, what: str) -> Manifest | Index:
     if len(document.layers or ()) > _MAX_LAYERS:
         raise BaseImageError(f"{what} has more than {_MAX_LAYERS} layers")
     return Manifest(config, tuple(_layer_descriptor(layer, what) for layer in document.layers or ()))
+
+
+def manifest_media_type(content: bytes, declared: str, what: str) -> str:
+    """Which media type a manifest's own bytes and announcement give it."""
+    return _media_type_of(decode(content, ManifestDocument, what), declared, what)
 
 
 def _media_type_of(document: ManifestDocument, declared: str, what: str) -> str:

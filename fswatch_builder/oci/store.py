@@ -10,6 +10,7 @@ while holding the database's write lock.
 
 import os
 import secrets
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -63,6 +64,7 @@ class Store:
         self._blobs = Blobs(directory)
         self._resources = ExitStack()
         self._drafts: str | None = None
+        self._drafts_lock = threading.Lock()
 
     @classmethod
     def open(cls, directory: str) -> "Store":
@@ -128,8 +130,9 @@ class Store:
     def new_blob(self) -> Iterator[BlobWriter]:
         """A blob to write; without its ``commit`` nothing is left of it."""
         with write_errors(self.directory):
-            if self._drafts is None:
-                self._drafts = self._resources.enter_context(self.workspace())
+            with self._drafts_lock:
+                if self._drafts is None:
+                    self._drafts = self._resources.enter_context(self.workspace())
             blob = BlobWriter(self._blobs, os.path.join(self._drafts, secrets.token_hex(8)))
         try:
             yield blob
