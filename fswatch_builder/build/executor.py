@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from fswatch_builder._native import ArchiveError, Copied, HintSet, Mode, Rootfs, add_archive, copy
+from fswatch_builder._native import ArchiveError, Copied, HintSet, Mode, Rootfs, copy
 from fswatch_builder.build.events import Events, StepNote, StepOutput, StepReport
 from fswatch_builder.build.sources import Sources, Tree
 from fswatch_builder.build.worksite import Worksite
@@ -19,7 +19,7 @@ from fswatch_builder.model.step import Action, CopyAction, DirectoryAction, RunA
 from fswatch_builder.oci.compression import Compression, decompressed, is_archive
 from fswatch_builder.oci.decoding import CompressionError
 from fswatch_builder.oci.store import Store
-from fswatch_builder.runtime.run import Command, run
+from fswatch_builder.runtime.run import Command, Stream, run
 from fswatch_builder.runtime.user import resolve_owner
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Output:
         self._number = number
         self._started = time.monotonic()
 
-    def write(self, stream: str, data: bytes) -> None:
+    def write(self, stream: Stream, data: bytes) -> None:
         """One piece, as it came."""
         self._events.emit(StepOutput(self._number, stream, data, time.monotonic() - self._started))
 
@@ -79,7 +79,7 @@ class Executor:
             cwd=action.cwd,
             user=action.user,
             hostname=action.hostname,
-            files=() if action.script is None else ((action.script[0], action.script[1].encode()),),
+            files=() if action.script is None else ((action.script[0], os.fsencode(action.script[1])),),
         )
         outcome = run(site.rootfs, command, Output(self.events, number))
         if outcome.exit_code != 0:
@@ -186,6 +186,8 @@ def _is_archive(tree: Tree, path: bytes) -> bool:
 
 
 def _unpack(tree: Tree, path: bytes, rootfs: Rootfs, dest: bytes, owner: tuple[int, int] | None) -> Copied:
+    from fswatch_builder._native import add_archive
+
     try:
         with decompressed(_host_path(tree, path)) as descriptor:
             return add_archive(rootfs, dest, descriptor, owner=owner)

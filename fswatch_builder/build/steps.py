@@ -41,8 +41,9 @@ SCRATCH = RunConfig(working_dir="/")
 
 DEFAULT_SHELL = ("/bin/sh", "-c")
 
-#: Where a heredoc that starts with ``#!`` can be executed from, during its RUN only; below /dev, which no layer keeps.
-SCRIPT_DIRECTORY = "/dev/pipes"
+#: Where other builders show a heredoc that starts with ``#!`` in their history, and where its RUN finds it here.
+_SHOWN_SCRIPTS = "/dev/pipes"
+SCRIPT = "/.heredoc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +156,18 @@ def _configure(instruction: Instruction, state: StageState, plan: Plan) -> tuple
 def _run(instruction: Run, state: StageState, plan: Plan) -> tuple[Step, StageState]:
     config, scope = state.config, state.scope
     argv = instruction.argv
-    script: tuple[str, str] | None = None
+    interpreter: tuple[str, ...] | None = None
     if instruction.heredocs and instruction.form == "shell":
-        text, script = _with_heredocs(argv[0], instruction.heredocs)
-        argv = (text,)
-    argv = _command(config, instruction.form, argv)
-    if not argv:
-        raise DockerfileError("RUN has no command", where=instruction.where)
+        lone = len(instruction.heredocs) == 1 and opening(argv[0].strip()) is not None
+        argv = (_with_heredocs(argv[0], instruction.heredocs, lone),)
+        interpreter = _interpreter(argv[0]) if lone else None
+    script: tuple[str, str] | None = None
+    if interpreter is not None:
+        script = (SCRIPT, argv[0])
+        shown = _command(config, instruction.form, (f"{_SHOWN_SCRIPTS}/{instruction.heredocs[0].name}",))
+        argv = (*interpreter, SCRIPT)
+    else:
+        shown = argv = _command(config, instruction.form, argv)
     action = RunAction(
         argv=argv,
         env=scope.exported(),
@@ -173,21 +179,27 @@ def _run(instruction: Run, state: StageState, plan: Plan) -> tuple[Step, StageSt
         ),
         script=script,
     )
-    created_by = " ".join(["RUN", *scope.prefix(), *argv, "# buildkit"])
+    created_by = " ".join(["RUN", *scope.prefix(), *shown, "# buildkit"])
     return RootfsStep(instruction.where, instruction.source, created_by, config, action), state
 
 
-def _with_heredocs(text: str, heredocs: tuple[Heredoc, ...]) -> tuple[str, tuple[str, str] | None]:
-    """A lone heredoc is the command itself, or a script to execute; with other words the shell gets all of it as
-    written.
+def _with_heredocs(text: str, heredocs: tuple[Heredoc, ...], lone: bool) -> str:
+    """A lone heredoc is the command itself; with other words the shell gets all of it as it is written."""
+    if lone:
+        return heredocs[0].body
+    return text + "".join(f"\n{heredoc.body}{heredoc.name}" for heredoc in heredocs)
+
+
+def _interpreter(body: str) -> tuple[str, ...] | None:
+    """What a ``#!`` line names, with its one argument, as execve(2) reads it; None without such a line.
+
+    The file itself need not be executable then, and no mount of a RUN has to allow execution but the rootfs.
     """
-    if len(heredocs) == 1 and opening(text.strip()):
-        only = heredocs[0]
-        if only.body.startswith("#!"):
-            path = f"{SCRIPT_DIRECTORY}/{only.name}"
-            return path, (path, only.body)
-        return only.body, None
-    return text + "".join(f"\n{heredoc.body}{heredoc.name}" for heredoc in heredocs), None
+    first = body.partition("\n")[0]
+    if not first.startswith("#!"):
+        return None
+    words = first[2:].strip(" \t").split(None, 1)
+    return tuple(word.rstrip(" \t") for word in words) or None
 
 
 def _copy(instruction: Copy, state: StageState, stage: Stage, plan: Plan) -> tuple[Step, StageState]:

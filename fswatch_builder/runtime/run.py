@@ -49,6 +49,8 @@ class Command:
     user: str = ""
     """As USER says it; empty is root."""
     hostname: str | None = None
+    files: tuple[tuple[str, bytes], ...] = ()
+    """Absolute path and content of files that are there, read-only, for this command alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,11 @@ def _spec(command: Command, identity: Identity) -> RunSpec:
         gid=identity.gid,
         groups=identity.groups,
         hostname=os.fsencode(hostname),
-        files=[(b"/etc/resolv.conf", host.resolv_conf()), (b"/etc/hosts", host.hosts(hostname))],
+        files=[
+            (b"/etc/resolv.conf", host.resolv_conf()),
+            (b"/etc/hosts", host.hosts(hostname)),
+            *((os.fsencode(path), content) for path, content in command.files),
+        ],
     )
 
 
