@@ -241,10 +241,10 @@ def expand(source: Rootfs, pattern: bytes, *, ignore: IgnorePatterns | None = No
     (no match: empty), else the path itself (missing or ignored: ``FileNotFoundError``). Links are followed inside the root."""
 
 def content_digest(
-    source: Rootfs, paths: Sequence[bytes], *, ignore: IgnorePatterns | None = None, owners: bool
+    source: Rootfs, paths: Sequence[bytes], *, ignore: IgnorePatterns | None = None, owners: bool, context: bool = True
 ) -> bytes:
     """Digest over names, kinds, modes, link targets, xattrs and contents (with ``owners``, uid and gid) of what COPY would take
-    from ``paths``; no times. Equal for equal copies."""
+    from ``paths``; no times. Equal for equal copies. ``context`` as for ``copy``."""
 
 @final
 class Copied:
@@ -264,10 +264,13 @@ def copy(
     ignore: IgnorePatterns | None = None,
     owner: tuple[int, int] | None = None,
     mode: Mode | None = None,
+    context: bool = True,
 ) -> Copied:
     """COPY: ``paths`` of ``source`` to ``dest`` (as spelled, WORKDIR joined, a trailing slash kept) in ``rootfs``.
 
-    ``owner`` None keeps the source's ids. Existing directories that are not listed get their mtime back.
+    ``owner`` None keeps the source's ids. Existing directories that are not listed get their mtime back. What cannot lie on what
+    is there (a directory on a file, a file on a directory) is ``RefusedError``. ``context``: the source is a build context, so
+    sockets become empty files and devices are skipped; if not, it is a stage, whose devices are made anew and sockets skipped.
     """
 
 def add_archive(rootfs: Rootfs, dest: bytes, fd: int, *, owner: tuple[int, int] | None = None) -> Copied:

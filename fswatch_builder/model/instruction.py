@@ -66,9 +66,10 @@ class Env(Instruction):
 
 @dataclass(frozen=True, slots=True)
 class Label(Instruction):
-    """``LABEL K=V ...``."""
+    """``LABEL K=V ...`` or ``LABEL K V`` (``legacy``)."""
 
     items: tuple[tuple[Word, Word], ...]
+    legacy: bool = False
 
 
 #: A command is one shell string or an exec list.
@@ -87,7 +88,7 @@ class Run(Instruction):
 
 @dataclass(frozen=True, slots=True)
 class Copy(Instruction):
-    """``COPY`` and ``ADD`` (``add``): sources and destination as written. A source may be a heredoc, found by its index."""
+    """``COPY`` and ``ADD`` (``add``): sources and destination as written. A source may be a heredoc."""
 
     add: bool
     sources: tuple[Word | Heredoc, ...]

@@ -259,7 +259,7 @@ pub fn complete(
 }
 
 /// Attributes that belong to the host and its drivers, never to an image.
-fn is_host_attribute(name: &[u8]) -> bool {
+pub(crate) fn is_host_attribute(name: &[u8]) -> bool {
     const PREFIXES: [&[u8]; 2] = [b"trusted.overlay.", b"user.overlay."];
     const NAMES: [&[u8]; 3] = [b"security.selinux", b"security.ima", b"security.evm"];
     PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || NAMES.contains(&name)

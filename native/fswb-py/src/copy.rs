@@ -1,5 +1,136 @@
-use pyo3::prelude::*;
+//! `expand`, `content_digest`, `copy` and what they take and give.
 
-pub(crate) fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+use fswb_core::copy::{self as core, Source};
+use fswb_core::path::RelPath;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::convert::IntoPy;
+use crate::ignore::IgnorePatterns;
+use crate::root::Rootfs;
+
+#[pyclass(frozen, module = "fswatch_builder._native")]
+pub(crate) struct Mode(core::Mode);
+
+#[pymethods]
+impl Mode {
+    #[new]
+    fn new(py: Python<'_>, text: &str) -> PyResult<Self> {
+        core::Mode::new(text).into_py(py).map(Self)
+    }
+}
+
+/// What COPY or ADD did.
+#[pyclass(frozen, module = "fswatch_builder._native")]
+pub(crate) struct Copied(pub(crate) core::Copied);
+
+#[pymethods]
+impl Copied {
+    #[getter]
+    fn paths<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
+        to_bytes(py, &self.0.paths)
+    }
+
+    #[getter]
+    fn files(&self) -> u64 {
+        self.0.files
+    }
+
+    #[getter]
+    fn size(&self) -> u64 {
+        self.0.size
+    }
+
+    #[getter]
+    fn warnings(&self) -> Vec<String> {
+        self.0.warnings.clone()
+    }
+}
+
+fn to_bytes<'py>(py: Python<'py>, paths: &[RelPath]) -> Vec<Bound<'py, PyBytes>> {
+    let paths = paths.iter();
+    paths
+        .map(|path| PyBytes::new(py, path.as_bytes()))
+        .collect()
+}
+
+fn from_bytes(paths: Vec<Vec<u8>>) -> fswb_core::error::Result<Vec<RelPath>> {
+    paths.into_iter().map(RelPath::new).collect()
+}
+
+fn source<'a>(
+    root: &'a Rootfs,
+    ignore: Option<&'a IgnorePatterns>,
+    is_context: bool,
+) -> Source<'a> {
+    Source {
+        root: &root.0,
+        ignore: ignore.map(|patterns| &patterns.0),
+        is_context,
+    }
+}
+
+#[pyfunction]
+#[pyo3(signature = (source, pattern, *, ignore = None))]
+fn expand<'py>(
+    py: Python<'py>,
+    source: &Rootfs,
+    pattern: &[u8],
+    ignore: Option<&IgnorePatterns>,
+) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+    let source = self::source(source, ignore, true);
+    let paths = py.detach(|| core::expand(&source, pattern)).into_py(py)?;
+    Ok(to_bytes(py, &paths))
+}
+
+#[pyfunction]
+#[pyo3(signature = (source, paths, *, ignore = None, owners, context = true))]
+fn content_digest<'py>(
+    py: Python<'py>,
+    source: &Rootfs,
+    paths: Vec<Vec<u8>>,
+    ignore: Option<&IgnorePatterns>,
+    owners: bool,
+    context: bool,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let source = self::source(source, ignore, context);
+    let digest = py
+        .detach(|| core::content_digest(&source, &from_bytes(paths)?, owners))
+        .into_py(py)?;
+    Ok(PyBytes::new(py, &digest))
+}
+
+#[pyfunction]
+#[pyo3(signature = (source, paths, rootfs, dest, *, ignore = None, owner = None, mode = None, context = true))]
+// One parameter for each of the contract's.
+#[allow(clippy::too_many_arguments)]
+fn copy(
+    py: Python<'_>,
+    source: &Rootfs,
+    paths: Vec<Vec<u8>>,
+    rootfs: &Rootfs,
+    dest: &[u8],
+    ignore: Option<&IgnorePatterns>,
+    owner: Option<(u32, u32)>,
+    mode: Option<&Mode>,
+    context: bool,
+) -> PyResult<Copied> {
+    let request = core::Request {
+        source: self::source(source, ignore, context),
+        rootfs: &rootfs.0,
+        dest,
+        owner,
+        mode: mode.map(|mode| &mode.0),
+    };
+    py.detach(|| core::copy(&request, &from_bytes(paths)?))
+        .into_py(py)
+        .map(Copied)
+}
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Mode>()?;
+    module.add_class::<Copied>()?;
+    module.add_function(wrap_pyfunction!(expand, module)?)?;
+    module.add_function(wrap_pyfunction!(content_digest, module)?)?;
+    module.add_function(wrap_pyfunction!(copy, module)?)
 }

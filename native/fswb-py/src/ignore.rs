@@ -1,5 +1,27 @@
+//! `IgnorePatterns`.
+
+use fswb_core::ignore::IgnorePatterns as Patterns;
+use fswb_core::path::RelPath;
 use pyo3::prelude::*;
 
-pub(crate) fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+use crate::convert::IntoPy;
+
+#[pyclass(frozen, module = "fswatch_builder._native")]
+pub(crate) struct IgnorePatterns(pub(crate) Patterns);
+
+#[pymethods]
+impl IgnorePatterns {
+    #[new]
+    fn new(py: Python<'_>, lines: Vec<Vec<u8>>) -> PyResult<Self> {
+        py.detach(|| Patterns::new(&lines)).into_py(py).map(Self)
+    }
+
+    fn matches(&self, py: Python<'_>, path: &[u8]) -> PyResult<bool> {
+        let path = RelPath::new(path).into_py(py)?;
+        Ok(py.detach(|| self.0.matches(&path)))
+    }
+}
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<IgnorePatterns>()
 }

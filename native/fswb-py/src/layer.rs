@@ -1,5 +1,142 @@
-use pyo3::prelude::*;
+//! `pack_layer`, `unpack_layer`, `read_tar_member`: layers and archives on descriptors of the caller.
 
-pub(crate) fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+use std::fs::File;
+use std::os::fd::{BorrowedFd, RawFd};
+
+use fswb_core::archive::read_member;
+use fswb_core::error::{Context, Error};
+use fswb_core::extract::{self, Limits};
+use fswb_core::path::RelPath;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList};
+
+use crate::baseline::{Baseline, ChangeSet};
+use crate::convert::IntoPy;
+use crate::root::Rootfs;
+
+#[pyclass(frozen, module = "fswatch_builder._native")]
+pub(crate) struct PackedLayer(fswb_core::layer::PackedLayer);
+
+#[pymethods]
+impl PackedLayer {
+    #[getter]
+    fn diff_id<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.tar.sha256)
+    }
+
+    #[getter]
+    fn size(&self) -> u64 {
+        self.0.tar.size
+    }
+
+    #[getter]
+    fn entries(&self) -> u64 {
+        self.0.entries
+    }
+}
+
+#[pyclass(frozen, module = "fswatch_builder._native")]
+pub(crate) struct UnpackedLayer(extract::UnpackedLayer);
+
+#[pymethods]
+impl UnpackedLayer {
+    #[getter]
+    fn diff_id<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.tar.sha256)
+    }
+
+    #[getter]
+    fn size(&self) -> u64 {
+        self.0.tar.size
+    }
+
+    #[getter]
+    fn entries(&self) -> u64 {
+        self.0.entries
+    }
+
+    #[getter]
+    fn paths<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let paths = self.0.paths.iter();
+        PyList::new(py, paths.map(|path| PyBytes::new(py, path.as_bytes())))
+    }
+
+    #[getter]
+    fn warnings(&self) -> Vec<String> {
+        self.0.warnings.clone()
+    }
+}
+
+/// A duplicate of the caller's descriptor, which stays the caller's to close.
+pub(crate) fn file(fd: RawFd) -> Result<File, Error> {
+    if fd < 0 {
+        return Err(Error::io("dup", "", &std::io::Error::from_raw_os_error(9)));
+    }
+    // SAFETY: the number is not -1; the caller keeps it open during the call, and a closed one only makes dup fail.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+    borrowed
+        .try_clone_to_owned()
+        .during("dup", "")
+        .map(File::from)
+}
+
+#[pyfunction]
+#[pyo3(signature = (rootfs, baseline, changes, fd, *, max_mtime = None))]
+fn pack_layer(
+    py: Python<'_>,
+    rootfs: &Rootfs,
+    baseline: &Baseline,
+    changes: &ChangeSet,
+    fd: RawFd,
+    max_mtime: Option<i64>,
+) -> PyResult<PackedLayer> {
+    let pack = || {
+        let output = file(fd)?;
+        fswb_core::layer::pack_layer(
+            &rootfs.0,
+            &baseline.lock(),
+            &mut changes.lock(),
+            output,
+            max_mtime,
+        )
+    };
+    py.detach(pack).into_py(py).map(PackedLayer)
+}
+
+#[pyfunction]
+#[pyo3(signature = (rootfs, baseline, fd, *, max_bytes = None, max_entries = None))]
+fn unpack_layer(
+    py: Python<'_>,
+    rootfs: &Rootfs,
+    baseline: &Baseline,
+    fd: RawFd,
+    max_bytes: Option<u64>,
+    max_entries: Option<u64>,
+) -> PyResult<UnpackedLayer> {
+    let limits = Limits {
+        max_bytes,
+        max_entries,
+    };
+    let unpack = || extract::unpack_layer(&rootfs.0, &mut baseline.lock(), file(fd)?, limits);
+    py.detach(unpack).into_py(py).map(UnpackedLayer)
+}
+
+#[pyfunction]
+fn read_tar_member<'py>(
+    py: Python<'py>,
+    fd: RawFd,
+    name: &[u8],
+    limit: u64,
+) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    let read = || read_member(file(fd)?, &RelPath::new(name)?, limit);
+    let content = py.detach(read).into_py(py)?;
+    Ok(content.map(|content| PyBytes::new(py, &content)))
+}
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<PackedLayer>()?;
+    module.add_class::<UnpackedLayer>()?;
+    module.add_function(wrap_pyfunction!(pack_layer, module)?)?;
+    module.add_function(wrap_pyfunction!(unpack_layer, module)?)?;
+    module.add_function(wrap_pyfunction!(read_tar_member, module)?)
 }

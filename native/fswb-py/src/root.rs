@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use fswb_core::path::RelPath;
 use fswb_core::root::Root;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -37,15 +38,42 @@ impl Rootfs {
         path: &[u8],
         limit: u64,
     ) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        let read = || {
-            self.0
-                .read_file(&fswb_core::path::RelPath::clean(path)?, limit)
-        };
+        let read = || self.0.read_file(&RelPath::clean(path)?, limit);
         let content = py.detach(read).into_py(py)?;
         Ok(content.map(|content| PyBytes::new(py, &content)))
     }
+
+    fn names<'py>(&self, py: Python<'py>, path: &[u8]) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+        let names = py
+            .detach(|| self.0.names(&RelPath::new(path)?))
+            .into_py(py)?;
+        Ok(names.iter().map(|name| PyBytes::new(py, name)).collect())
+    }
+
+    fn make_directory<'py>(
+        &self,
+        py: Python<'py>,
+        path: &[u8],
+        uid: u32,
+        gid: u32,
+    ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+        let make = || {
+            let path = self.0.resolve(path)?;
+            self.0.make_directories(&path, 0o755, (uid, gid))
+        };
+        let made = py.detach(make).into_py(py)?;
+        let made = made.iter();
+        Ok(made.map(|path| PyBytes::new(py, path.as_bytes())).collect())
+    }
+}
+
+#[pyfunction]
+fn remove_tree(py: Python<'_>, path: &[u8]) -> PyResult<()> {
+    py.detach(|| fswb_core::remove::remove_tree(path))
+        .into_py(py)
 }
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<Rootfs>()
+    module.add_class::<Rootfs>()?;
+    module.add_function(wrap_pyfunction!(remove_tree, module)?)
 }

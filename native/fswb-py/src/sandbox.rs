@@ -1,5 +1,109 @@
-use pyo3::prelude::*;
+//! `RunSpec`, `Sandbox` and `spawn`.
 
-pub(crate) fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+
+use fswb_core::error::Error;
+use fswb_core::sandbox;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+
+use crate::convert::IntoPy;
+use crate::root::Rootfs;
+
+#[pyclass(frozen, module = "fswatch_builder._native")]
+struct RunSpec(sandbox::RunSpec);
+
+#[pymethods]
+impl RunSpec {
+    #[new]
+    #[pyo3(signature = (argv, env, cwd, *, uid = 0, gid = 0, groups = vec![], hostname = None, files = vec![]))]
+    #[expect(clippy::too_many_arguments, reason = "they have names in Python")]
+    fn new(
+        argv: Vec<PyBackedBytes>,
+        env: Vec<PyBackedBytes>,
+        cwd: PyBackedBytes,
+        uid: u32,
+        gid: u32,
+        groups: Vec<u32>,
+        hostname: Option<PyBackedBytes>,
+        files: Vec<(PyBackedBytes, PyBackedBytes)>,
+    ) -> Self {
+        let hostname = hostname.as_deref().unwrap_or(b"buildkitsandbox").to_vec();
+        let files = files
+            .iter()
+            .map(|(path, content)| (path.to_vec(), content.to_vec()));
+        Self(sandbox::RunSpec {
+            argv: owned(&argv),
+            env: owned(&env),
+            cwd: cwd.to_vec(),
+            uid,
+            gid,
+            groups,
+            hostname,
+            files: files.collect(),
+        })
+    }
+}
+
+fn owned(strings: &[PyBackedBytes]) -> Vec<Vec<u8>> {
+    strings.iter().map(|string| string.to_vec()).collect()
+}
+
+#[pyclass(frozen, module = "fswatch_builder._native")]
+struct Sandbox(sandbox::Sandbox);
+
+#[pymethods]
+impl Sandbox {
+    #[getter]
+    fn pidfd(&self) -> RawFd {
+        self.0.pidfd().as_raw_fd()
+    }
+
+    #[getter]
+    fn pid(&self) -> i32 {
+        self.0.pid()
+    }
+
+    fn wait(&self, py: Python<'_>) -> PyResult<i32> {
+        loop {
+            match py.detach(|| self.0.wait()) {
+                // Python's handlers run here; one that raises ends the wait.
+                Err(Error::System {
+                    errno: libc::EINTR, ..
+                }) => py.check_signals()?,
+                result => return result.into_py(py),
+            }
+        }
+    }
+
+    fn kill(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.0.kill()).into_py(py)
+    }
+}
+
+#[pyfunction]
+fn spawn(
+    py: Python<'_>,
+    rootfs: &Rootfs,
+    spec: &RunSpec,
+    stdout_fd: RawFd,
+    stderr_fd: RawFd,
+) -> PyResult<Sandbox> {
+    if stdout_fd < 0 || stderr_fd < 0 {
+        return Err(PyValueError::new_err("a descriptor is negative"));
+    }
+    // SAFETY: the caller keeps both open for the call, as the contract says; a closed one is an error of the system
+    // call that copies it.
+    let streams = unsafe { [stdout_fd, stderr_fd].map(|fd| BorrowedFd::borrow_raw(fd)) };
+    let [stdout, stderr] = streams;
+    py.detach(|| sandbox::spawn(&rootfs.0, &spec.0, stdout, stderr))
+        .into_py(py)
+        .map(Sandbox)
+}
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<RunSpec>()?;
+    module.add_class::<Sandbox>()?;
+    module.add_function(wrap_pyfunction!(spawn, module)?)
 }

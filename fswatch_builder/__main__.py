@@ -1,0 +1,5 @@
+"""``python -m fswatch_builder``."""
+
+from fswatch_builder.cli.app import main
+
+main()

@@ -1,0 +1,127 @@
+"""The story of a build: read, plan, walk the stages, store the image."""
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from fswatch_builder.build.cache import StepCache
+from fswatch_builder.build.events import Events, ImageStored, WarningFound
+from fswatch_builder.build.planner import PlanOptions, plan
+from fswatch_builder.build.sources import Sources
+from fswatch_builder.build.walk import Finished, How, Walker
+from fswatch_builder.build.worksite import Worksite
+from fswatch_builder.dockerfile.parser import parse
+from fswatch_builder.errors import DockerfileError
+from fswatch_builder.model.digest import Digest
+from fswatch_builder.model.image import Descriptor, Image
+from fswatch_builder.model.platform import Platform
+from fswatch_builder.oci.compression import Compression
+from fswatch_builder.oci.reference import Reference
+from fswatch_builder.oci.store import Store
+
+if TYPE_CHECKING:
+    from fswatch_builder._native import HashMode
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be built, and how. ``context`` is a directory, ``dockerfile`` the path of a file."""
+
+    context: str
+    dockerfile: str
+    platform: Platform
+    target: str | None = None
+    names: tuple[Reference, ...] = ()
+    build_args: Mapping[str, str] = field(default_factory=dict)
+    contexts: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    tracker: str = "auto"
+    hash_mode: "HashMode" = "evidence"
+    use_cache: bool = True
+    compression: Compression = Compression.GZIP
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltImage:
+    """What was built: in the store, under its names."""
+
+    image: Image
+    manifest: Descriptor
+    config: Digest
+
+
+def build(request: Request, store: Store, events: Events) -> BuiltImage:
+    """Builds the image and stores it. Raises BuildError."""
+    dockerfile = parse(read_dockerfile(request.dockerfile), _shown_name(request))
+    the_plan = plan(
+        dockerfile,
+        PlanOptions(
+            platform=request.platform,
+            build_platform=Platform.host(),
+            target=request.target,
+            build_args=request.build_args,
+            contexts=request.contexts,
+        ),
+    )
+    for warning in the_plan.warnings:
+        events.emit(WarningFound(warning.rule, warning.message, warning.where))
+    cache = StepCache(store, read=request.use_cache, write=request.hash_mode != "none")
+    finished: dict[int, Finished] = {}
+    with (
+        Sources(store, request.context, request.dockerfile, request.platform, finished) as sources,
+        ExitStack() as sites,
+    ):
+        how = How(request.hash_mode, request.compression)
+        walker = Walker(the_plan, cache, sources, how, events, finished)
+        for stage in the_plan.stages:
+            last = walker.walk(stage, sites.enter_context(Worksite(store, request.tracker)))
+        return _store(last.image, request, store, events)
+
+
+def _store(image: Image, request: Request, store: Store, events: Events) -> BuiltImage:
+    image = image.with_config(replace(image.config, labels={**image.config.labels, **request.labels}))
+    manifest = store.put_image(image)
+    for name in request.names:
+        store.tag(name, manifest, image.platform)
+    config = Digest(json.loads(store.read(manifest.digest))["config"]["digest"])
+    events.emit(
+        ImageStored(
+            manifest=str(manifest.digest),
+            config=str(config),
+            layers=len(image.layers),
+            size=sum(layer.descriptor.size for layer in image.layers),
+            names=tuple(name.familiar() for name in request.names),
+            layout=store.directory,
+            platform=str(image.platform),
+        )
+    )
+    return BuiltImage(image, manifest, config)
+
+
+def find_dockerfile(context: str, name: str | None) -> str:
+    """The file asked for, else ``Dockerfile``, else ``dockerfile`` of the context."""
+    if name is not None:
+        return name
+    for candidate in ("Dockerfile", "dockerfile"):
+        path = os.path.join(context, candidate)
+        if os.path.exists(path):
+            return path
+    raise DockerfileError(f"there is no Dockerfile in {context}", hint="name it with -f FILE, or give another context")
+
+
+def read_dockerfile(path: str) -> bytes:
+    """Its bytes. Raises DockerfileError."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise DockerfileError(f"cannot read the Dockerfile {path}: {error.strerror}") from error
+
+
+def _shown_name(request: Request) -> str:
+    """The path as a user would type it."""
+    relative = os.path.relpath(request.dockerfile)
+    return request.dockerfile if relative.startswith("..") else relative

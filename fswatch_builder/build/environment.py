@@ -1,0 +1,87 @@
+"""Which variables an instruction sees, and with what value.
+
+Three layers, told by rule (DOCKERFILE A): global ARGs serve FROM lines and bare ARGs of stages; a stage's ARGs and
+ENVs share one name space in which the later line wins; only ENV reaches the image.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from fswatch_builder.dockerfile.expansion import expand
+from fswatch_builder.errors import DockerfileError
+from fswatch_builder.model.instruction import Arg
+from fswatch_builder.model.platform import Platform
+
+PROXY_NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
+
+
+def platform_args(build: Platform, target: Platform, stage: str | None) -> dict[str, str]:
+    """The predefined global ARGs; ``stage`` is the target's name."""
+    found = {"TARGETSTAGE": stage or "default"}
+    for prefix, platform in (("BUILD", build), ("TARGET", target)):
+        found |= {
+            f"{prefix}PLATFORM": str(platform),
+            f"{prefix}OS": platform.os,
+            f"{prefix}OSVERSION": "",
+            f"{prefix}ARCH": platform.architecture,
+            f"{prefix}VARIANT": platform.variant,
+        }
+    return found
+
+
+def proxy_variables(build_args: Mapping[str, str]) -> tuple[str, ...]:
+    """Proxies given as build arguments, in both spellings of their names: for RUN, in no key or history."""
+    found: dict[str, str] = {}
+    for name, value in build_args.items():
+        if name.upper() in PROXY_NAMES:
+            found.setdefault(name.upper(), value)
+            found.setdefault(name.lower(), value)
+            found[name] = value
+    return tuple(f"{name}={value}" for name, value in sorted(found.items()))
+
+
+def add_global(known: Mapping[str, str], arg: Arg, build_args: Mapping[str, str], escape: str) -> dict[str, str]:
+    """The global ARGs after one more ARG line. A build argument's value is used as it is, its default never looked
+    at.
+    """
+    found = dict(known)
+    for name_word, default in arg.items:
+        name = name_word.text
+        if name in build_args:
+            found[name] = build_args[name]
+        elif default is not None:
+            try:
+                found[name] = expand(default.text, found, escape)
+            except DockerfileError as error:
+                raise error.at(default.where) from error
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The variables of a stage at one of its lines.
+
+    ``variables`` has ENV and ARG values in the order they came to be; ``declared`` the ARG names in the order of
+    their first line, with those that have no value.
+    """
+
+    variables: Mapping[str, str]
+    declared: tuple[str, ...] = ()
+
+    def with_variable(self, name: str, value: str) -> "Scope":
+        """After ENV, or an ARG that has a value."""
+        return replace(self, variables={**self.variables, name: value})
+
+    def with_declared(self, name: str) -> "Scope":
+        """After an ARG line; said twice it keeps its place."""
+        return self if name in self.declared else replace(self, declared=(*self.declared, name))
+
+    def prefix(self) -> list[str]:
+        """How the history of a RUN names the ARGs it sees: ``|N a=1 b=``."""
+        if not self.declared:
+            return []
+        return [f"|{len(self.declared)}", *(f"{name}={self.variables.get(name, '')}" for name in self.declared)]
+
+    def exported(self) -> tuple[str, ...]:
+        """As a process gets them."""
+        return tuple(f"{name}={value}" for name, value in self.variables.items())

@@ -1,0 +1,103 @@
+"""What a build says while it goes on: typed values, one way. Whoever shows them never answers."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from fswatch_builder.errors import Location
+
+Status = Literal["done", "cached", "config", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted:
+    """``number`` is unique in the build; ``position`` of ``total`` counts the instructions of the stage, FROM
+    included.
+    """
+
+    number: int
+    stage: str
+    position: int
+    total: int
+    title: str
+    where: Location | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutput:
+    """A piece of what a RUN printed, as it came; ``seconds`` since the step started."""
+
+    number: int
+    stream: str  # stdout, stderr
+    data: bytes
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StepNote:
+    """Something worth knowing about a step: a skipped socket, why a tracker was chosen."""
+
+    number: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """What a step did and what it took to find out. Sizes in bytes; ``size`` of the tar, ``stored`` of the blob."""
+
+    tracker: str | None = None
+    hints: int = 0
+    losses: tuple[tuple[str, bytes], ...] = ()
+    entries: int = 0
+    size: int = 0
+    stored: int = 0
+    diff_id: str | None = None  # None: the step made no layer
+
+
+@dataclass(frozen=True, slots=True)
+class StepFinished:
+    """The end of a step."""
+
+    number: int
+    status: Status
+    seconds: float
+    report: StepReport | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WarningFound:
+    """About the Dockerfile."""
+
+    rule: str
+    message: str
+    where: Location
+
+
+@dataclass(frozen=True, slots=True)
+class ImageStored:
+    """The image is in the store."""
+
+    manifest: str
+    config: str
+    layers: int
+    size: int  # of all blobs
+    names: tuple[str, ...]
+    layout: str  # directory
+    platform: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputWritten:
+    """An --output is complete."""
+
+    kind: str
+    path: str
+
+
+Event = StepStarted | StepOutput | StepNote | StepFinished | WarningFound | ImageStored | OutputWritten
+
+
+class Events(Protocol):
+    """Where events go."""
+
+    def emit(self, event: Event) -> None:
+        """Shows it or drops it."""

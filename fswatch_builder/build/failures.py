@@ -1,0 +1,39 @@
+"""What the core and the system report, told as errors of a build."""
+
+import errno
+import os
+
+from fswatch_builder._native import ArchiveError, RefusedError
+from fswatch_builder.errors import BuildContextError, BuildError, Location, OutputError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def explained(error: Exception, where: Location) -> Exception:
+    """The error with its place in the Dockerfile. What is neither the user's nor the system's doing stays as it is: a
+    bug.
+    """
+    if isinstance(error, BuildError):
+        return error.at(where)
+    if isinstance(error, RefusedError | ArchiveError):
+        return BuildContextError(f"{_path(error.path)}: {error.reason}", where=where)
+    if isinstance(error, OSError):
+        return _system_error(error, where)
+    return error
+
+
+def _system_error(error: OSError, where: Location) -> BuildError:
+    shown = _path(error.filename)
+    operation = getattr(error, "operation", None)
+    what = f"{shown}: {error.strerror or error}" + (f" ({operation})" if operation else "")
+    if error.errno in _FULL:
+        return OutputError(
+            what, where=where, hint="free space on the disk of the store, or choose another with --store"
+        )
+    return BuildError(what, where=where)
+
+
+def _path(path: object) -> str:
+    if isinstance(path, bytes | str) and path:
+        return os.fsdecode(path)
+    return "the root"

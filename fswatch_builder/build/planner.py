@@ -1,0 +1,81 @@
+"""From a parsed Dockerfile to a plan: no image is looked at, no file is read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from fswatch_builder.build import stages
+from fswatch_builder.build.environment import add_global, platform_args
+from fswatch_builder.errors import DockerfileError, UsageError
+from fswatch_builder.model.instruction import Arg, Copy, Dockerfile, From, Instruction, Run, Unsupported
+from fswatch_builder.model.plan import Plan
+from fswatch_builder.model.platform import Platform
+
+EPOCH = "SOURCE_DATE_EPOCH"
+
+#: Flags that ask for what a build does anyway.
+_HARMLESS = {("RUN", "network"): {"default"}, ("RUN", "security"): {"sandbox"}, ("ADD", "unpack"): {"true"}}
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """What the command line says about the plan."""
+
+    platform: Platform
+    build_platform: Platform
+    target: str | None = None
+    build_args: Mapping[str, str] = field(default_factory=dict)
+    contexts: Mapping[str, str] = field(default_factory=dict)
+
+
+def plan(dockerfile: Dockerfile, options: PlanOptions) -> Plan:
+    """Raises DockerfileError for what is wrong or not supported in the stages the target needs."""
+    parts = stages.split(dockerfile)
+    wanted = stages.find_target(parts, options.target)
+    global_args = platform_args(options.build_platform, options.platform, options.target or parts[-1][0].name)
+    global_args |= {name: options.build_args[name] for name in global_args if name in options.build_args}
+    for instruction in dockerfile.instructions:
+        if isinstance(instruction, From):
+            break
+        if isinstance(instruction, Arg):
+            global_args = add_global(global_args, instruction, options.build_args, dockerfile.escape)
+    resolved = stages.resolve(dockerfile, global_args, options.contexts, options.platform)
+    needed = stages.needed(resolved, resolved[wanted])
+    for stage in needed:
+        for instruction in stage.instructions:
+            refuse_unsupported(instruction)
+    return Plan(
+        stages=needed,
+        global_args=global_args,
+        build_args=options.build_args,
+        escape=dockerfile.escape,
+        source_date_epoch=_epoch(options.build_args.get(EPOCH) or global_args.get(EPOCH)),
+        warnings=dockerfile.warnings,
+    )
+
+
+def refuse_unsupported(instruction: Instruction) -> None:
+    """What the language has and this builder does not do yet is an error with its name, never ignored."""
+    match instruction:
+        case Unsupported(keyword=keyword):
+            raise DockerfileError(f"{keyword} is not supported yet", where=instruction.where)
+        case Run(flags=flags):
+            keyword = "RUN"
+        case Copy(flags=flags, add=add):
+            keyword = "ADD" if add else "COPY"
+        case _:
+            return
+    for flag, values in flags.items():
+        harmless = _HARMLESS.get((keyword, flag), {"false"} if keyword != "RUN" else set())
+        if not all(value in harmless for value in values):
+            raise DockerfileError(f"{keyword} --{flag} is not supported yet", where=instruction.where)
+
+
+def _epoch(text: str | None) -> int | None:
+    if not text:
+        return None
+    if not text.isascii() or not text.isdecimal():
+        raise UsageError(
+            f"{EPOCH} is not a number of seconds: {text!r}",
+            hint="use an integer, as `git log -1 --format=%ct` prints it",
+        )
+    return int(text)

@@ -1,0 +1,152 @@
+"""Where COPY and ADD take files from, each opened once and only when it is needed."""
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from fswatch_builder._native import IgnorePatterns, Rootfs, content_digest, expand
+from fswatch_builder.build.keys import selection_key
+from fswatch_builder.build.worksite import Worksite
+from fswatch_builder.errors import BuildContextError
+from fswatch_builder.model.image import Image
+from fswatch_builder.model.plan import CopySource, ImageSource, MainContext, NamedContext, StageSource
+from fswatch_builder.model.platform import Platform
+from fswatch_builder.oci.store import Store
+
+_CONTENT = "copy content"
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """An open source. Files of a context become root's; those of a stage or image keep their owners."""
+
+    rootfs: Rootfs
+    ignore: IgnorePatterns | None
+    is_context: bool
+
+    def expand(self, patterns: Sequence[str]) -> list[bytes]:
+        """The paths that ``patterns`` name, in the order of the patterns. Raises BuildContextError for one that is
+        missing.
+        """
+        found: list[bytes] = []
+        for pattern in patterns:
+            try:
+                found += expand(self.rootfs, os.fsencode(pattern), ignore=self.ignore)
+            except FileNotFoundError as error:
+                shown = "/" + pattern.strip("/")
+                raise BuildContextError(f'"{shown}": not found', hint=self._hint(pattern)) from error
+            except ValueError as error:
+                raise BuildContextError(f"cannot use {pattern!r} as a source: {error}") from error
+        return list(dict.fromkeys(found))
+
+    def _hint(self, pattern: str) -> str:
+        place = os.fsdecode(self.rootfs.path)
+        if self.ignore is not None and self.rootfs.entry(os.fsencode(pattern.strip("/"))) is not None:
+            return f"it is in {place}, but the ignore file excludes it"
+        return "paths are relative to the root of the build context" if self.is_context else "it is not in the source"
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What a finished stage offers: its image, and its rootfs if there was need for one."""
+
+    image: Image
+    site: Worksite
+
+
+class Sources:
+    """All sources of one build. A context manager."""
+
+    def __init__(
+        self, store: Store, context: str, dockerfile: str, platform: Platform, stages: Mapping[int, Built]
+    ) -> None:
+        """``stages`` is filled while the build goes on."""
+        self._store = store
+        self._context = context
+        self._dockerfile = dockerfile
+        self._platform = platform
+        self._stages = stages
+        self._stack = ExitStack()
+        self._trees: dict[CopySource, Tree] = {}
+        self._images: dict[tuple[str, Platform], Image] = {}
+
+    def __enter__(self) -> "Sources":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stack.close()
+
+    def image(self, value: str, platform: Platform) -> Image:
+        """The image that a name or the value of a named context stands for."""
+        key = (value, platform)
+        if key not in self._images:
+            from fswatch_builder.build.bases import bases
+
+            self._images[key] = self._store.load_image(bases(value, self._store, platform))
+        return self._images[key]
+
+    def content(self, source: CopySource, patterns: Sequence[str]) -> bytes:
+        """The digest over what a COPY takes: names, kinds, modes, bytes, and owners where they are kept.
+
+        For a stage or an image it is remembered with the chain ID, so that an unchanged one need not be unpacked again.
+        """
+        image = self._image_of(source)
+        if image is None:
+            return self._read_content(source, patterns)
+        key = selection_key(image.chain_id, patterns)
+        known = self._store.recall(_CONTENT, key)
+        if known is None:
+            known = self._read_content(source, patterns)
+            self._store.note(_CONTENT, key, known)
+        return known
+
+    def _read_content(self, source: CopySource, patterns: Sequence[str]) -> bytes:
+        tree = self.tree(source)
+        return content_digest(tree.rootfs, tree.expand(patterns), ignore=tree.ignore, owners=not tree.is_context, context=tree.is_context)
+
+    def tree(self, source: CopySource) -> Tree:
+        """The open source. A stage or image is unpacked now if it was not yet."""
+        if isinstance(source, StageSource):
+            built = self._stages[source.index]
+            built.site.bring_to(built.image.layers)
+            return Tree(built.site.rootfs, None, is_context=False)
+        if source not in self._trees:
+            self._trees[source] = self._open(source)
+        return self._trees[source]
+
+    def _open(self, source: CopySource) -> Tree:
+        if isinstance(source, MainContext):
+            return _directory(self._context, self._dockerfile)
+        if isinstance(source, NamedContext) and os.path.isdir(source.value):
+            return _directory(source.value, f"{source.value}/")  # only its .dockerignore counts
+        image = self._image_of(source)
+        if image is None:
+            raise RuntimeError(f"no image for {source}")
+        site = self._stack.enter_context(Worksite(self._store, "scan"))
+        site.bring_to(image.layers)
+        return Tree(site.rootfs, None, is_context=False)
+
+    def _image_of(self, source: CopySource) -> Image | None:
+        match source:
+            case StageSource(index=index):
+                return self._stages[index].image
+            case ImageSource(reference=reference):
+                return self.image(reference, self._platform)
+            case NamedContext(value=value):
+                return None if os.path.isdir(value) else self.image(value, self._platform)
+            case _:
+                return None
+
+
+def _directory(path: str, dockerfile: str) -> Tree:
+    from fswatch_builder.dockerfile.ignorefile import read_ignore
+
+    try:
+        lines = read_ignore(os.fsencode(path), os.fsencode(dockerfile))
+        ignore = IgnorePatterns(lines) if lines else None
+        return Tree(Rootfs(os.fsencode(path)), ignore, is_context=True)
+    except ValueError as error:
+        raise BuildContextError(f"the ignore file of {path} cannot be used: {error}") from error
+    except OSError as error:
+        raise BuildContextError(f"the build context {path} cannot be read: {error.strerror}") from error

@@ -1,0 +1,199 @@
+"""Stages: what each FROM and each COPY --from names, and which of them the target needs."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from fswatch_builder.dockerfile.expansion import expand
+from fswatch_builder.errors import DockerfileError, Location, UsageError
+from fswatch_builder.model.instruction import Copy, Dockerfile, From, Instruction, Word
+from fswatch_builder.model.plan import (
+    Base,
+    CopySource,
+    ImageSource,
+    NamedContext,
+    Scratch,
+    Stage,
+    StageSource,
+)
+from fswatch_builder.model.platform import Platform
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What a name in FROM or --from can mean besides an image."""
+
+    stages: tuple[str | None, ...]
+    contexts: Mapping[str, str]
+
+    def stage_before(self, name: str, index: int) -> int | None:
+        """The last stage of that name above stage ``index``."""
+        found = [i for i, other in enumerate(self.stages[:index]) if other is not None and other == name]
+        return found[-1] if found else None
+
+    def context(self, name: str, platform: Platform) -> NamedContext | None:
+        """``NAME::PLATFORM`` goes before ``NAME``; no context is called scratch or context."""
+        if name in ("scratch", "context"):
+            return None
+        for key in (f"{name}::{platform}", name):
+            if key in self.contexts:
+                return NamedContext(name, self.contexts[key])
+        return None
+
+
+def split(dockerfile: Dockerfile) -> list[tuple[From, tuple[Instruction, ...]]]:
+    """FROM and what follows it, for each stage."""
+    if not dockerfile.instructions:
+        raise DockerfileError("the Dockerfile cannot be empty", where=Location(dockerfile.name, 1))
+    found: list[tuple[From, list[Instruction]]] = []
+    for instruction in dockerfile.instructions:
+        if isinstance(instruction, From):
+            found.append((instruction, []))
+        elif found:
+            found[-1][1].append(instruction)
+    if not found:
+        last = dockerfile.instructions[-1]
+        raise DockerfileError("dockerfile contains no stages to build", where=last.where, hint="start one with FROM")
+    return [(start, tuple(body)) for start, body in found]
+
+
+def resolve(
+    dockerfile: Dockerfile,
+    global_args: Mapping[str, str],
+    contexts: Mapping[str, str],
+    platform: Platform,
+) -> tuple[Stage, ...]:
+    """All stages in file order, every reference resolved before any stage is dropped (an index counts the dropped
+    ones too).
+    """
+    parts = split(dockerfile)
+    names = Names(tuple(start.name for start, _ in parts), contexts)
+    stages: list[Stage] = []
+    for index, (start, body) in enumerate(parts):
+        base_text = _expanded(start.base, global_args, dockerfile.escape)
+        if not base_text:
+            raise DockerfileError(
+                f"base name ({start.base}) should not be blank",
+                where=start.where,
+                hint="give its ARG a default above the first FROM, or a value with --build-arg",
+            )
+        wanted = _platform(start, global_args, dockerfile.escape)
+        replacement = names.context(start.name, wanted or platform) if start.name else None
+        base = replacement or _base(base_text, names, index, wanted or platform)
+        inherited = stages[base.index].platform if isinstance(base, StageSource) else platform
+        if replacement is not None:
+            body = ()
+        stages.append(
+            Stage(
+                index=index,
+                name=start.name,
+                base=base,
+                base_text=base_text,
+                platform=wanted or inherited,
+                where=start.where,
+                instructions=body,
+                sources=dict(_sources(body, names, index, wanted or inherited)),
+            )
+        )
+    return tuple(stages)
+
+
+def needed(stages: Sequence[Stage], target: Stage) -> tuple[Stage, ...]:
+    """The target and what it needs, in file order; nothing else is pulled or run."""
+    reached: set[int] = set()
+    waiting = [target.index]
+    while waiting:
+        index = waiting.pop()
+        if index not in reached:
+            reached.add(index)
+            waiting.extend(stages[index].needs)
+    return tuple(stage for stage in stages if stage.index in reached)
+
+
+def find_target(parts: Sequence[tuple[From, tuple[Instruction, ...]]], target: str | None) -> int:
+    """The index of the stage called ``target``, case ignored; the last stage if none is asked for."""
+    if not target:
+        return len(parts) - 1
+    names = [start.name for start, _ in parts]
+    for index in reversed(range(len(names))):
+        if names[index] == target.lower():
+            return index
+    known = [name for name in names if name]
+    raise UsageError(f'target stage "{target}" could not be found', hint=_suggestion(target.lower(), known))
+
+
+def _suggestion(name: str, known: Sequence[str]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, known, n=1)
+    if near:
+        return f"did you mean {near[0]}?"
+    return f"the stages with a name are: {', '.join(known)}" if known else "no stage of this Dockerfile has a name"
+
+
+def _platform(start: From, global_args: Mapping[str, str], escape: str) -> Platform | None:
+    if start.platform is None:
+        return None
+    text = _expanded(start.platform, global_args, escape)
+    if not text:
+        raise DockerfileError(f"platform ({start.platform}) should not be blank", where=start.where)
+    try:
+        return Platform.parse(text)
+    except ValueError as error:
+        raise DockerfileError(str(error), where=start.where) from error
+
+
+def _expanded(word: Word, variables: Mapping[str, str], escape: str) -> str:
+    try:
+        return expand(word.text, variables, escape)
+    except DockerfileError as error:
+        raise error.at(word.where) from error
+
+
+def _base(name: str, names: Names, index: int, platform: Platform) -> Base:
+    earlier = names.stage_before(name, index)
+    if earlier is not None:
+        return StageSource(earlier)
+    if name == "scratch":
+        return Scratch()
+    return names.context(name, platform) or ImageSource(name)
+
+
+def _sources(
+    body: Iterable[Instruction], names: Names, index: int, platform: Platform
+) -> Iterable[tuple[str, CopySource]]:
+    for instruction in body:
+        if isinstance(instruction, Copy) and instruction.stage is not None:
+            yield instruction.stage, _source(instruction.stage, names, index, platform, instruction.where)
+
+
+def _source(text: str, names: Names, index: int, platform: Platform, where: Location) -> CopySource:
+    if "$" in text:
+        raise DockerfileError(
+            f"variables are not expanded in --from={text}",
+            where=where,
+            hint=f"name a stage for it above: FROM {text} AS source, then COPY --from=source",
+        )
+    if text.isdecimal():
+        number = int(text)
+        if number >= index:
+            raise DockerfileError(
+                f"invalid stage index {number}",
+                where=where,
+                hint=f"this is stage {index}; only earlier ones can be copied from",
+            )
+        return StageSource(number)
+    name = text.lower()
+    earlier = names.stage_before(name, index)
+    if earlier is not None:
+        return StageSource(earlier)
+    if name == names.stages[index]:
+        raise DockerfileError(f"circular dependency detected on stage: {name}", where=where)
+    context = names.context(text, platform)
+    if context is not None:
+        return context
+    if name in names.stages:
+        current = names.stages[index] or str(index)
+        raise DockerfileError(
+            f'cannot copy from stage "{name}", it needs to be defined before current stage "{current}"', where=where
+        )
+    return ImageSource(text)

@@ -1,0 +1,60 @@
+"""The command line: ``fswatch-builder``."""
+
+from typing import Annotated
+
+import typer
+
+from fswatch_builder.cli.build import build_command
+from fswatch_builder.cli.images import images_command, load_command
+
+app = typer.Typer(
+    name="fswatch-builder",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+app.command("build")(build_command)
+app.command("images")(images_command)
+app.command("load")(load_command)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print(f"fswatch-builder {version('fswatch-builder')}")
+        except PackageNotFoundError:
+            print("fswatch-builder (not installed: run from a source tree)")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    _show_version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    r"""Build container images from Dockerfiles, without a daemon.
+
+    It watches what each RUN touches instead of scanning for it.
+
+    \b
+    Examples:
+      fswatch-builder build -t hello .
+      fswatch-builder build --build-context base=./rootfs -o type=oci,dest=hello.tar .
+      fswatch-builder images
+
+    Every option of a command can also be given by an environment variable, such as FSWATCH_BUILDER_STORE.
+    """
+
+
+def main() -> None:
+    """The program."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""``fswatch-builder build``."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from fswatch_builder.build.builder import BuiltImage, Request, build, find_dockerfile
+from fswatch_builder.build.events import Events, OutputWritten
+from fswatch_builder.cli import options
+from fswatch_builder.cli.failure import reported
+from fswatch_builder.cli.render import counted, renderer, size_text
+from fswatch_builder.errors import OutputError, UsageError
+from fswatch_builder.oci.compression import Compression
+from fswatch_builder.oci.store import Store
+
+if TYPE_CHECKING:
+    from fswatch_builder.oci.output import OutputSpec
+
+
+@reported
+def build_command(
+    context: options.Context = ".",
+    file: options.File = None,
+    tag: options.Tags = None,
+    target: options.Target = None,
+    build_arg: options.BuildArgs = None,
+    build_context: options.BuildContexts = None,
+    label: options.Labels = None,
+    output: options.Outputs = None,
+    platform: options.PlatformName = None,
+    tracker: options.TrackerName = "auto",
+    hash_mode: options.HashMode = "evidence",
+    compression: options.CompressionName = "gzip",
+    no_cache: options.NoCache = False,
+    iidfile: options.IIDFile = None,
+    metadata_file: options.MetadataFile = None,
+    progress: options.ProgressKind = "auto",
+    quiet: options.Quiet = False,
+    store: options.StoreDirectory = None,
+) -> None:
+    r"""Build an image from a Dockerfile.
+
+    \b
+    Examples:
+      fswatch-builder build .
+      fswatch-builder build -t app:1 --target test --build-arg VERSION=1 .
+      fswatch-builder build --build-context base=./rootfs -o type=oci,dest=app.tar .
+    """
+    if quiet:
+        progress = "quiet"
+    options.choice("--progress", progress, ("auto", "tty", "plain", "quiet", "rawjson"))
+    if not os.path.isdir(context):
+        raise UsageError(
+            f"the context {context} is not a directory",
+            hint="a context from stdin, an archive or a URL is not supported yet",
+        )
+    request = Request(
+        context=os.path.abspath(context),
+        dockerfile=find_dockerfile(context, file),
+        platform=options.platform(platform),
+        target=target,
+        names=options.references(tag or ()),
+        build_args=options.build_args(build_arg or (), os.environ),
+        contexts=options.build_contexts(build_context or ()),
+        labels=options.pairs("--label", label or ()),
+        tracker=tracker,
+        hash_mode=options.hash_mode(hash_mode),
+        use_cache=not no_cache,
+        compression=Compression(options.choice("--compression", compression, [known.value for known in Compression])),
+    )
+    specs = _output_specs(output or ())
+    with Store.open(options.store_directory(store)) as opened:
+        shown = renderer(progress, sys.stderr)
+        try:
+            built = build(request, opened, shown)
+            _write_outputs(built, specs, request, opened, shown)
+        finally:
+            shown.close()
+        if metadata_file is not None:
+            _write_whole(metadata_file, json.dumps(_metadata(built, request), indent=2) + "\n")
+        if iidfile is not None:
+            _write_whole(iidfile, str(built.config))
+        if progress == "quiet":
+            print(built.config)
+        elif progress != "rawjson":
+            print(summary(built, specs, request, opened.directory))
+
+
+def _output_specs(texts: Sequence[str]) -> "list[OutputSpec]":
+    if not texts:
+        return []
+    from fswatch_builder.oci.output import OutputSpec
+
+    return [OutputSpec.parse(text) for text in texts]
+
+
+def _write_outputs(
+    built: BuiltImage, specs: "list[OutputSpec]", request: Request, store: Store, events: Events
+) -> None:
+    for spec in specs:
+        from fswatch_builder.oci.output import write_output
+
+        path = write_output(store, built.manifest, request.names, spec)
+        events.emit(OutputWritten(spec.type, str(path)))
+
+
+def _metadata(built: BuiltImage, request: Request) -> dict[str, object]:
+    found: dict[str, object] = {
+        "containerimage.config.digest": str(built.config),
+        "containerimage.descriptor": {
+            "mediaType": built.manifest.media_type,
+            "digest": str(built.manifest.digest),
+            "size": built.manifest.size,
+        },
+        "containerimage.digest": str(built.manifest.digest),
+    }
+    if request.names:
+        found["image.name"] = ",".join(str(name) for name in request.names)
+    return found
+
+
+def _write_whole(path: str, text: str) -> None:
+    """All of it or nothing: a file beside it, then a rename."""
+    from tempfile import NamedTemporaryFile
+
+    directory = os.path.dirname(path) or "."
+    try:
+        with NamedTemporaryFile("w", encoding="utf-8", dir=directory, prefix=".fswatch-builder-", delete=False) as file:
+            try:
+                file.write(text)
+                file.flush()
+                os.fchmod(file.fileno(), 0o666 & ~_umask())
+                os.replace(file.name, path)
+            except BaseException:
+                os.unlink(file.name)
+                raise
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _umask() -> int:
+    current = os.umask(0o077)
+    os.umask(current)
+    return current
+
+
+def summary(built: BuiltImage, specs: "Sequence[OutputSpec]", request: Request, layout: str) -> str:
+    """What was built, where it lies, how to run it."""
+    layers = built.image.layers
+    names = [name.familiar() for name in request.names]
+    return "\n".join(
+        (
+            f"image     {built.manifest.digest}",
+            f"image ID  {built.config}",
+            f"content   {counted(len(layers), 'layer')}, {size_text(sum(layer.descriptor.size for layer in layers))}",
+            f"names     {', '.join(names) or 'none; give one with -t NAME'}",
+            f"layout    {layout} (OCI image layout)",
+            f"to run    {_how_to_run(names[0] if names else None, specs)}",
+        )
+    )
+
+
+def _how_to_run(name: str | None, specs: "Sequence[OutputSpec]") -> str:
+    for spec in specs:
+        if spec.type == "docker":
+            return f"docker load -i {spec.dest} && docker run --rm {name or 'IMAGE-ID'}"
+        if not spec.tar:
+            return f"podman run --rm oci:{spec.dest}"
+        return f"podman run --rm oci-archive:{spec.dest}"
+    return f"build again with -t {name or 'NAME'} -o type=docker,dest=image.tar, then docker load -i image.tar"

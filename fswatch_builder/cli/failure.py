@@ -1,0 +1,100 @@
+"""The end of a command that failed: one message, an exit status, and never half a sentence."""
+
+import functools
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import NoReturn, ParamSpec
+
+from fswatch_builder.cli.render import silence
+from fswatch_builder.errors import BuildError, Location, RunError
+
+P = ParamSpec("P")
+
+INTERRUPTED = 128 + signal.SIGINT
+TERMINATED = 128 + signal.SIGTERM
+BROKEN_PIPE = 128 + signal.SIGPIPE
+BUG = 70  # EX_SOFTWARE of sysexits.h
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: ends a build the way Ctrl-C does, so that whatever cleans up after one cleans up after the other."""
+
+
+def reported(command: Callable[P, None]) -> Callable[P, None]:
+    """A command whose errors are told, and end the process with their status."""
+
+    @functools.wraps(command)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        signal.signal(signal.SIGTERM, _terminate)
+        try:
+            command(*args, **kwargs)
+            sys.stdout.flush()
+        except BuildError as error:
+            _say(message(error))
+            raise SystemExit(error.exit_status) from None
+        except Terminated:
+            _say("ERROR: terminated")
+            raise SystemExit(TERMINATED) from None
+        except KeyboardInterrupt:
+            _say("ERROR: interrupted")
+            raise SystemExit(INTERRUPTED) from None
+        except BrokenPipeError as error:
+            if error.filename is not None:
+                raise
+            silence(sys.stdout)
+            raise SystemExit(BROKEN_PIPE) from None
+        except Exception:  # noqa: BLE001 - the last resort: everything expected is a BuildError
+            _bug()
+
+    return guarded
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # cleaning up is under way
+    raise Terminated
+
+
+def _bug() -> NoReturn:
+    import traceback
+
+    traceback.print_exc()
+    _say("ERROR: this is a bug in fswatch-builder; please report it with the lines above and the Dockerfile")
+    raise SystemExit(BUG)
+
+
+def _say(text: str) -> None:
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        silence(sys.stderr)
+
+
+def message(error: BuildError) -> str:
+    """What, where with the line itself, why, what to do."""
+    lines: list[str] = []
+    if isinstance(error, RunError) and error.tail:
+        lines += ["last lines of its output:", *(f"  | {line}" for line in error.tail.rstrip("\n").splitlines())]
+    lines.append(f"ERROR: {error.what}")
+    if error.where is not None:
+        lines.append(f"  at {error.where}")
+        lines += [f"  {line}" for line in source_lines(error.where)]
+    if error.hint:
+        lines.append(f"  hint: {error.hint}")
+    return "\n".join(lines)
+
+
+def source_lines(where: Location) -> list[str]:
+    """The lines of the file that ``where`` speaks of; none if the file cannot be read (it came from a pipe)."""
+    last = where.end_line or where.line
+    try:
+        with open(os.fspath(where.file), encoding="utf-8", errors="replace") as file:
+            return [
+                f"{number:>4} | {line.rstrip()}"
+                for number, line in enumerate(file, 1)
+                if where.line <= number <= min(last, where.line + 9)
+            ]
+    except OSError:
+        return []

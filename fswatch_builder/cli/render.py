@@ -1,0 +1,223 @@
+"""Showing a build: events in, text out. One renderer a kind of --progress; the one for terminals is in live.py."""
+
+import json
+import os
+import sys
+from dataclasses import asdict, fields, is_dataclass
+from typing import Protocol, TextIO
+
+from fswatch_builder.build.events import (
+    Event,
+    ImageStored,
+    OutputWritten,
+    StepFinished,
+    StepNote,
+    StepOutput,
+    StepReport,
+    StepStarted,
+    WarningFound,
+)
+
+
+class Renderer(Protocol):
+    """An end of the stream of events."""
+
+    def emit(self, event: Event) -> None:
+        """Shows one."""
+
+    def close(self) -> None:
+        """Nothing more comes."""
+
+
+def renderer(kind: str, stream: TextIO) -> Renderer:
+    """For a kind of --progress; ``auto`` is ``tty`` on a terminal, else ``plain``."""
+    if kind == "auto":
+        kind = "tty" if stream.isatty() and os.environ.get("TERM", "dumb") != "dumb" else "plain"
+    if kind == "tty":
+        from fswatch_builder.cli.live import Live
+
+        return Live(stream)
+    out = Pipe(stream)
+    if kind == "plain":
+        return Plain(out)
+    return RawJSON(out) if kind == "rawjson" else Quiet(out)
+
+
+class Pipe:
+    """A text stream whose reader may go away: then the build goes on unseen."""
+
+    def __init__(self, stream: TextIO) -> None:
+        """``stream`` stays open."""
+        self._stream: TextIO | None = stream
+
+    def line(self, text: str) -> None:
+        """One line, at once."""
+        if self._stream is None:
+            return
+        try:
+            self._stream.write(text + "\n")
+            self._stream.flush()
+        except BrokenPipeError:
+            self._stream = None
+            silence(sys.stderr)
+
+
+def silence(stream: TextIO) -> None:
+    """What is written to it from here on, at exit too, goes nowhere."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, stream.fileno())
+    os.close(null)
+
+
+class Quiet:
+    """Warnings alone."""
+
+    def __init__(self, out: Pipe) -> None:
+        """To ``out``."""
+        self._out = out
+
+    def emit(self, event: Event) -> None:
+        """Drops all but warnings."""
+        if isinstance(event, WarningFound):
+            self._out.line(warning_line(event))
+
+    def close(self) -> None:
+        """Nothing is held back."""
+
+
+class RawJSON:
+    """One JSON object a line: ``event`` is its kind, the rest its fields."""
+
+    def __init__(self, out: Pipe) -> None:
+        """To ``out``."""
+        self._out = out
+
+    def emit(self, event: Event) -> None:
+        """As a line."""
+        self._out.line(
+            json.dumps(
+                {"event": type(event).__name__, **{f.name: _plain(getattr(event, f.name)) for f in fields(event)}}
+            )
+        )
+
+    def close(self) -> None:
+        """Nothing is held back."""
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return {name: _plain(item) for name, item in asdict(value).items()}
+    return value
+
+
+class Plain:
+    """Lines, each with the number of its step."""
+
+    def __init__(self, out: Pipe) -> None:
+        """To ``out``."""
+        self._out = out
+        self._pending: dict[tuple[int, str], bytes] = {}
+
+    def emit(self, event: Event) -> None:
+        """As lines."""
+        match event:
+            case StepStarted():
+                self._out.line(f"#{event.number} {step_title(event)}")
+            case StepOutput():
+                self._output(event)
+            case StepNote():
+                self._out.line(f"#{event.number} note: {event.text}")
+            case StepFinished():
+                self._flush(event.number, event.seconds)
+                self._out.line(f"#{event.number} {outcome(event)}")
+                self._out.line("")
+            case WarningFound():
+                self._out.line(warning_line(event))
+            case OutputWritten():
+                self._out.line(f"wrote {event.kind} output to {event.path}")
+            case ImageStored():
+                pass  # the command tells it at the end
+
+    def _output(self, event: StepOutput) -> None:
+        key = (event.number, event.stream)
+        *lines, rest = (self._pending.pop(key, b"") + event.data).split(b"\n")
+        for line in lines:
+            self._line(event.number, event.seconds, line)
+        if rest:
+            self._pending[key] = rest
+
+    def _flush(self, number: int, seconds: float) -> None:
+        for key in [key for key in self._pending if key[0] == number]:
+            self._line(number, seconds, self._pending.pop(key))
+
+    def _line(self, number: int, seconds: float, line: bytes) -> None:
+        self._out.line(f"#{number} {seconds:.3f} {line.decode('utf-8', 'replace').rstrip(chr(13))}")
+
+    def close(self) -> None:
+        """All lines are out: a step's last one is flushed with its end."""
+
+
+def step_title(event: StepStarted) -> str:
+    """``[stage 2/5] RUN make``, on one line."""
+    first, *rest = event.title.splitlines() or [""]
+    return f"[{event.stage} {event.position}/{event.total}] {first}" + (" ..." if rest else "")
+
+
+def outcome(event: StepFinished) -> str:
+    """How a step ended, and for one on the rootfs what it took."""
+    match event.status:
+        case "cached":
+            return f"CACHED  {layer_text(event.report)}" if event.report else "CACHED"
+        case "config":
+            return "CONFIG"
+        case "failed":
+            return f"ERROR {event.seconds:.1f}s"
+        case _:
+            details = f"  {report_text(event.report)}" if event.report else ""
+            return f"DONE {event.seconds:.1f}s{details}"
+
+
+def report_text(report: StepReport) -> str:
+    """Tracker, hints, losses, layer."""
+    parts = []
+    if report.tracker is not None:
+        parts += [
+            f"tracker {report.tracker}",
+            counted(report.hints, "hint"),
+            counted(len(report.losses), "loss", "losses"),
+        ]
+    parts.append(layer_text(report))
+    return ", ".join(parts)
+
+
+def layer_text(report: StepReport) -> str:
+    """``layer 2 files 1.2kB``, or that there is none."""
+    if report.diff_id is None:
+        return "no layer"
+    if not report.entries:
+        return f"layer {size_text(report.stored)}"
+    return f"layer {counted(report.entries, 'entry', 'entries')} {size_text(report.size)}"
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """``1 hint``, ``2 hints``."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def size_text(size: int) -> str:
+    """In decimal units, as docker prints sizes."""
+    value, unit = float(size), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{size}B" if unit == "B" else f"{value:.3g}{unit}"
+
+
+def warning_line(event: WarningFound) -> str:
+    """``WARN: Rule: sentence (file:line)``."""
+    return f"WARN: {event.rule}: {event.message} ({event.where})"

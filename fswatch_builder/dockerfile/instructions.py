@@ -1,0 +1,299 @@
+"""One logical line becomes one instruction: what each keyword takes."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from fswatch_builder.dockerfile import heredoc
+from fswatch_builder.dockerfile.flags import Flags
+from fswatch_builder.dockerfile.lines import SPACES, LogicalLine
+from fswatch_builder.dockerfile.words import json_words, plain_words, quoted_spans
+from fswatch_builder.errors import DockerfileError, Location
+from fswatch_builder.model.instruction import (
+    Arg,
+    Cmd,
+    Copy,
+    Entrypoint,
+    Env,
+    Expose,
+    Form,
+    From,
+    Heredoc,
+    Instruction,
+    Label,
+    Run,
+    Shell,
+    Stopsignal,
+    Unsupported,
+    User,
+    Volume,
+    Word,
+    Workdir,
+)
+
+_STAGE_NAME = re.compile(r"[a-z][a-z0-9-_.]*")
+_BLANKS = re.compile(r"[\t\v\f\r ]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A logical line taken apart: keyword, flags, and the arguments as the offsets ``begin`` to ``end`` of ``line``."""
+
+    spelled: str  # the keyword as written
+    line: LogicalLine
+    where: Location
+    flags: Flags
+    begin: int
+    end: int
+    escape: str
+    heredocs: tuple[Heredoc, ...] = ()
+
+    @property
+    def keyword(self) -> str:
+        """In capitals."""
+        return self.spelled.upper()
+
+    @property
+    def source(self) -> str:
+        """The whole line without blanks around it."""
+        return self.line.text.strip(SPACES)
+
+    @property
+    def rest(self) -> str:
+        """The arguments as one text."""
+        return self.line.text[self.begin : self.end]
+
+    def plain(self) -> list[Word]:
+        """The arguments between blanks."""
+        return plain_words(self.line, self.begin, self.end)
+
+    def quoted(self) -> list[tuple[int, int]]:
+        """The arguments between blanks outside quotes, as offsets."""
+        return quoted_spans(self.line.text, self.begin, self.end, self.escape)
+
+    def json(self) -> list[Word] | None:
+        """The strings of the JSON form, None for the other form."""
+        return json_words(self.line, self.begin, self.end)
+
+    def wrong(self, what: str, word: Word | None = None) -> DockerfileError:
+        """An error at ``word``, or at the whole instruction."""
+        return DockerfileError(what, where=word.where if word else self.where)
+
+
+def instruction(statement: Statement) -> Instruction:
+    """The statement as a value. Raises :class:`DockerfileError` if its arguments do not fit its keyword."""
+    return _READERS[statement.keyword](statement)
+
+
+def _from(statement: Statement) -> From:
+    words = statement.plain()
+    if len(words) not in (1, 3) or (len(words) == 3 and words[1].text.upper() != "AS"):
+        raise statement.wrong("FROM requires either one or three arguments")
+    name = None
+    if len(words) == 3:
+        name = words[2].text.lower()
+        if not _STAGE_NAME.fullmatch(name):
+            raise statement.wrong(
+                f'invalid name for build stage: "{words[2]}", name can\'t start with a number or contain symbols',
+                words[2],
+            )
+    return From(statement.where, statement.source, words[0], name, statement.flags.word("platform"))
+
+
+def _arg(statement: Statement) -> Arg:
+    items: list[tuple[Word, Word | None]] = []
+    for start, end in statement.quoted():
+        pair = _pair(statement, start, end)
+        items.append(pair or (statement.line.word(start, end), None))
+    if not items:
+        raise statement.wrong("ARG requires at least one argument")
+    return Arg(statement.where, statement.source, tuple(items))
+
+
+def _env(statement: Statement) -> Env:
+    return Env(statement.where, statement.source, *_pairs(statement))
+
+
+def _label(statement: Statement) -> Label:
+    return Label(statement.where, statement.source, *_pairs(statement))
+
+
+def _pairs(statement: Statement) -> tuple[tuple[tuple[Word, Word], ...], bool]:
+    """The pairs, and whether they are one in the legacy form: ``NAME VALUE``, the value reaching to the line's end."""
+    line = statement.line
+    spans = statement.quoted()
+    if not spans:
+        raise statement.wrong(f"{statement.keyword} requires at least one argument")
+    if "=" not in line.text[slice(*spans[0])]:
+        blanks = _BLANKS.search(line.text, statement.begin, statement.end)
+        if blanks is None:
+            raise statement.wrong(f"{statement.keyword} must have two arguments", line.word(*spans[0]))
+        return ((line.word(statement.begin, blanks.start()), line.word(blanks.end(), statement.end)),), True
+    items: list[tuple[Word, Word]] = []
+    for start, end in spans:
+        pair = _pair(statement, start, end)
+        if pair is None:
+            word = line.word(start, end)
+            raise statement.wrong(f'can\'t find = in "{word}": must be of the form name=value', word)
+        items.append(pair)
+    return tuple(items), False
+
+
+def _pair(statement: Statement, start: int, end: int) -> tuple[Word, Word] | None:
+    """``NAME=VALUE``; None where no equals sign is."""
+    line = statement.line
+    equals = line.text.find("=", start, end)
+    if equals < 0:
+        return None
+    if equals == start:
+        raise statement.wrong(f"{statement.keyword} names can not be blank", line.word(start, end))
+    return line.word(start, equals), line.word(equals + 1, end)
+
+
+def _run(statement: Statement) -> Run:
+    form, argv = _command(statement)
+    if form == "exec" and not argv:
+        raise statement.wrong("RUN requires at least one argument")
+    return Run(statement.where, statement.source, form, argv, statement.heredocs, statement.flags.others())
+
+
+def _cmd(statement: Statement) -> Cmd:
+    return Cmd(statement.where, statement.source, *_command(statement))
+
+
+def _entrypoint(statement: Statement) -> Entrypoint:
+    return Entrypoint(statement.where, statement.source, *_command(statement))
+
+
+def _command(statement: Statement) -> tuple[Form, tuple[str, ...]]:
+    words = statement.json()
+    if words is None:
+        return "shell", (statement.rest,)
+    return "exec", tuple(word.text for word in words)
+
+
+def _copy(statement: Statement) -> Copy:
+    keyword = statement.keyword
+    words = statement.json()
+    is_json = words is not None
+    if words is None:
+        words = statement.plain()
+    if len(words) < 2:
+        provided = "only one was" if words else "none were"
+        raise statement.wrong(
+            f"{keyword} requires at least two arguments, but {provided} provided. Destination could not be determined"
+        )
+    *sources, dest = words
+    if not is_json and heredoc.opening(dest.text):
+        raise statement.wrong(f"{keyword} cannot accept a heredoc as a destination", dest)
+    stage = statement.flags.word("from")
+    if stage and "$" in stage.text:
+        raise DockerfileError(
+            "variable expansion is not supported for --from",
+            where=stage.where,
+            hint="define a new stage with FROM using ARG from global scope as a workaround",
+        )
+    return Copy(
+        statement.where,
+        statement.source,
+        add=keyword == "ADD",
+        sources=tuple(sources if is_json else _sources(statement, sources)),
+        dest=dest,
+        stage=(stage.text or None) if stage else None,
+        chown=statement.flags.word("chown"),
+        chmod=statement.flags.word("chmod"),
+        flags=statement.flags.others("from", "chown", "chmod"),
+    )
+
+
+def _sources(statement: Statement, words: list[Word]) -> list[Word | Heredoc]:
+    """The sources, a heredoc's word replaced by the heredoc. Each has a body: bodies were read for the same words."""
+    bodies = list(statement.heredocs)
+    sources: list[Word | Heredoc] = []
+    for word in words:
+        opened = heredoc.opening(word.text)
+        if opened is None:
+            sources.append(word)
+            continue
+        body = next((one for one in bodies if one.name == opened.name), None)
+        if body is None:
+            raise statement.wrong(f"the heredoc {word} has no body", word)
+        bodies.remove(body)
+        sources.append(body)
+    return sources
+
+
+def _workdir(statement: Statement) -> Workdir:
+    return Workdir(statement.where, statement.source, _only(statement))
+
+
+def _user(statement: Statement) -> User:
+    return User(statement.where, statement.source, _only(statement))
+
+
+def _stopsignal(statement: Statement) -> Stopsignal:
+    return Stopsignal(statement.where, statement.source, _only(statement))
+
+
+def _only(statement: Statement) -> Word:
+    """The one argument: the rest of the line, blanks included."""
+    if statement.begin == statement.end:
+        raise statement.wrong(f"{statement.keyword} requires exactly one argument")
+    return statement.line.word(statement.begin, statement.end)
+
+
+def _expose(statement: Statement) -> Expose:
+    ports = statement.plain()
+    if not ports:
+        raise statement.wrong("EXPOSE requires at least one argument")
+    return Expose(statement.where, statement.source, tuple(ports))
+
+
+def _volume(statement: Statement) -> Volume:
+    words = statement.json()
+    if words is None:
+        words = statement.plain()
+    if not words:
+        raise statement.wrong("VOLUME requires at least one argument")
+    for word in words:
+        if not word.text.strip(SPACES):
+            raise statement.wrong("VOLUME specified can not be an empty string", word)
+    return Volume(statement.where, statement.source, tuple(Word(word.text.strip(SPACES), word.where) for word in words))
+
+
+def _shell(statement: Statement) -> Shell:
+    words = statement.json()
+    if words is None and statement.rest:
+        raise statement.wrong("SHELL requires the arguments to be in JSON form")
+    if not words:
+        raise statement.wrong("SHELL requires at least one argument")
+    return Shell(statement.where, statement.source, tuple(word.text for word in words))
+
+
+def _unsupported(statement: Statement) -> Unsupported:
+    return Unsupported(statement.where, statement.source, statement.keyword)
+
+
+_READERS: Mapping[str, Callable[[Statement], Instruction]] = {
+    "ADD": _copy,
+    "ARG": _arg,
+    "CMD": _cmd,
+    "COPY": _copy,
+    "ENTRYPOINT": _entrypoint,
+    "ENV": _env,
+    "EXPOSE": _expose,
+    "FROM": _from,
+    "HEALTHCHECK": _unsupported,
+    "LABEL": _label,
+    "MAINTAINER": _unsupported,
+    "ONBUILD": _unsupported,
+    "RUN": _run,
+    "SHELL": _shell,
+    "STOPSIGNAL": _stopsignal,
+    "USER": _user,
+    "VOLUME": _volume,
+    "WORKDIR": _workdir,
+}
+
+#: All instructions of the language, in capitals.
+KEYWORDS = frozenset(_READERS)

@@ -1,0 +1,92 @@
+"""What has to be built, found from the Dockerfile alone: no image, no file has been looked at."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from fswatch_builder.errors import Location
+from fswatch_builder.model.instruction import Instruction, Warning  # noqa: A004 - the language's own word
+from fswatch_builder.model.platform import Platform
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """``FROM scratch``: no layer, no file."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageSource:
+    """A stage of the same Dockerfile, by its index."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class NamedContext:
+    """What ``--build-context NAME=VALUE`` gave."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSource:
+    """An image by the name the Dockerfile calls it, variables expanded."""
+
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class MainContext:
+    """The build context itself, or the heredocs of the instruction."""
+
+
+#: What a stage starts from.
+Base = Scratch | StageSource | NamedContext | ImageSource
+#: Where COPY and ADD take files from.
+CopySource = MainContext | StageSource | NamedContext | ImageSource
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage, its references resolved. ``instructions`` are those after FROM.
+
+    ``sources`` maps the text of each ``COPY --from`` in it to what it names.
+    Invariant: a StageSource in ``base`` or ``sources`` has an index below ``index``, so there is no cycle.
+    """
+
+    index: int
+    name: str | None
+    base: Base
+    base_text: str
+    platform: Platform
+    where: Location
+    instructions: tuple[Instruction, ...]
+    sources: Mapping[str, CopySource] = field(default_factory=dict)
+
+    @property
+    def needs(self) -> frozenset[int]:
+        """The stages this one takes something from."""
+        found = {source.index for source in (self.base, *self.sources.values()) if isinstance(source, StageSource)}
+        return frozenset(found)
+
+    @property
+    def label(self) -> str:
+        """What progress calls it."""
+        return self.name or f"stage-{self.index}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The stages the target needs, each after those it needs; the last one is the target."""
+
+    stages: tuple[Stage, ...]
+    global_args: Mapping[str, str]
+    build_args: Mapping[str, str]
+    escape: str
+    source_date_epoch: int | None = None  # seconds
+    warnings: tuple[Warning, ...] = ()
+
+    @property
+    def target(self) -> Stage:
+        """The stage whose image is asked for."""
+        return self.stages[-1]

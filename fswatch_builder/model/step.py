@@ -1,0 +1,72 @@
+"""One instruction of a stage, variables expanded: either it only changes the configuration, or it works on the
+rootfs.
+"""
+
+from dataclasses import dataclass
+
+from fswatch_builder.errors import Location
+from fswatch_builder.model.image import RunConfig
+from fswatch_builder.model.plan import CopySource
+
+
+@dataclass(frozen=True, slots=True)
+class RunAction:
+    """Run a command. ``env`` holds the image's variables and the ARGs it sees; ``proxies`` are set too but are in no
+    key.
+    """
+
+    argv: tuple[str, ...]
+    env: tuple[str, ...]
+    cwd: str
+    user: str
+    hostname: str | None = None
+    proxies: tuple[str, ...] = ()
+    script: tuple[str, str] | None = None  # absolute path and text of a ``#!`` heredoc, there for this run only
+
+
+@dataclass(frozen=True, slots=True)
+class CopyAction:
+    """Copy files. ``dest`` is absolute; a trailing slash says that it is a directory."""
+
+    add: bool
+    source: CopySource
+    patterns: tuple[str, ...]
+    dest: str
+    documents: tuple[tuple[str, str], ...] = ()  # heredocs: name, text
+    chown: str | None = None
+    chmod: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryAction:
+    """WORKDIR: make a directory where there is none, owned by ``user``. ``path`` is absolute and clean."""
+
+    path: str
+    user: str
+
+
+Action = RunAction | CopyAction | DirectoryAction
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigStep:
+    """Configuration to configuration: the rootfs stays as it is."""
+
+    where: Location
+    title: str
+    created_by: str
+    config: RunConfig
+
+
+@dataclass(frozen=True, slots=True)
+class RootfsStep:
+    """May give a layer. ``config`` is the configuration after it (WORKDIR changes both)."""
+
+    where: Location
+    title: str
+    created_by: str
+    config: RunConfig
+    action: Action
+
+
+Step = ConfigStep | RootfsStep

@@ -1,0 +1,141 @@
+"""Content-addressed files: ``blobs/sha256/<hex>`` of an OCI image layout. What is visible is whole."""
+
+import errno
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from fswatch_builder.errors import OutputError, StoreError
+from fswatch_builder.model.digest import Digest
+
+
+@contextmanager
+def write_errors(path: str) -> Iterator[None]:
+    """Turns an ``OSError`` of writing below ``path`` into an ``OutputError`` with a way out."""
+    try:
+        yield
+    except OSError as error:
+        hint = None
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            hint = "free some space, or use another disk"
+        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            hint = "choose a place you may write to"
+        raise OutputError(f"cannot write to {path}: {error.strerror or error}", hint=hint) from error
+
+
+def sync_directory(path: str) -> None:
+    """Makes renames in a directory last through a power cut."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_whole(path: str, content: bytes, temporary: str) -> None:
+    """Puts a small file in place: all of it or nothing. ``temporary`` is a directory on the same file system."""
+    draft = os.path.join(temporary, secrets.token_hex(8))
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    with open(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+    os.rename(draft, path)
+    sync_directory(os.path.dirname(path))
+
+
+class BlobWriter:
+    """A blob in the making. Only ``commit`` makes it visible."""
+
+    def __init__(self, blobs: "Blobs", draft: str) -> None:
+        self._blobs = blobs
+        self._draft = draft
+        self._hash = hashlib.sha256()
+        self._committed: tuple[Digest, int] | None = None
+        self.size = 0  # bytes written
+        self._file = open(draft, "xb")  # noqa: SIM115 - closed by commit or discard
+
+    def write(self, content: bytes) -> None:
+        """Appends. Raises OutputError."""
+        with write_errors(self._blobs.directory):
+            self._file.write(content)
+        self._hash.update(content)
+        self.size += len(content)
+
+    @property
+    def digest(self) -> Digest:
+        """Of what was written so far."""
+        return Digest("sha256:" + self._hash.hexdigest())
+
+    def commit(self) -> tuple[Digest, int]:
+        """Makes the blob visible: its digest and size in bytes."""
+        if self._committed is None:
+            digest = self.digest
+            target = self._blobs.path(digest)
+            with write_errors(self._blobs.directory):
+                self._file.flush()
+                os.fsync(self._file.fileno())
+                self._file.close()
+                os.rename(self._draft, target)
+                sync_directory(os.path.dirname(target))
+            self._committed = digest, self.size
+        return self._committed
+
+    def discard(self) -> None:
+        """Drops what was not committed."""
+        if self._committed is None:
+            with suppress(OSError):  # what it cannot flush is thrown away anyway
+                self._file.close()
+            with suppress(FileNotFoundError):
+                os.unlink(self._draft)
+
+
+class Blobs:
+    """The blobs of one layout directory."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+
+    def path(self, digest: Digest) -> str:
+        """Where a blob is, or would be."""
+        return os.path.join(self.directory, "blobs", "sha256", digest.hex)
+
+    def has(self, digest: Digest) -> bool:
+        """Whether the blob is there."""
+        try:
+            os.stat(self.path(digest))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def size(self, digest: Digest) -> int:
+        """In bytes. A missing blob is a StoreError."""
+        try:
+            return os.stat(self.path(digest)).st_size
+        except FileNotFoundError:
+            raise self._missing(digest) from None
+
+    def read(self, digest: Digest, limit: int) -> bytes:
+        """A small blob, checked against its digest. Raises StoreError."""
+        try:
+            with open(self.path(digest), "rb") as file:
+                content = file.read(limit + 1)
+        except FileNotFoundError:
+            raise self._missing(digest) from None
+        except OSError as error:
+            raise StoreError(f"cannot read blob {digest} in {self.directory}: {error.strerror}") from error
+        if len(content) > limit:
+            raise StoreError(
+                f"blob {digest} in {self.directory} is larger than the {limit} bytes such a document may have"
+            )
+        if Digest.of(content) != digest:
+            raise StoreError(
+                f"blob {digest} in {self.directory} is damaged: its content has another digest",
+                hint=f"remove {self.path(digest)} and build again",
+            )
+        return content
+
+    def _missing(self, digest: Digest) -> StoreError:
+        return StoreError(f"blob {digest} is missing in {self.directory}", hint="load or pull the image again")

@@ -1,0 +1,80 @@
+"""Pulling: what is missing of an image is fetched, checked and put into the store, the manifest last."""
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final
+
+from fswatch_builder.errors import BaseImageError
+from fswatch_builder.model.digest import Digest
+from fswatch_builder.model.image import Descriptor
+from fswatch_builder.model.platform import Platform
+from fswatch_builder.oci import documents
+from fswatch_builder.oci.documents import Index
+from fswatch_builder.oci.reference import Reference
+from fswatch_builder.oci.registry.progress import Progress, Silent
+from fswatch_builder.oci.store import Store
+
+if TYPE_CHECKING:
+    from fswatch_builder.oci.registry.client import RegistryClient
+
+_PARALLEL: Final = 3  # blobs at once, as dockerd does
+
+
+def pull(store: Store, reference: Reference, platform: Platform, *, progress: Progress | None = None) -> Digest:
+    """Brings an image from its registry to the store: its manifest's digest. Raises RegistryError, BaseImageError.
+
+    Blobs that are here are not fetched again. Layers are compressed as the registry has them; that they hold what the
+    configuration says (their diffIDs) is known only when they are unpacked.
+    """
+    from fswatch_builder.oci.registry.client import RegistryClient
+
+    client = RegistryClient(reference.registry)
+    try:
+        return _pull(client, store, reference, platform, progress or Silent())
+    finally:
+        client.close()
+
+
+def _pull(
+    client: "RegistryClient", store: Store, reference: Reference, platform: Platform, progress: Progress
+) -> Digest:
+    what = reference.familiar()
+    content, media_type = client.manifest(reference)
+    read = documents.read_manifest(content, media_type, what)
+    index: bytes | None = None
+    if isinstance(read, Index):
+        index = content
+        chosen = read.choose(platform, what)
+        content, media_type = client.manifest(reference, chosen.digest)
+        read = documents.read_manifest(content, chosen.media_type or media_type, what)
+        if isinstance(read, Index):
+            raise BaseImageError(f"{what} is an index of indexes, which is not supported")
+    _fetch(client, store, reference, [read.config], progress)
+    image = documents.read_image(store.read(read.config.digest), read, what)
+    if not documents.fits(image.platform, platform):
+        raise BaseImageError(f"{what} is for {image.platform}, not for {platform}", hint="choose with --platform")
+    _fetch(client, store, reference, read.layers, progress)
+    manifest = Descriptor(documents.manifest_media_type(content, media_type, what), store.put(content), len(content))
+    if index is not None:
+        store.put(index)  # so that the image is found by the index's digest, too
+    if reference.digest is None:
+        store.tag(reference, manifest, platform)
+    return manifest.digest
+
+
+def _fetch(
+    client: "RegistryClient", store: Store, reference: Reference, blobs: Sequence[Descriptor], progress: Progress
+) -> None:
+    # The same layer may be there several times.
+    missing = [blob for blob in {blob.digest: blob for blob in blobs}.values() if not store.has(blob.digest)]
+    stop = threading.Event()
+    with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="pull") as threads:
+        try:
+            running = [threads.submit(client.blob, reference, blob, store, progress, stop) for blob in missing]
+            for future in running:
+                future.result()
+        except BaseException:
+            stop.set()
+            threads.shutdown(cancel_futures=True)
+            raise

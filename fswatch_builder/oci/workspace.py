@@ -1,0 +1,95 @@
+"""Directories that live as long as one process uses them, and are swept when it is gone.
+
+Beside the directory ``work/NAME`` lies ``work/NAME.lock``, held with flock(2) by its owner. A workspace comes into
+being, and stale ones are looked for, under ``work/.lock`` only, so that no sweeper sees one that is not locked yet:
+
+    builder A                          builder B, without work/.lock
+    creates NAME.lock
+                                       finds NAME.lock, locks it, takes it for stale, removes it
+    locks NAME.lock (of no use now)
+
+The kernel drops the lock with its holder, however that ends; a name without a lock file is not ours and is left alone.
+"""
+
+import errno
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from fswatch_builder import _native
+
+_LOCK_SUFFIX = ".lock"
+
+
+@contextmanager
+def workspace(work: str) -> Iterator[str]:
+    """A fresh directory below ``work``, removed at the end; after a crash the next ``sweep`` removes it."""
+    directory, lock = _create(work)
+    try:
+        yield directory
+    finally:
+        _remove(directory, lock)
+
+
+def _create(work: str) -> tuple[str, int]:
+    directory = os.path.join(work, secrets.token_hex(8))
+    with _exclusive(work):
+        lock = os.open(directory + _LOCK_SUFFIX, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            os.mkdir(directory, 0o700)
+        except BaseException:
+            os.unlink(directory + _LOCK_SUFFIX)
+            os.close(lock)
+            raise
+    return directory, lock
+
+
+def _remove(directory: str, lock: int) -> None:
+    try:
+        with suppress(FileNotFoundError):
+            _native.remove_tree(os.fsencode(directory))
+        os.unlink(directory + _LOCK_SUFFIX)  # last: as long as the tree is there, so is its lock file
+    finally:
+        os.close(lock)
+
+
+@contextmanager
+def _exclusive(work: str) -> Iterator[None]:
+    lock = os.open(os.path.join(work, _LOCK_SUFFIX), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def sweep(work: str) -> None:
+    """Removes the workspaces of processes that are gone."""
+    with _exclusive(work):
+        stale = [
+            (os.path.join(work, name.removesuffix(_LOCK_SUFFIX)), lock)
+            for name in os.listdir(work)
+            if name.endswith(_LOCK_SUFFIX) and name != _LOCK_SUFFIX and (lock := _lock_if_stale(work, name)) is not None
+        ]
+    for directory, lock in stale:
+        _remove(directory, lock)
+
+
+def _lock_if_stale(work: str, name: str) -> int | None:
+    try:
+        lock = os.open(os.path.join(work, name), os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None  # its owner has just removed it
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(lock).st_nlink:  # 0: its owner removed it between our open and our lock
+            return lock
+    except OSError as error:
+        if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN):
+            os.close(lock)
+            raise
+    os.close(lock)
+    return None

@@ -1,0 +1,197 @@
+"""Runs one command in a root file system and hands on its output as it comes."""
+
+import errno
+import fcntl
+import os
+import selectors
+import struct
+import termios
+from collections import deque
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from fswatch_builder._native import RefusedError, Rootfs, RunSpec, Sandbox, spawn
+from fswatch_builder.errors import RunError, SandboxError
+from fswatch_builder.runtime import host
+from fswatch_builder.runtime.user import Identity, resolve_user
+
+Stream = Literal["stdout", "stderr"]
+
+DEFAULT_HOSTNAME = "buildkitsandbox"
+"""As BuildKit names it: what a RUN records of its host does not depend on the builder."""
+
+DEFAULT_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Docker's."""
+
+LONGEST_LINE = 16 << 10
+"""Bytes without an end of line that are handed on as they are: a progress bar must not fill the memory."""
+
+TAIL_LINES = 20
+TAIL_LINE = 512
+"""The last lines are kept for the message of a failure: this many, of this many bytes each."""
+
+
+class Output(Protocol):
+    """Takes what a command prints."""
+
+    def write(self, stream: Stream, data: bytes) -> object:
+        """A line with its end, or a piece of one that is too long or was never ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What a RUN executes. The environment is exactly ``env``, and PATH and HOME if that has none."""
+
+    argv: tuple[str, ...]
+    env: tuple[str, ...]
+    cwd: str
+    user: str = ""
+    """As USER says it; empty is root."""
+    hostname: str | None = None
+    files: tuple[tuple[str, bytes], ...] = ()
+    """Absolute path and content of files that are there, read-only, for this command alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a command ended."""
+
+    exit_code: int
+    """As a shell gives it: the code, or 128 + the signal; 127: no such command, 126: it cannot be executed."""
+    tail: str
+    """The last lines it printed."""
+
+
+def run(rootfs: Rootfs, command: Command, output: Output) -> Outcome:
+    """Runs ``command`` to its end; no process of it is alive on return, whatever the way out.
+
+    A host that cannot isolate it is a `SandboxError`; a working directory that is not there, or a file where something
+    has to be mounted, a `RunError`; for a user that is not there see `resolve_user`.
+    """
+    host.check()
+    spec = _spec(command, resolve_user(rootfs, command.user))
+    with ExitStack() as stack:
+        streams: dict[int, _Lines] = {}
+        tail: deque[bytes] = deque(maxlen=TAIL_LINES)
+        writers = []
+        names: tuple[Stream, ...] = ("stdout", "stderr")
+        for name in names:
+            reader, writer = os.pipe2(os.O_CLOEXEC)
+            writers.append(stack.enter_context(open(writer, "wb", buffering=0)))
+            stack.enter_context(open(reader, "rb", buffering=0))
+            os.set_blocking(reader, False)
+            streams[reader] = _Lines(name, output, tail)
+        try:
+            sandbox = spawn(rootfs, spec, writers[0].fileno(), writers[1].fileno())
+        except OSError as error:
+            return _not_started(error, command, output)
+        except RefusedError as error:
+            raise RunError(f"cannot run here: /{os.fsdecode(error.path)}: {error.reason}", code=126) from error
+        try:
+            for file in writers:
+                file.close()
+            _pump(sandbox, streams)
+        except BaseException:
+            # Ctrl-C, or an output that fails: nothing goes on writing behind our back.
+            sandbox.kill()
+            sandbox.wait()
+            raise
+        code = sandbox.wait()
+        return Outcome(code, b"".join(tail).decode(errors="replace"))
+
+
+def _spec(command: Command, identity: Identity) -> RunSpec:
+    hostname = command.hostname or DEFAULT_HOSTNAME
+    env = [os.fsencode(entry) for entry in command.env]
+    names = {entry.partition(b"=")[0] for entry in env}
+    defaults = {b"PATH": DEFAULT_PATH, b"HOME": os.fsencode(identity.home)}
+    env += [name + b"=" + value for name, value in defaults.items() if name not in names]
+    return RunSpec(
+        [os.fsencode(word) for word in command.argv],
+        env,
+        os.fsencode(command.cwd),
+        uid=identity.uid,
+        gid=identity.gid,
+        groups=identity.groups,
+        hostname=os.fsencode(hostname),
+        files=[
+            (b"/etc/resolv.conf", host.resolv_conf()),
+            (b"/etc/hosts", host.hosts(hostname)),
+            *((os.fsencode(path), content) for path, content in command.files),
+        ],
+    )
+
+
+def _not_started(error: OSError, command: Command, output: Output) -> Outcome:
+    operation = getattr(error, "operation", "")
+    cause = os.strerror(error.errno or 0)
+    if operation == "execve":
+        message = f"{command.argv[0]}: {'command not found' if error.errno == errno.ENOENT else cause}\n"
+        output.write("stderr", message.encode(errors="surrogateescape"))
+        return Outcome(127 if error.errno == errno.ENOENT else 126, message)
+    if operation in ("chdir", "getcwd"):
+        raise RunError(f"cannot enter the working directory {command.cwd}: {cause}", code=126) from error
+    path = os.fsdecode(error.filename or "")
+    raise SandboxError(f"cannot set up the isolation of a RUN: {operation} {path}: {cause}") from error
+
+
+def _pump(sandbox: Sandbox, streams: dict[int, "_Lines"]) -> None:
+    """Hands on the output until the tree is dead and its pipes are empty."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(sandbox.pidfd, selectors.EVENT_READ)
+        for reader in streams:
+            selector.register(reader, selectors.EVENT_READ)
+        alive = True
+        while alive:
+            for key, _ in selector.select():
+                if key.fd == sandbox.pidfd:
+                    alive = False
+                elif not _read(key.fd, streams[key.fd], 1 << 16):
+                    selector.unregister(key.fd)
+    for reader, lines in streams.items():
+        # Only what is there now: a descriptor that has left the tree (over a socket) could write for ever.
+        rest = _waiting(reader)
+        while rest > 0:
+            count = _read(reader, lines, rest)
+            if not count:
+                break
+            rest -= count
+        lines.end()
+
+
+def _waiting(reader: int) -> int:
+    count: int = struct.unpack("i", fcntl.ioctl(reader, termios.FIONREAD, b"\0" * 4))[0]
+    return count
+
+
+def _read(reader: int, lines: "_Lines", limit: int) -> int:
+    data = os.read(reader, limit)
+    lines.add(data)
+    return len(data)
+
+
+class _Lines:
+    """Cuts one stream into lines."""
+
+    def __init__(self, name: Stream, output: Output, tail: deque[bytes]) -> None:
+        self._name = name
+        self._output = output
+        self._tail = tail
+        self._rest = b""
+
+    def add(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._write(line + b"\n")
+        if len(self._rest) >= LONGEST_LINE:
+            self.end()
+
+    def end(self) -> None:
+        if self._rest:
+            self._write(self._rest)
+            self._rest = b""
+
+    def _write(self, line: bytes) -> None:
+        self._output.write(self._name, line)
+        self._tail.append(line if len(line) <= TAIL_LINE else line[:TAIL_LINE] + b"...\n")

@@ -1,0 +1,60 @@
+"""What a tracker is: something that says where to look after a RUN, and owns up to what it missed.
+
+A tracker never decides what changed. It returns hints and losses; the disk, compared with the baseline, gives the
+answer. So all trackers lead to the same layer, byte for byte, and differ in cost alone. ``README.md`` beside this
+file argues why.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from fswatch_builder._native import Baseline, ChangeSet, HintSet, Rootfs
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """Whether a tracker works for one root file system, why, and what it cannot see even then."""
+
+    usable: bool
+    reason: str
+    blind_spots: tuple[str, ...] = ()
+
+
+class Session(Protocol):
+    """One tracker in force on one root file system, from the unpacked base to the last step.
+
+    The steps take turns: the command runs, its whole process tree ends, ``settle``, the changes are found,
+    ``advance``. A step that runs nothing (COPY, ADD, a cached layer) is followed by ``advance`` too: what the builder
+    wrote is no hint of the next RUN.
+    """
+
+    @property
+    def tracker(self) -> str:
+        """The tracker's name."""
+
+    def settle(self) -> HintSet:
+        """Hints and losses that cover every change since ``arm`` or the last ``advance``.
+
+        To be called when the process tree is dead: an open descriptor and a mapping have no last event before that.
+        Losses are not widened yet. ``OSError`` if the evidence cannot be read.
+        """
+
+    def advance(self, baseline: Baseline, changes: ChangeSet) -> None:
+        """``changes`` have become part of ``baseline``: what happened up to now is accounted for."""
+
+    def close(self) -> None:
+        """Ends tracking. A second call does nothing."""
+
+
+class Tracker(Protocol):
+    """A way to find out where to look."""
+
+    @property
+    def name(self) -> str:
+        """As ``--tracker`` takes it."""
+
+    def probe(self, rootfs: Rootfs) -> Capability:
+        """Tries whether it works here, rather than guess from a version."""
+
+    def arm(self, rootfs: Rootfs, baseline: Baseline) -> Session:
+        """In force on return. ``baseline`` describes the disk as it is. ``TrackingError`` if it cannot work."""

@@ -1,0 +1,55 @@
+"""Which tracker a build uses, and why."""
+
+from dataclasses import dataclass
+
+from fswatch_builder._native import Baseline, Rootfs
+from fswatch_builder.errors import TrackingError, UsageError
+from fswatch_builder.tracking.limits import watch_budget
+from fswatch_builder.tracking.protocol import Tracker
+from fswatch_builder.tracking.registry import trackers
+
+AUTO = "auto"
+PREFERRED = ("inotify", "scan")
+"""What ``auto`` tries, cheapest first. The last one works everywhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A tracker and the reasons that led to it, in the order they came up."""
+
+    tracker: Tracker
+    why: tuple[str, ...]
+
+
+def select(name: str, rootfs: Rootfs, baseline: Baseline) -> Selection:
+    """The tracker of that name, or for ``auto`` the cheapest that works for this root file system.
+
+    ``UsageError`` for an unknown name, ``TrackingError`` if a tracker asked for by name cannot work here: only
+    ``auto`` falls back.
+    """
+    known = trackers()
+    if name != AUTO and name not in known:
+        raise UsageError(f"there is no tracker {name!r}", hint=f"known are {', '.join((AUTO, *known))}")
+    why: list[str] = []
+    for candidate in PREFERRED if name == AUTO else (name,):
+        tracker = known[candidate]
+        capability = tracker.probe(rootfs)
+        why.append(f"{candidate}: {capability.reason}")
+        if capability.usable:
+            if candidate == "inotify":
+                why.extend(_shortage(baseline.directories))
+            return Selection(tracker, tuple(why))
+    raise TrackingError(
+        f"the {name} tracker cannot be used: {why[-1].removeprefix(f'{name}: ')}",
+        hint="use --tracker auto or --tracker scan",
+    )
+
+
+def _shortage(directories: int) -> list[str]:
+    budget = watch_budget(directories)
+    if budget >= directories:
+        return []
+    return [
+        f"inotify: room for {budget} of {directories} watches, so a part of the tree is scanned at each step "
+        "(fs.inotify.max_user_watches)"
+    ]

@@ -1,0 +1,110 @@
+"""Watches every directory with inotify, once per root file system, and keeps the watches from step to step.
+
+The cost is that of the changes: a step reads its own events and nothing else. Works for an ordinary user, in a
+container and in a user namespace. What makes it exact is argued in ``tracking/README.md``.
+"""
+
+import errno
+import os
+
+from inotify_simple import INotify, flags  # type: ignore[import-untyped]
+
+from fswatch_builder._native import Baseline, ChangeSet, HintSet, Rootfs, Watches
+from fswatch_builder.errors import TrackingError
+from fswatch_builder.tracking.limits import watch_budget
+from fswatch_builder.tracking.protocol import Capability
+
+BLIND_SPOTS = (
+    "a file changed through another hard link that is made and removed again within the same RUN: no event names "
+    "a path that still exists (--tracker scan sees it)",
+)
+
+
+class InotifyTracker:
+    """See the module."""
+
+    name = "inotify"
+
+    def probe(self, rootfs: Rootfs) -> Capability:
+        """Makes one harmless event on the root directory and waits for nothing: it must be there at once.
+
+        The root directory's times are set to what they are. That raises IN_ATTRIB on the very file system in
+        question, needs no scratch file beside or inside it, and changes nothing but the root's ctime, which is no
+        change (and no user can set back).
+        """
+        try:
+            inotify = INotify(nonblocking=True)
+        except OSError as error:
+            return Capability(usable=False, reason=_no_instance(error))
+        with inotify:
+            try:
+                root = os.open(rootfs.path, os.O_RDONLY | os.O_DIRECTORY)
+                try:
+                    inotify.add_watch(f"/proc/self/fd/{root}/.", flags.ATTRIB | flags.ONLYDIR)
+                    times = os.fstat(root)
+                    os.utime(root, ns=(times.st_atime_ns, times.st_mtime_ns))
+                finally:
+                    os.close(root)
+                seen = any(event.mask & flags.ATTRIB for event in inotify.read(timeout=0))
+            except OSError as error:
+                if error.errno == errno.ENOSPC:
+                    return Capability(usable=False, reason="the limit of inotify watches is reached")
+                return Capability(usable=False, reason=f"inotify cannot watch the root file system: {error.strerror}")
+        if not seen:
+            return Capability(usable=False, reason="the file system reports no events")
+        return Capability(usable=True, reason="the file system reports events", blind_spots=BLIND_SPOTS)
+
+    def arm(self, rootfs: Rootfs, baseline: Baseline) -> "InotifySession":
+        """Watches all directories, as many as the budget allows; the rest is a loss at each settle."""
+        try:
+            inotify = INotify(nonblocking=True)
+        except OSError as error:
+            raise TrackingError(
+                f"the inotify tracker cannot be used: {_no_instance(error)}",
+                hint="use --tracker scan, or raise fs.inotify.max_user_instances",
+            ) from error
+        watches = Watches(inotify.fileno())
+        try:
+            watches.arm(rootfs, baseline, budget=watch_budget(baseline.directories))
+        except OSError as error:
+            watches.close()
+            inotify.close()
+            place = os.fsdecode(error.filename)
+            raise TrackingError(
+                f"the inotify tracker cannot watch the root file system: {error.strerror} (/{place})",
+                hint="use --tracker scan",
+            ) from error
+        return InotifySession(inotify, watches)
+
+
+class InotifySession:
+    """Owns the inotify descriptor; ``watches`` reads a duplicate of it."""
+
+    tracker = InotifyTracker.name
+
+    def __init__(self, inotify: INotify, watches: Watches) -> None:
+        self._inotify = inotify
+        self.watches = watches
+
+    def settle(self) -> HintSet:
+        """What the events of this step say, read to the last one that was queued before the call."""
+        return self.watches.settle()
+
+    def advance(self, baseline: Baseline, changes: ChangeSet) -> None:
+        """Watches follow directories that were created, moved or deleted."""
+        self.watches.advance(baseline, changes)
+
+    def close(self) -> None:
+        """Stops the reader; the kernel frees the watches with the last descriptor."""
+        self.watches.close()
+        self._inotify.close()
+
+
+def _no_instance(error: OSError) -> str:
+    if error.errno == errno.EMFILE:
+        # inotify_init1(2) gives EMFILE for both limits.
+        return "no more inotify instances (fs.inotify.max_user_instances) or open files (ulimit -n) are allowed"
+    return f"no inotify instance: {error.strerror}"
+
+
+TRACKER = InotifyTracker()

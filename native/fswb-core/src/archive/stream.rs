@@ -1,0 +1,127 @@
+//! The bytes of an archive: buffered, counted, digested.
+
+use std::io::{ErrorKind, Read};
+
+use sha2::{Digest as _, Sha256 as Hasher};
+
+use crate::archive::BLOCK;
+use crate::entry::Sha256;
+use crate::error::{Error, Result};
+
+// A multiple of the block, and of what a pipe holds. Larger buffers leave the second-level cache and gain nothing.
+const BUFFER: usize = 256 * 1024;
+
+/// What went through a stream, to its very end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Digested {
+    /// SHA-256 of all bytes: of a layer, its diffID.
+    pub sha256: Sha256,
+    /// Number of bytes.
+    pub size: u64,
+}
+
+/// A reader that digests what it reads, once, as it comes in.
+pub(super) struct Stream<R> {
+    input: R,
+    buffer: Box<[u8]>,
+    start: usize,
+    end: usize,
+    offset: u64,
+    received: u64,
+    limit: Option<u64>,
+    hasher: Option<Hasher>,
+}
+
+impl<R: Read> Stream<R> {
+    pub(super) fn new(input: R, digest: bool, limit: Option<u64>) -> Self {
+        Self {
+            input,
+            buffer: vec![0; BUFFER].into_boxed_slice(),
+            start: 0,
+            end: 0,
+            offset: 0,
+            received: 0,
+            limit,
+            hasher: digest.then(Hasher::new),
+        }
+    }
+
+    /// Offset of the next byte to be taken.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Takes the next bytes, at least one and at most `most`; none only at the end of the input.
+    pub(super) fn take(&mut self, most: u64) -> Result<&[u8]> {
+        if self.start == self.end {
+            self.fill()?;
+        }
+        let available = self.end - self.start;
+        let length = usize::try_from(most).map_or(available, |most| most.min(available));
+        let taken = &self.buffer[self.start..self.start + length];
+        self.start += length;
+        self.offset += length as u64;
+        Ok(taken)
+    }
+
+    /// The last `length` bytes that were taken, once more.
+    pub(super) fn last(&self, length: usize) -> &[u8] {
+        &self.buffer[self.start - length..self.start]
+    }
+
+    /// Takes a block; `None` at the end of the input, `Err` in the middle of a block.
+    pub(super) fn block(&mut self) -> Result<Option<[u8; BLOCK]>> {
+        let mut block = [0; BLOCK];
+        let mut filled = 0;
+        while filled < BLOCK {
+            let piece = self.take((BLOCK - filled) as u64)?;
+            if piece.is_empty() {
+                if filled == 0 {
+                    return Ok(None);
+                }
+                return Err(Error::Archive {
+                    offset: self.offset - filled as u64,
+                    path: Vec::new(),
+                    reason: "cut off in the middle of a header".into(),
+                });
+            }
+            block[filled..filled + piece.len()].copy_from_slice(piece);
+            filled += piece.len();
+        }
+        Ok(Some(block))
+    }
+
+    fn fill(&mut self) -> Result<()> {
+        self.start = 0;
+        self.end = loop {
+            match self.input.read(&mut self.buffer) {
+                Ok(length) => break length,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(Error::io("read", "", &error)),
+            }
+        };
+        self.received += self.end as u64;
+        if let Some(limit) = self.limit.filter(|&limit| self.received > limit) {
+            return Err(Error::Archive {
+                offset: self.offset,
+                path: Vec::new(),
+                reason: format!("the archive is larger than the limit of {limit} bytes"),
+            });
+        }
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&self.buffer[..self.end]);
+        }
+        Ok(())
+    }
+
+    /// Reads to the end, whatever is there: padding belongs to the digest.
+    pub(super) fn finish(mut self) -> Result<Digested> {
+        while !self.take(u64::MAX)?.is_empty() {}
+        Ok(Digested {
+            sha256: self
+                .hasher
+                .map_or([0; 32], |hasher| hasher.finalize().into()),
+            size: self.received,
+        })
+    }
+}

@@ -1,0 +1,297 @@
+//! A layer over a root file system, every entry recorded in the baseline.
+//!
+//! Whiteouts hide what lower layers have, never what this layer brings, in whatever order it comes (OCI image spec,
+//! "Whiteouts"). A parent that is a link is followed inside the root: a layer that has `bin/sh` over a base whose `bin` is
+//! a link to `usr/bin` means `usr/bin/sh`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+
+use crate::archive::{Digested, Member, MemberKind, Reader};
+use crate::baseline::Baseline;
+use crate::entry::{Entry, Kind};
+use crate::error::Result;
+use crate::extract::place::{Linked, clean_name};
+use crate::extract::tree::{Created, Directory, Tree};
+use crate::layer::WHITEOUT;
+use crate::path::RelPath;
+use crate::root::{Root, stat_bare};
+
+/// Hides all that lower layers have in its directory.
+const OPAQUE: &[u8] = b".wh..wh..opq";
+/// Bookkeeping of aufs, of no meaning to anyone else.
+const AUFS: &[u8] = b".wh..wh.";
+
+/// What an archive may be at most.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits {
+    /// Bytes of the uncompressed archive.
+    pub max_bytes: Option<u64>,
+    /// Members.
+    pub max_entries: Option<u64>,
+}
+
+/// A layer as it was unpacked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnpackedLayer {
+    /// Digest and size of everything that was read.
+    pub tar: Digested,
+    /// Number of members.
+    pub entries: u64,
+    /// What was written or removed, sorted.
+    pub paths: Vec<RelPath>,
+    /// What could not be represented, such as attributes the file system cannot hold.
+    pub warnings: Vec<String>,
+}
+
+/// Extracts an uncompressed layer, read to the end of `input`, and records every entry in `baseline`, with the evidence it
+/// has after the last thing that was done to it.
+///
+/// # Errors
+///
+/// `Archive` for a layer that breaks the rules; the root file system is then half written and must be thrown away.
+pub fn unpack_layer(
+    root: &Root,
+    baseline: &mut Baseline,
+    input: impl Read,
+    limits: Limits,
+) -> Result<UnpackedLayer> {
+    let mut reader = Reader::new(input, true, limits.max_bytes);
+    let mut layer = Layer {
+        // A fixed time, so that what is built upon the layer can be built again.
+        tree: Tree::new(
+            root,
+            Created {
+                owner: (0, 0),
+                mtime_ns: Some(0),
+            },
+        ),
+        baseline,
+        written: BTreeSet::new(),
+        removed: BTreeSet::new(),
+        links: BTreeMap::new(),
+    };
+    let mut entries = 0;
+    while let Some(member) = reader.next_member()? {
+        entries += 1;
+        if let Some(limit) = limits.max_entries.filter(|&limit| entries > limit) {
+            return Err(member.error(format!(
+                "the layer has more than the limit of {limit} members"
+            )));
+        }
+        layer.apply(&member, &mut reader)?;
+    }
+    let tar = reader.finish()?;
+    layer.seal()?;
+    let Layer {
+        tree,
+        written,
+        mut removed,
+        ..
+    } = layer;
+    removed.extend(written);
+    Ok(UnpackedLayer {
+        tar,
+        entries,
+        paths: removed.into_iter().collect(),
+        warnings: tree.warnings,
+    })
+}
+
+struct Layer<'a> {
+    tree: Tree<'a>,
+    baseline: &'a mut Baseline,
+    /// What this layer brought and still has: whiteouts leave it alone.
+    written: BTreeSet<RelPath>,
+    removed: BTreeSet<RelPath>,
+    /// Inodes that gained or lost a name, as they were last recorded.
+    links: BTreeMap<(u64, u64), Entry>,
+}
+
+impl Layer<'_> {
+    fn apply(&mut self, member: &Member, content: &mut Reader<impl Read>) -> Result<()> {
+        let spelled = clean_name(member, &member.name)?;
+        let mut parts = spelled.parts().rev();
+        let name = parts.next().unwrap_or_default();
+        if spelled
+            .parts()
+            .any(|part| part.starts_with(AUFS) && part != OPAQUE)
+        {
+            return Ok(());
+        }
+        if parts.any(|part| part.starts_with(WHITEOUT)) {
+            return Err(member.error("something below a whiteout"));
+        }
+        let parent = spelled.parent().unwrap_or_default();
+        if name == OPAQUE {
+            return self.hide_children(&parent);
+        }
+        if let Some(hidden) = name.strip_prefix(WHITEOUT) {
+            let Ok(hidden) = parent.join(hidden) else {
+                return Err(member.error("a whiteout that names nothing"));
+            };
+            return self.hide_spelled(&hidden);
+        }
+        self.write(member, &spelled, content)
+    }
+
+    fn write(
+        &mut self,
+        member: &Member,
+        spelled: &RelPath,
+        content: &mut Reader<impl Read>,
+    ) -> Result<()> {
+        if spelled.is_root() && member.kind != MemberKind::New(Kind::Directory) {
+            return Err(member.error("the root must be a directory"));
+        }
+        let directory = self.directory_to_write(member, &spelled.parent().unwrap_or_default())?;
+        let path = match spelled.name() {
+            Some(name) => directory.path.join(name)?,
+            None => RelPath::ROOT,
+        };
+        match member.kind {
+            MemberKind::HardLink => {
+                let target = clean_name(member, &member.link)?;
+                let Linked { first, mut entry } =
+                    self.tree.link(&directory, &path, member, &target)?;
+                self.forget(&path);
+                entry.sha256 = self.baseline.entry(&first).and_then(|first| first.sha256);
+                self.baseline.put(&first, entry.clone())?;
+                self.links.insert((entry.dev, entry.ino), entry.clone());
+                self.baseline.put(&path, entry)?;
+            }
+            MemberKind::New(kind) => {
+                let owner = (member.uid, member.gid);
+                let merged = kind == Kind::Directory
+                    && self
+                        .baseline
+                        .entry(&path)
+                        .is_some_and(|entry| entry.kind == Kind::Directory);
+                let entry = self
+                    .tree
+                    .place(&directory, &path, kind, member, owner, content)?;
+                if !merged {
+                    self.forget(&path);
+                }
+                self.baseline.put(&path, entry)?;
+            }
+        }
+        self.written.insert(path);
+        Ok(())
+    }
+
+    fn directory_to_write(&mut self, member: &Member, spelled: &RelPath) -> Result<Rc<Directory>> {
+        let directory = match self.tree.directory_to_write(spelled) {
+            Err(error) if error.is_absent() => {
+                return Err(member.error("what should be a directory above it is none"));
+            }
+            result => result?,
+        };
+        for made in std::mem::take(&mut self.tree.new_parents) {
+            let entry = self.tree.stat(&made)?;
+            self.baseline.put(&made, entry)?;
+            self.written.insert(made);
+        }
+        Ok(directory)
+    }
+
+    /// Takes a path and all below it out of the record, and notes the other names of their inodes.
+    fn forget(&mut self, path: &RelPath) {
+        let mut pending = vec![path.clone()];
+        while let Some(path) = pending.pop() {
+            match self.baseline.entry(&path) {
+                Some(entry) if entry.kind == Kind::Directory => {
+                    let below = self.baseline.children(&path).into_iter();
+                    pending.extend(below.filter_map(|name| path.join(&name).ok()));
+                }
+                Some(entry) if entry.nlink > 1 => {
+                    self.links.insert((entry.dev, entry.ino), entry);
+                }
+                _ => {}
+            }
+        }
+        self.baseline.remove(path);
+        let below = self
+            .written
+            .range(path.clone()..)
+            .take_while(|known| known.is_within(path));
+        for known in below.cloned().collect::<Vec<_>>() {
+            self.written.remove(&known);
+        }
+    }
+
+    /// Hides what lower layers have in a directory. The last part of its path is not followed: a link there belongs to a
+    /// lower layer, and what it points to is another directory's.
+    fn hide_children(&mut self, spelled: &RelPath) -> Result<()> {
+        let path = match (spelled.parent(), spelled.name()) {
+            (Some(parent), Some(name)) => match self.tree.directory(&parent)? {
+                Some(parent) => parent.path.join(name)?,
+                None => return Ok(()),
+            },
+            _ => RelPath::ROOT,
+        };
+        let Some(directory) = self.tree.exact_directory(&path)? else {
+            return Ok(());
+        };
+        for name in directory.names()? {
+            self.hide(&directory, &path.join(&name)?)?;
+        }
+        Ok(())
+    }
+
+    fn hide_spelled(&mut self, spelled: &RelPath) -> Result<()> {
+        let Some(directory) = self.tree.directory(&spelled.parent().unwrap_or_default())? else {
+            return Ok(());
+        };
+        let path = directory.path.join(spelled.name().unwrap_or_default())?;
+        self.hide(&directory, &path)
+    }
+
+    /// Removes a path, but for what this layer brought.
+    fn hide(&mut self, directory: &Directory, path: &RelPath) -> Result<()> {
+        let name = path.name().unwrap_or_default();
+        let next = self.written.range(path.clone()..).next();
+        let keeps = next.is_some_and(|known| known.is_within(path));
+        let Some(found) = stat_bare(directory.fd.as_fd(), name, path)? else {
+            // Either nothing, which is as good (MUSEUM C11), or a socket, which no layer can bring.
+            return self.tree.clear(directory, name, path);
+        };
+        if !keeps {
+            self.tree.clear(directory, name, path)?;
+            self.forget(path);
+            self.removed.insert(path.clone());
+            return Ok(());
+        }
+        if found.kind == Kind::Directory {
+            return self.hide_children(path);
+        }
+        Ok(())
+    }
+
+    /// Takes the last evidence: of inodes whose names changed, then of directories.
+    fn seal(&mut self) -> Result<()> {
+        for inode in std::mem::take(&mut self.links).into_values() {
+            let names = self.baseline.names_of(&inode);
+            let Some(first) = names.first() else {
+                continue;
+            };
+            let now = self.tree.stat(first)?;
+            for name in names {
+                let sha256 = self.baseline.entry(&name).and_then(|entry| entry.sha256);
+                self.baseline.put(
+                    &name,
+                    Entry {
+                        sha256,
+                        ..now.clone()
+                    },
+                )?;
+            }
+        }
+        for (path, entry) in self.tree.finish()? {
+            self.baseline.put(&path, entry)?;
+        }
+        Ok(())
+    }
+}

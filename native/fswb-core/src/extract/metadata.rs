@@ -1,0 +1,145 @@
+//! Metadata of one entry, set by its open descriptor or by its name in an open directory. No link is followed.
+
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use rustix::fs::{self, AtFlags, Gid, Mode, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags};
+use rustix::io::Errno;
+
+use crate::entry::{Entry, Kind, Xattrs};
+use crate::error::{Context, Error, Result};
+use crate::path::RelPath;
+use crate::root::{c_string, is_host_attribute, read_xattrs, stat_at};
+
+/// User and group.
+pub(super) type Owner = (u32, u32);
+
+/// An entry: a name in an open directory, or (the name empty) an open descriptor itself.
+pub(super) struct Place<'a> {
+    fd: BorrowedFd<'a>,
+    name: &'a [u8],
+    path: &'a RelPath,
+}
+
+impl<'a> Place<'a> {
+    pub(super) fn named(directory: BorrowedFd<'a>, name: &'a [u8], path: &'a RelPath) -> Self {
+        Self {
+            fd: directory,
+            name,
+            path,
+        }
+    }
+
+    pub(super) fn open(fd: BorrowedFd<'a>, path: &'a RelPath) -> Self {
+        Self {
+            fd,
+            name: b"",
+            path,
+        }
+    }
+
+    pub(super) fn make_directory(&self) -> Result<()> {
+        fs::mkdirat(self.fd, self.name, Mode::RWXU).during("mkdirat", self.path)
+    }
+
+    pub(super) fn own(&self, (uid, gid): Owner) -> Result<()> {
+        let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+        if self.name.is_empty() {
+            return fs::fchown(self.fd, uid, gid).during("fchown", self.path);
+        }
+        fs::chownat(self.fd, self.name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+            .during("fchownat", self.path)
+    }
+
+    /// Must not be asked of a link: it has no mode, and fchmodat(2) follows.
+    pub(super) fn set_mode(&self, mode: u32) -> Result<()> {
+        let mode = Mode::from_raw_mode(mode);
+        if self.name.is_empty() {
+            return fs::fchmod(self.fd, mode).during("fchmod", self.path);
+        }
+        fs::chmodat(self.fd, self.name, mode, AtFlags::empty()).during("fchmodat", self.path)
+    }
+
+    pub(super) fn set_mtime(&self, mtime_ns: i64) -> Result<()> {
+        let times = Timestamps {
+            last_access: Timespec {
+                tv_sec: 0,
+                tv_nsec: UTIME_OMIT,
+            },
+            last_modification: Timespec {
+                tv_sec: mtime_ns.div_euclid(1_000_000_000),
+                tv_nsec: mtime_ns.rem_euclid(1_000_000_000),
+            },
+        };
+        if self.name.is_empty() {
+            return fs::futimens(self.fd, &times).during("futimens", self.path);
+        }
+        fs::utimensat(self.fd, self.name, &times, AtFlags::SYMLINK_NOFOLLOW)
+            .during("utimensat", self.path)
+    }
+
+    pub(super) fn stat(&self) -> Result<Entry> {
+        let entry = stat_at(self.fd, self.name, self.path)?;
+        entry.ok_or_else(|| Error::system("statx", self.path, Errno::NOENT))
+    }
+
+    /// Makes the attributes exactly `wanted`, but for those of the host. A new file may have inherited some: the access
+    /// list of its directory. Returns what the file system cannot hold.
+    pub(super) fn set_xattrs(&self, kind: Kind, wanted: &Xattrs) -> Result<Vec<String>> {
+        let mut warnings = Vec::new();
+        let present = read_xattrs(self.fd, self.name, self.path)?;
+        if present == *wanted {
+            return Ok(warnings);
+        }
+        let surplus = |name: &[u8]| wanted.iter().all(|(known, _)| known != name);
+        for (name, _) in present.iter().filter(|(name, _)| surplus(name)) {
+            self.remove_xattr(name)?;
+        }
+        for (name, value) in wanted.iter().filter(|(name, _)| !is_host_attribute(name)) {
+            match self.set_xattr(name, value) {
+                Ok(()) => {}
+                // xattr(7): user attributes are for files and directories only (EPERM elsewhere).
+                Err(Errno::PERM)
+                    if name.starts_with(b"user.")
+                        && !matches!(kind, Kind::File | Kind::Directory) =>
+                {
+                    warnings.push(self.lost(name));
+                }
+                Err(Errno::NOTSUP) => warnings.push(self.lost(name)),
+                Err(errno) => return Err(Error::system("lsetxattr", self.path, errno)),
+            }
+        }
+        Ok(warnings)
+    }
+
+    fn lost(&self, name: &[u8]) -> String {
+        format!(
+            "{}: the file system cannot hold the attribute {}",
+            self.path.as_bytes().escape_ascii(),
+            name.escape_ascii()
+        )
+    }
+
+    fn set_xattr(&self, name: &[u8], value: &[u8]) -> rustix::io::Result<()> {
+        if self.name.is_empty() {
+            return fs::fsetxattr(self.fd, name, value, XattrFlags::empty());
+        }
+        fs::lsetxattr(self.link(), name, value, XattrFlags::empty())
+    }
+
+    fn remove_xattr(&self, name: &[u8]) -> Result<()> {
+        let name = c_string(name)?;
+        let removed = if self.name.is_empty() {
+            fs::fremovexattr(self.fd, name.as_c_str())
+        } else {
+            fs::lremovexattr(self.link(), name.as_c_str())
+        };
+        removed.during("lremovexattr", self.path)
+    }
+
+    /// Reaches a name in an open directory by calls that take only paths.
+    fn link(&self) -> Vec<u8> {
+        let mut link = format!("/proc/self/fd/{}/", self.fd.as_raw_fd()).into_bytes();
+        link.extend_from_slice(self.name);
+        link
+    }
+}

@@ -1,0 +1,17 @@
+//! Unpacking: a layer over a root file system, an archive of ADD into a directory of it.
+//!
+//! Whatever the archive says, nothing is touched outside the root: directories are opened beneath it without following
+//! links ([`crate::root`]), and everything else is done to a name in an open directory.
+//!
+//! Order of metadata, for one entry: content, owner (which clears set-user-ID and capabilities), mode, extended attributes
+//! (capabilities among them), times. Times of directories come last of all, since every new entry moves them.
+
+mod add;
+mod layer;
+mod metadata;
+mod place;
+mod remove;
+mod tree;
+
+pub use add::{Added, add_archive};
+pub use layer::{Limits, UnpackedLayer, unpack_layer};

@@ -1,0 +1,136 @@
+//! The story of the child, from the clone to `execve`.
+//!
+//! It is a copy of a process that may have had other threads, so a lock may be held for ever, the allocator's too:
+//! only system calls and the stack are used, nothing that owns heap memory is dropped, nothing panics.
+
+use std::convert::Infallible;
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::identity::{assume, die_with_parent, last_errno, reset_signals};
+use super::mounts;
+use super::plan::Plan;
+use super::report::{During, Failure, Operation, Step};
+
+/// Becomes the command, or reports why not and exits.
+pub(super) fn run(plan: &Plan<'_>) -> ! {
+    let failure = match become_command(plan) {
+        Ok(never) => match never {},
+        Err(failure) => failure,
+    };
+    failure.send(plan.report.as_fd());
+    // SAFETY: ends the process at once, without the handlers that belong to the parent.
+    unsafe { libc::_exit(127) }
+}
+
+fn become_command<'a>(plan: &'a Plan<'_>) -> Step<'a, Infallible> {
+    reset_signals()?;
+    rustix::process::umask(Mode::empty());
+    mounts::enter(plan)?;
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    rustix::system::sethostname(plan.hostname).of(Operation::Sethostname, c"")?;
+    // The builder's terminal is no terminal of the command: nothing can be typed into it (TIOCSTI), no key reaches it.
+    rustix::process::setsid().of(Operation::Setsid, c"")?;
+    standard_streams(plan)?;
+    close_others(plan)?;
+    enter_directory(plan)?;
+    assume(plan)?;
+    die_with_parent()?;
+    exit_if_orphaned(plan)?;
+    unblock_signals()?;
+    execute(plan)
+}
+
+fn standard_streams<'a>(plan: &'a Plan<'_>) -> Step<'a> {
+    let null = rustix::fs::openat(CWD, c"/dev/null", OFlags::RDONLY, Mode::empty());
+    let null = null.of(Operation::Openat, c"/dev/null")?.into_raw_fd();
+    let sources = [null, plan.stdout.as_raw_fd(), plan.stderr.as_raw_fd()];
+    for (number, source) in (0..).zip(sources) {
+        // SAFETY: both are numbers; what the parent has at 0, 1 and 2 is of no use here.
+        let copied = unsafe { libc::dup2(source, number) };
+        last_errno(copied.into()).of(Operation::Dup, c"")?;
+    }
+    Ok(())
+}
+
+/// Nothing but the standard streams and the report, which `execve` closes.
+fn close_others<'a>(plan: &'a Plan<'_>) -> Step<'a> {
+    let report = plan.report.as_raw_fd();
+    // Its number is above 2: see `Plan::new`.
+    for (first, last) in [(3, report - 1), (report + 1, libc::c_int::MAX)] {
+        if first <= last {
+            // SAFETY: every descriptor in the range is a copy that nothing in this process uses any more.
+            let closed = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+            last_errno(closed).of(Operation::CloseRange, c"")?;
+        }
+    }
+    Ok(())
+}
+
+/// Enters the working directory and makes sure that it is one inside: `/proc/self/fd/N` has led outside before
+/// (CVE-2024-21626).
+fn enter_directory<'a>(plan: &'a Plan<'_>) -> Step<'a> {
+    let cwd = plan.cwd.as_c_str();
+    rustix::process::chdir(cwd).of(Operation::Chdir, cwd)?;
+    let mut buffer = [0_u8; libc::PATH_MAX as usize];
+    // SAFETY: the kernel writes no more than the length given. The C library's version may allocate.
+    let length = unsafe { libc::syscall(libc::SYS_getcwd, buffer.as_mut_ptr(), buffer.len()) };
+    last_errno(length).of(Operation::Getcwd, cwd)?;
+    match buffer.first() {
+        Some(b'/') => Ok(()),
+        // getcwd(2): "(unreachable)" comes first for a directory outside the root.
+        _ => Err(Errno::NOENT).of(Operation::Getcwd, cwd),
+    }
+}
+
+/// The parent may have died before `die_with_parent`. Then nobody has the other end of the report open: ours was
+/// closed with all the others, and the kernel closes a dead process's descriptors before it tells its children.
+fn exit_if_orphaned<'a>(plan: &'a Plan<'_>) -> Step<'a> {
+    let mut pipe = [PollFd::new(&plan.report, PollFlags::empty())];
+    let at_once = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let polled = poll(&mut pipe, Some(&at_once)).of(Operation::Poll, c"")?;
+    if polled > 0 {
+        // SAFETY: as in `run`.
+        unsafe { libc::_exit(127) }
+    }
+    Ok(())
+}
+
+fn unblock_signals<'a>() -> Step<'a> {
+    // SAFETY: all-zero is a valid set, and `sigemptyset` fills it; the old mask is not asked for.
+    let set = unsafe {
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut())
+    };
+    last_errno(set.into()).of(Operation::Sigprocmask, c"")
+}
+
+/// Tries the candidates as `execvp` does: one that is missing or may not be executed gives way to the next.
+fn execute<'a>(plan: &'a Plan<'_>) -> Step<'a, Infallible> {
+    let mut reason = Errno::NOENT;
+    for candidate in &plan.candidates {
+        // SAFETY: all three are NUL-terminated and NULL-terminated, and live as long as the plan.
+        let executed =
+            unsafe { libc::execve(candidate.as_ptr(), plan.argv.as_ptr(), plan.envp.as_ptr()) };
+        match last_errno(executed.into()) {
+            Err(Errno::NOENT | Errno::NOTDIR) | Ok(()) => {}
+            Err(Errno::ACCESS) => reason = Errno::ACCESS,
+            Err(errno) => {
+                reason = errno;
+                break;
+            }
+        }
+    }
+    Err(Failure {
+        operation: Operation::Execve,
+        path: plan.command(),
+        errno: reason,
+    })
+}

@@ -1,0 +1,132 @@
+//! Who the command is and what it may do. Runs in the child: no allocation, no locks.
+//!
+//! The raw system calls are used: the C library's `setuid` and its kin make every thread follow, and the threads that it
+//! remembers were not cloned.
+
+use rustix::io::Errno;
+use rustix::process::Signal;
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set, set_capabilities,
+    set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+};
+
+use super::plan::Plan;
+use super::report::{During, Operation, Step};
+
+/// Docker's default set.
+const ALLOWED: CapabilitySet = CapabilitySet::CHOWN
+    .union(CapabilitySet::DAC_OVERRIDE)
+    .union(CapabilitySet::FSETID)
+    .union(CapabilitySet::FOWNER)
+    .union(CapabilitySet::MKNOD)
+    .union(CapabilitySet::NET_RAW)
+    .union(CapabilitySet::SETGID)
+    .union(CapabilitySet::SETUID)
+    .union(CapabilitySet::SETFCAP)
+    .union(CapabilitySet::SETPCAP)
+    .union(CapabilitySet::NET_BIND_SERVICE)
+    .union(CapabilitySet::SYS_CHROOT)
+    .union(CapabilitySet::KILL)
+    .union(CapabilitySet::AUDIT_WRITE);
+
+/// Becomes the user of the plan, with no more than the allowed capabilities and no way to get others.
+pub(super) fn assume<'a>(plan: &'a Plan<'_>) -> Step<'a> {
+    join_keyring()?;
+    drop_bounding_set()?;
+    set_thread_groups(&plan.groups).of(Operation::Setgroups, c"")?;
+    set_thread_res_gid(plan.gid, plan.gid, plan.gid).of(Operation::Setresgid, c"")?;
+    // Takes every capability away, unless it is to root.
+    set_thread_res_uid(plan.uid, plan.uid, plan.uid).of(Operation::Setresuid, c"")?;
+    clear_ambient_capability_set().of(Operation::Prctl, c"")?;
+    let held = capabilities(None).of(Operation::Capget, c"")?.permitted;
+    let kept = held.intersection(ALLOWED);
+    let sets = CapabilitySets {
+        effective: kept,
+        permitted: kept,
+        // Inheritable ones would come back by executing a file with capabilities of its own.
+        inheritable: CapabilitySet::empty(),
+    };
+    set_capabilities(None, sets).of(Operation::Capset, c"")
+}
+
+/// The keys of the user who builds stay out of reach.
+fn join_keyring<'a>() -> Step<'a> {
+    // keyctl(2); the C library has no name for it.
+    const KEYCTL_JOIN_SESSION_KEYRING: libc::c_long = 1;
+    // SAFETY: a null name asks for an anonymous keyring; no memory is passed.
+    let joined = unsafe {
+        libc::syscall(
+            libc::SYS_keyctl,
+            KEYCTL_JOIN_SESSION_KEYRING,
+            std::ptr::null::<libc::c_char>(),
+        )
+    };
+    match last_errno(joined) {
+        // No keyrings in this kernel, or a seccomp filter that keeps the command from them as well.
+        Err(Errno::NOSYS | Errno::PERM) => Ok(()),
+        result => result.of(Operation::Keyctl, c""),
+    }
+}
+
+/// The bounding set is what root gets back on `execve` (capabilities(7)).
+fn drop_bounding_set<'a>() -> Step<'a> {
+    for number in 0..u64::BITS {
+        if ALLOWED.bits() & (1 << number) != 0 {
+            continue;
+        }
+        // SAFETY: PR_CAPBSET_DROP takes numbers only.
+        let dropped =
+            unsafe { libc::prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(number), 0, 0, 0) };
+        match last_errno(dropped.into()) {
+            // Past the last capability that this kernel knows.
+            Err(Errno::INVAL) => break,
+            result => result.of(Operation::Prctl, c"")?,
+        }
+    }
+    Ok(())
+}
+
+/// Every signal does what it does by default. `execve` resets handlers but keeps what is ignored, and Python ignores
+/// SIGPIPE: `yes | head` would not end.
+pub(super) fn reset_signals<'a>() -> Step<'a> {
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: SIG_DFL is a valid handler; all-zero is a valid `sigaction`.
+        let set = unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = libc::SIG_DFL;
+            libc::sigaction(signal, &action, std::ptr::null_mut())
+        };
+        match last_errno(set.into()) {
+            // KILL, STOP and those that the C library keeps to itself cannot be ignored in the first place.
+            Err(Errno::INVAL) => {}
+            result => result.of(Operation::Sigaction, c"")?,
+        }
+    }
+    Ok(())
+}
+
+/// Dies with the thread that started it. Credentials must be final: a change of them clears this (prctl(2)).
+pub(super) fn die_with_parent<'a>() -> Step<'a> {
+    // SAFETY: PR_SET_PDEATHSIG takes numbers only.
+    let set = unsafe {
+        libc::prctl(
+            libc::PR_SET_PDEATHSIG,
+            Signal::KILL.as_raw() as libc::c_ulong,
+            0,
+            0,
+            0,
+        )
+    };
+    last_errno(set.into()).of(Operation::Prctl, c"")
+}
+
+/// The result of a C function that returns -1 and sets errno.
+pub(super) fn last_errno(returned: libc::c_long) -> rustix::io::Result<()> {
+    if returned != -1 {
+        return Ok(());
+    }
+    // SAFETY: the pointer is this thread's own errno.
+    Err(Errno::from_raw_os_error(unsafe {
+        *libc::__errno_location()
+    }))
+}

@@ -1,0 +1,238 @@
+//! Runs one command in a root file system: in mount, PID, IPC and UTS namespaces of its own, as PID 1 of a tree that
+//! ends with it, with Docker's default capabilities. The network is the host's.
+//!
+//! [`plan`] lays everything out, [`stubs`] makes the missing mount points, then the child is cloned. [`child`] tells its
+//! story: [`mounts`] leaves the host, [`identity`] becomes the user, `execve`. What fails on the way comes back through
+//! [`report`]. Needs root and Linux 5.9 (`close_range`). Not here: seccomp, limits, user namespaces.
+
+mod child;
+mod identity;
+mod mounts;
+mod plan;
+mod report;
+mod stubs;
+
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_send_signal, waitid,
+};
+
+use self::plan::Plan;
+use self::stubs::Stubs;
+use crate::error::{Context, Error, Result};
+use crate::root::Root;
+
+/// What to run and as whom. Everything that the command sees is in here: nothing comes from the host.
+#[derive(Debug, Clone, Default)]
+pub struct RunSpec {
+    /// The command and its arguments. Without a slash it is searched on the PATH of `env`, in the root file system.
+    pub argv: Vec<Vec<u8>>,
+    /// `NAME=value`, handed over as it is.
+    pub env: Vec<Vec<u8>>,
+    /// Absolute path in the root file system. It must exist.
+    pub cwd: Vec<u8>,
+    /// User ID.
+    pub uid: u32,
+    /// Group ID.
+    pub gid: u32,
+    /// All supplementary groups.
+    pub groups: Vec<u32>,
+    /// Name of the host, for as long as it runs.
+    pub hostname: Vec<u8>,
+    /// Absolute path in the root file system and content: mounted over it, read-only, links followed and clamped.
+    pub files: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// A running command. Dropping it kills and reaps the whole tree.
+#[derive(Debug)]
+pub struct Sandbox {
+    pid: Pid,
+    pidfd: OwnedFd,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Set once it is reaped.
+    status: Option<i32>,
+    stubs: Stubs,
+}
+
+/// Starts a command and returns once it is executed.
+///
+/// The thread that calls this must live as long as the command: when it ends, the kernel kills the tree
+/// (`PR_SET_PDEATHSIG` counts threads, prctl(2)), so that a builder which is killed leaves nothing running.
+pub fn spawn(
+    root: &Root,
+    spec: &RunSpec,
+    stdout: BorrowedFd<'_>,
+    stderr: BorrowedFd<'_>,
+) -> Result<Sandbox> {
+    let mut stubs = Stubs::default();
+    let started = start(root, spec, [stdout, stderr], &mut stubs);
+    match started {
+        Ok((pid, pidfd)) => Ok(Sandbox {
+            pid,
+            pidfd,
+            state: Mutex::new(State {
+                status: None,
+                stubs,
+            }),
+        }),
+        Err(error) => {
+            stubs.remove()?;
+            Err(error)
+        }
+    }
+}
+
+fn start(
+    root: &Root,
+    spec: &RunSpec,
+    streams: [BorrowedFd<'_>; 2],
+    stubs: &mut Stubs,
+) -> Result<(Pid, OwnedFd)> {
+    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).during("pipe2", "")?;
+    let plan = Plan::new(root, spec, streams, &writer, stubs)?;
+    let (pid, pidfd) = clone(&plan)?;
+    // The pipe ends when the last writer is gone, and that must be the child.
+    drop((plan, writer));
+    match report::receive(reader) {
+        Ok(None) => Ok((pid, pidfd)),
+        Ok(Some(error)) | Err(error) => {
+            kill(&pidfd)?;
+            reap(&pidfd)?;
+            Err(error)
+        }
+    }
+}
+
+/// clone3(2) without `CLONE_VM`: the child is a copy of this thread alone.
+fn clone(plan: &Plan<'_>) -> Result<(Pid, OwnedFd)> {
+    let mut pidfd: RawFd = -1;
+    let namespaces = libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+    // SAFETY: all-zero is valid: every field is a number, and 0 means "not asked for".
+    let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
+    arguments.flags = (namespaces | libc::CLONE_PIDFD) as u64;
+    arguments.pidfd = (&raw mut pidfd) as u64;
+    arguments.exit_signal = libc::SIGCHLD as u64;
+
+    // A handler of the parent's (Python's writes to a pipe it shares with the child) must not run in the child.
+    let blocked = SignalsBlocked::new();
+    let size = size_of::<libc::clone_args>();
+    // SAFETY: the arguments outlive the call. The child only uses what is safe after a fork in a threaded process.
+    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const arguments, size) };
+    if pid == 0 {
+        child::run(plan);
+    }
+    let result = identity::last_errno(pid);
+    drop(blocked);
+    result.during("clone3", "")?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let pid = pid.ok_or_else(|| Error::system("clone3", "", Errno::SRCH))?;
+    Ok((pid, pidfd))
+}
+
+/// Blocks every signal in this thread until it is dropped.
+struct SignalsBlocked(libc::sigset_t);
+
+impl SignalsBlocked {
+    fn new() -> Self {
+        // SAFETY: all-zero is a valid set, and both sets are ours. With these arguments the call cannot fail.
+        unsafe {
+            let mut all: libc::sigset_t = std::mem::zeroed();
+            let mut before: libc::sigset_t = std::mem::zeroed();
+            libc::sigfillset(&mut all);
+            libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before);
+            Self(before)
+        }
+    }
+}
+
+impl Drop for SignalsBlocked {
+    fn drop(&mut self) {
+        // SAFETY: the set was filled by the kernel. With these arguments the call cannot fail.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, std::ptr::null_mut()) };
+    }
+}
+
+impl Sandbox {
+    /// Readable once the whole tree is dead: for polling.
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    /// Its process ID on the host.
+    pub fn pid(&self) -> i32 {
+        self.pid.as_raw_nonzero().get()
+    }
+
+    /// Blocks until the whole tree is dead, then removes the mount points that were made for it.
+    ///
+    /// Returns the exit status as a shell gives it: the code, or 128 + the signal. `EINTR` when this thread gets a
+    /// signal meanwhile: call again.
+    pub fn wait(&self) -> Result<i32> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(status) = state.status {
+            return Ok(status);
+        }
+        let status = wait_for(&self.pidfd)?;
+        state.status = Some(status);
+        state.stubs.remove()?;
+        Ok(status)
+    }
+
+    /// SIGKILL to all of it. Nothing happens if it is dead already.
+    pub fn kill(&self) -> Result<()> {
+        kill(&self.pidfd)
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if state.status.is_none() {
+            // A drop has nobody to report to; `kill` and `wait` are for those who want to know.
+            let _ = kill(&self.pidfd).and_then(|()| reap(&self.pidfd));
+            let _ = state.stubs.remove();
+        }
+    }
+}
+
+fn kill(pidfd: &OwnedFd) -> Result<()> {
+    match pidfd_send_signal(pidfd, Signal::KILL) {
+        Err(Errno::SRCH) => Ok(()),
+        result => result.during("pidfd_send_signal", ""),
+    }
+}
+
+/// The first process of a PID namespace is not reported dead before every other one is (kernel,
+/// `zap_pid_ns_processes`): no process of the tree can touch a file after this.
+fn wait_for(pidfd: &OwnedFd) -> Result<i32> {
+    let status = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+    let status = status.during("waitid", "")?;
+    let status = status.as_ref().and_then(exit_status);
+    status.ok_or_else(|| Error::system("waitid", "", Errno::CHILD))
+}
+
+fn exit_status(status: &WaitIdStatus) -> Option<i32> {
+    let signal = status.terminating_signal().map(|signal| 128 + signal);
+    status.exit_status().or(signal)
+}
+
+fn reap(pidfd: &OwnedFd) -> Result<i32> {
+    loop {
+        match wait_for(pidfd) {
+            Err(Error::System {
+                errno: libc::EINTR, ..
+            }) => {}
+            result => return result,
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Everything the child needs, laid out before it is cloned: after that it may neither allocate nor take a lock.
+
+use std::cell::Cell;
+use std::ffi::{CStr, CString, c_char};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::FileType;
+use rustix::io::fcntl_dupfd_cloexec;
+use rustix::process::{Gid, Uid};
+
+use super::RunSpec;
+use super::stubs::Stubs;
+use crate::error::{Context, Error, Result};
+use crate::path::RelPath;
+use crate::root::{Root, c_string};
+
+/// Where a command without a slash is searched if the environment has no PATH: Docker's default.
+const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A file that exists for the run only.
+pub(super) struct MemoryFile {
+    /// Its name while it waits on the staging tmpfs.
+    pub(super) staged: CString,
+    pub(super) content: Vec<u8>,
+    /// Where it is mounted: an exact path, relative to the root.
+    pub(super) target: CString,
+    /// The child's: its mount, between staging and mounting.
+    pub(super) mount: Cell<Option<OwnedFd>>,
+}
+
+/// A vector of C strings and the NULL-terminated vector of pointers that `execve` wants.
+pub(super) struct Strings {
+    pointers: Vec<*const c_char>,
+    _owned: Vec<CString>,
+}
+
+impl Strings {
+    fn new(strings: &[Vec<u8>]) -> Result<Self> {
+        let owned: Vec<CString> = strings
+            .iter()
+            .map(|string| c_string(string))
+            .collect::<Result<_>>()?;
+        let pointers = owned.iter().map(|string| string.as_ptr());
+        Ok(Self {
+            pointers: pointers.chain([std::ptr::null()]).collect(),
+            _owned: owned,
+        })
+    }
+
+    pub(super) fn as_ptr(&self) -> *const *const c_char {
+        self.pointers.as_ptr()
+    }
+}
+
+pub(super) struct Plan<'a> {
+    pub(super) root: BorrowedFd<'a>,
+    pub(super) stdout: OwnedFd,
+    pub(super) stderr: OwnedFd,
+    /// The end of the pipe that failures are reported to.
+    pub(super) report: OwnedFd,
+    pub(super) files: Vec<MemoryFile>,
+    pub(super) hostname: &'a [u8],
+    pub(super) cwd: CString,
+    /// The paths to execute, in the order of PATH.
+    pub(super) candidates: Vec<CString>,
+    pub(super) argv: Strings,
+    pub(super) envp: Strings,
+    pub(super) uid: Uid,
+    pub(super) gid: Gid,
+    pub(super) groups: Vec<Gid>,
+}
+
+impl<'a> Plan<'a> {
+    /// Makes the mount points that are missing on the way; they are in `stubs`, also if this fails.
+    pub(super) fn new(
+        root: &'a Root,
+        spec: &'a RunSpec,
+        [stdout, stderr]: [BorrowedFd<'_>; 2],
+        report: &OwnedFd,
+        stubs: &mut Stubs,
+    ) -> Result<Self> {
+        // 4294967295 means "leave it" to the kernel: the command would keep running as root.
+        if [spec.uid, spec.gid]
+            .iter()
+            .chain(&spec.groups)
+            .any(|&id| id == u32::MAX)
+        {
+            return Err(Error::refused("", "4294967295 is no user or group ID"));
+        }
+        for directory in ["proc", "sys", "dev"] {
+            stubs.directory(root, &RelPath::new(directory)?)?;
+        }
+        let mut files = Vec::with_capacity(spec.files.len());
+        for (index, (path, content)) in spec.files.iter().enumerate() {
+            let target = root.resolve(path)?;
+            stubs.file(root, &target)?;
+            files.push(MemoryFile {
+                staged: c_string(format!("file{index}").as_bytes())?,
+                content: content.clone(),
+                target: c_string(target.as_bytes())?,
+                mount: Cell::new(None),
+            });
+        }
+        Ok(Self {
+            root: root.fd(),
+            stdout: above_standard(stdout)?,
+            stderr: above_standard(stderr)?,
+            report: above_standard(report.as_fd())?,
+            files,
+            hostname: &spec.hostname,
+            cwd: c_string(&spec.cwd)?,
+            candidates: candidates(spec)?,
+            argv: Strings::new(&spec.argv)?,
+            envp: Strings::new(&spec.env)?,
+            uid: Uid::from_raw(spec.uid),
+            gid: Gid::from_raw(spec.gid),
+            groups: spec.groups.iter().map(|&gid| Gid::from_raw(gid)).collect(),
+        })
+    }
+
+    /// What a failed `execve` is about: the command as it was given.
+    pub(super) fn command(&self) -> &CStr {
+        self.argv._owned.first().map_or(c"", |name| name.as_c_str())
+    }
+}
+
+/// A copy that the child's own 0, 1 and 2 cannot overwrite.
+fn above_standard(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
+    fcntl_dupfd_cloexec(fd, 3).during("fcntl", "")
+}
+
+fn candidates(spec: &RunSpec) -> Result<Vec<CString>> {
+    let Some(command) = spec.argv.first() else {
+        return Err(Error::refused("", "a RUN without a command"));
+    };
+    if command.is_empty() || command.contains(&b'/') {
+        return Ok(vec![c_string(command)?]);
+    }
+    let path = spec
+        .env
+        .iter()
+        .find_map(|entry| entry.strip_prefix(b"PATH="));
+    path.unwrap_or(DEFAULT_PATH)
+        .split(|&byte| byte == b':')
+        .map(|directory| {
+            // An empty part is the current directory, as for a shell.
+            let directory = if directory.is_empty() {
+                b"."
+            } else {
+                directory
+            };
+            c_string(&[directory, b"/", command].concat())
+        })
+        .collect()
+}
+
+/// A device of the minimal /dev.
+pub(super) struct Device {
+    pub(super) name: &'static CStr,
+    pub(super) path: &'static CStr,
+    pub(super) major: u32,
+    pub(super) minor: u32,
+}
+
+impl Device {
+    pub(super) const TYPE: FileType = FileType::CharacterDevice;
+
+    const fn new(name: &'static CStr, path: &'static CStr, major: u32, minor: u32) -> Self {
+        Self {
+            name,
+            path,
+            major,
+            minor,
+        }
+    }
+}
+
+/// Numbers from the kernel's Documentation/admin-guide/devices.txt.
+pub(super) const DEVICES: [Device; 6] = [
+    Device::new(c"null", c"/dev/null", 1, 3),
+    Device::new(c"zero", c"/dev/zero", 1, 5),
+    Device::new(c"full", c"/dev/full", 1, 7),
+    Device::new(c"random", c"/dev/random", 1, 8),
+    Device::new(c"urandom", c"/dev/urandom", 1, 9),
+    Device::new(c"tty", c"/dev/tty", 5, 0),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(command: &[u8], env: &[&[u8]]) -> RunSpec {
+        RunSpec {
+            argv: vec![command.to_vec()],
+            env: env.iter().map(|entry| entry.to_vec()).collect(),
+            ..RunSpec::default()
+        }
+    }
+
+    fn searched(command: &[u8], env: &[&[u8]]) -> Vec<Vec<u8>> {
+        let found = candidates(&spec(command, env)).unwrap();
+        found.into_iter().map(CString::into_bytes).collect()
+    }
+
+    #[test]
+    fn a_command_is_searched_on_the_path_of_its_own_environment() {
+        let env: [&[u8]; 2] = [b"A=b", b"PATH=/x::/y"];
+        assert_eq!(
+            searched(b"ls", &env),
+            [b"/x/ls".as_slice(), b"./ls", b"/y/ls"]
+        );
+        assert_eq!(searched(b"ls", &[])[0], b"/usr/local/sbin/ls");
+    }
+
+    #[test]
+    fn a_command_with_a_slash_is_not_searched() {
+        assert_eq!(searched(b"./ls", &[b"PATH=/x"]), [b"./ls"]);
+    }
+
+    #[test]
+    fn no_command_and_a_nul_byte_are_refused() {
+        let refused = |spec| matches!(candidates(&spec), Err(Error::Refused { .. }));
+        assert!(refused(RunSpec::default()));
+        assert!(refused(spec(b"a\0b", &[])));
+    }
+}

@@ -1,0 +1,37 @@
+"""Runs shell commands in a root file system and keeps what they print."""
+
+from dataclasses import dataclass, field
+
+from fswatch_builder._native import Rootfs
+from fswatch_builder.runtime.run import Command, Outcome, Stream, run
+
+PATH = "PATH=/bin"
+
+
+@dataclass
+class Recorder:
+    """An output that remembers."""
+
+    writes: list[tuple[Stream, bytes]] = field(default_factory=list)
+
+    def write(self, stream: Stream, data: bytes) -> None:
+        self.writes.append((stream, data))
+
+    def text(self, stream: Stream = "stdout") -> str:
+        return b"".join(data for name, data in self.writes if name == stream).decode()
+
+
+def shell(script: str, *, user: str = "", env: tuple[str, ...] = (PATH,), cwd: str = "/") -> Command:
+    return Command(("/bin/sh", "-c", script), env, cwd, user)
+
+
+def attempt(rootfs: Rootfs, script: str, *, user: str = "") -> tuple[Outcome, Recorder]:
+    recorder = Recorder()
+    return run(rootfs, shell(script, user=user), recorder), recorder
+
+
+def says(rootfs: Rootfs, script: str, *, user: str = "") -> str:
+    """What a script that must succeed prints."""
+    outcome, recorder = attempt(rootfs, script, user=user)
+    assert outcome.exit_code == 0, outcome.tail
+    return recorder.text()

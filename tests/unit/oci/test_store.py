@@ -1,0 +1,254 @@
+"""The local store: whole blobs only, several processes, names, steps, workspaces that outlive no one."""
+
+import json
+import multiprocessing
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from fswatch_builder.errors import OutputError, StoreError
+from fswatch_builder.model.digest import DiffID, Digest
+from fswatch_builder.model.image import Descriptor, History, Image, Layer, RunConfig
+from fswatch_builder.model.platform import Platform
+from fswatch_builder.oci import media_types
+from fswatch_builder.oci.compression import Compression
+from fswatch_builder.oci.reference import Reference
+from fswatch_builder.oci.store import StepResult, Store
+
+AMD64 = Platform("linux", "amd64")
+ARM64 = Platform("linux", "arm64")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(str(tmp_path / "store")) as store:
+        yield store
+
+
+def layer(store: Store, content: bytes = b"tar", compression: Compression = Compression.NONE) -> Layer:
+    blob = store.put(content + compression.value.encode())
+    size = store.size(blob)
+    return Layer(Descriptor(compression.layer_media_type, blob, size), DiffID(Digest.of(content).text))
+
+
+def image(store: Store, platform: Platform = AMD64) -> Image:
+    return Image(
+        platform,
+        RunConfig(cmd=("sh",)),
+        (layer(store),),
+        (History(created_by="RUN x"),),
+        datetime(2024, 1, 2, tzinfo=UTC),
+    )
+
+
+def names_in(directory: str) -> list[str]:
+    return sorted(name for name in os.listdir(directory) if name != ".lock")
+
+
+def test_blobs_are_named_by_their_content(store: Store) -> None:
+    digest = store.put(b"hello")
+    assert digest == Digest.of(b"hello")
+    assert store.has(digest)
+    assert store.read(digest) == b"hello"
+    assert Path(store.blob_path(digest)).read_bytes() == b"hello"
+    assert store.put(b"hello") == digest
+
+
+def test_a_damaged_blob_is_told(store: Store) -> None:
+    digest = store.put(b"hello")
+    Path(store.blob_path(digest)).write_bytes(b"HELLO")
+    with pytest.raises(StoreError, match="damaged"):
+        store.read(digest)
+
+
+def test_a_large_document_is_not_read_into_memory(store: Store) -> None:
+    digest = store.put(b"x" * 1000)
+    with pytest.raises(StoreError, match="larger than"):
+        store.read(digest, limit=999)
+
+
+def test_a_missing_blob_is_told(store: Store) -> None:
+    with pytest.raises(StoreError, match="missing"):
+        store.read(Digest.of(b"never seen"))
+
+
+def test_an_uncommitted_blob_leaves_nothing(store: Store) -> None:
+    with store.new_blob() as blob:
+        blob.write(b"half")
+
+    def fail() -> None:
+        with store.new_blob() as blob:
+            blob.write(b"half")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert names_in(os.path.join(store.directory, "blobs/sha256")) == []
+    store.close()
+    assert names_in(os.path.join(store.directory, "work")) == []
+
+
+def test_a_kill_in_the_middle_of_a_blob_leaves_nothing_visible_and_is_swept(tmp_path: Path) -> None:
+    child = os.fork()
+    if child == 0:
+        with Store.open(str(tmp_path)) as store, store.workspace() as directory, store.new_blob() as blob:
+            (Path(directory) / "deep" / "er").mkdir(parents=True)
+            blob.write(b"x" * (2 << 20))
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert names_in(str(tmp_path / "blobs/sha256")) == []
+    assert len(names_in(str(tmp_path / "work"))) == 4
+    with Store.open(str(tmp_path)):
+        assert names_in(str(tmp_path / "work")) == []
+
+
+def test_a_live_workspace_is_never_swept(store: Store) -> None:
+    with store.workspace() as directory:
+        (Path(directory) / "file").write_text("mine")
+        with Store.open(store.directory):
+            assert (Path(directory) / "file").read_text() == "mine"
+    assert not os.path.exists(directory)
+
+
+def _churn(directory: str, results: "multiprocessing.Queue[str]") -> None:
+    try:
+        for number in range(40):
+            with Store.open(directory) as store, store.workspace() as work:
+                (Path(work) / "file").write_text(str(number))
+                store.tag(Reference.parse(f"x:{os.getpid()}"), store.put_image(image(store)), AMD64)
+                if (Path(work) / "file").read_text() != str(number):
+                    raise AssertionError("swept while in use")
+        results.put("")
+    except BaseException as error:
+        results.put(repr(error))
+        raise
+
+
+def test_many_processes_open_sweep_and_write_at_once(tmp_path: Path) -> None:
+    results: multiprocessing.Queue[str] = multiprocessing.get_context("fork").Queue()
+    processes = [
+        multiprocessing.get_context("fork").Process(target=_churn, args=(str(tmp_path), results)) for _ in range(4)
+    ]
+    for process in processes:
+        process.start()
+    assert [results.get(timeout=60) for _ in processes] == [""] * 4
+    for process in processes:
+        process.join()
+    with Store.open(str(tmp_path)) as store:
+        assert len(store.images()) == 4
+    assert len(json.loads((tmp_path / "index.json").read_text())["manifests"]) == 4
+    assert names_in(str(tmp_path / "work")) == []
+
+
+def test_layers_are_found_by_diff_id_and_compression(store: Store) -> None:
+    plain, packed = layer(store), layer(store, compression=Compression.GZIP)
+    assert store.layer(plain.diff_id) is None
+    store.record_layer(plain)
+    store.record_layer(packed)
+    assert store.layer(plain.diff_id, Compression.NONE) == plain
+    assert store.layer(plain.diff_id, Compression.GZIP) == packed
+    assert store.layer(plain.diff_id, Compression.ZSTD) is None
+    os.unlink(store.blob_path(plain.descriptor.digest))
+    assert store.layer(plain.diff_id, Compression.NONE) is None
+    assert store.layer(plain.diff_id) == packed
+
+
+def test_images_are_stored_named_and_loaded(store: Store) -> None:
+    stored = image(store)
+    manifest = store.put_image(stored)
+    assert store.load_image(manifest.digest) == stored
+    name = Reference.parse("app:1")
+    store.tag(name, manifest, AMD64)
+    assert store.find(name, AMD64) == manifest.digest
+    assert store.find(name, ARM64) is None
+    assert store.find(Reference.parse("app:2"), AMD64) is None
+    assert store.find(Reference.parse(f"app@{manifest.digest}"), AMD64) == manifest.digest
+    assert store.find(Reference.parse(f"app@{Digest.of(b'other')}"), AMD64) is None
+    (listed,) = store.images()
+    assert (listed.name, listed.digest, listed.platform) == (name, manifest.digest, AMD64)
+    assert listed.created == datetime(2024, 1, 2, tzinfo=UTC)
+    assert listed.size == stored.layers[0].descriptor.size
+
+
+def test_a_name_moves_and_the_index_says_so(store: Store) -> None:
+    first = image(store)
+    second = replace(first, config=RunConfig(cmd=("other",)))
+    name = Reference.parse("app")
+    store.tag(name, store.put_image(first), AMD64)
+    store.tag(name, manifest := store.put_image(second), AMD64)
+    index = json.loads(Path(store.directory, "index.json").read_text())
+    (entry,) = index["manifests"]
+    assert entry["digest"] == str(manifest.digest)
+    assert entry["mediaType"] == media_types.OCI_MANIFEST
+    assert entry["annotations"]["io.containerd.image.name"] == "docker.io/library/app:latest"
+
+
+def test_steps_remember_a_layer_or_that_there_was_none(store: Store) -> None:
+    key, empty = Digest.of(b"key"), Digest.of(b"empty")
+    made = layer(store)
+    assert store.step(key) is None
+    store.record_step(key, made)
+    store.record_step(empty, None)
+    assert store.step(key) == StepResult(made)
+    assert store.step(empty) == StepResult(None)
+    os.unlink(store.blob_path(made.descriptor.digest))
+    assert store.step(key) is None
+
+
+def test_notes_are_bytes(store: Store) -> None:
+    assert store.recall("content", b"\xff\0") is None
+    store.note("content", b"\xff\0", b"\0value")
+    store.note("content", b"\xff\0", b"\0newer")
+    assert store.recall("content", b"\xff\0") == b"\0newer"
+    assert store.recall("other", b"\xff\0") is None
+
+
+def test_everything_is_there_after_opening_again(store: Store) -> None:
+    manifest = store.put_image(image(store))
+    store.tag(Reference.parse("app"), manifest, AMD64)
+    store.close()
+    with Store.open(store.directory) as again:
+        assert again.find(Reference.parse("app"), AMD64) == manifest.digest
+
+
+def test_a_newer_or_damaged_database_is_told_with_a_way_out(tmp_path: Path) -> None:
+    Store.open(str(tmp_path)).close()
+    database = sqlite3.connect(tmp_path / "state.db")
+    database.execute("PRAGMA user_version=99")
+    database.close()
+    with pytest.raises(StoreError, match="version 99") as caught:
+        Store.open(str(tmp_path))
+    assert caught.value.hint
+    (tmp_path / "state.db").write_bytes(b"not a database" * 1000)
+    with pytest.raises(StoreError, match=r"state\.db"):
+        Store.open(str(tmp_path))
+
+
+def test_a_place_that_cannot_be_written_is_told_with_a_way_out(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="cannot use the store") as caught:
+        Store.open(str(tmp_path / "file" / "store"))
+    assert caught.value.hint
+
+
+def test_a_failed_write_is_an_output_error(store: Store) -> None:
+    with store.new_blob() as blob:
+        blob.write(b"x")
+        os.rename(os.path.join(store.directory, "blobs"), os.path.join(store.directory, "gone"))
+        with pytest.raises(OutputError, match="cannot write to"):
+            blob.commit()
+
+
+def test_opening_a_store_imports_nothing_costly() -> None:
+    costly = ["httpx", "zstandard", "isal", "lzma", "tarfile", "ssl"]
+    code = f"import sys, fswatch_builder.oci.store; print([name for name in {costly} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,19 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from fswatch_builder._native import Rootfs
+from tests.support.rootfs import busybox_rootfs
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    directory = tmp_path / "root"
+    busybox_rootfs(os.fsencode(directory))
+    return directory
+
+
+@pytest.fixture
+def rootfs(root: Path) -> Rootfs:
+    return Rootfs(os.fsencode(root))
