@@ -90,7 +90,7 @@ fn split(records: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 fn decimal(digits: &[u8]) -> Option<u64> {
     let number = digits.iter().all(u8::is_ascii_digit);
     number
-        .then(|| str::from_utf8(digits).ok()?.parse().ok())
+        .then(|| std::str::from_utf8(digits).ok()?.parse().ok())
         .flatten()
 }
 

@@ -178,7 +178,7 @@ fn v7_directories_and_signed_checksums_are_read() {
     archive[148..156].fill(b' ');
     let sum: i32 = archive[..BLOCK]
         .iter()
-        .map(|&byte| i32::from(byte.cast_signed()))
+        .map(|&byte| i32::from(i8::from_ne_bytes([byte])))
         .sum();
     archive[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
     assert_eq!(read(&archive).unwrap()[0].0.name, [0xe9]);
