@@ -30,9 +30,11 @@ def test_the_limits_of_this_host_can_be_read() -> None:
     assert limits.read_limits().queued_events > 0
 
 
-def test_a_small_tree_does_not_count_who_holds_what(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_small_tree_has_room_to_grow_and_counts_nobodys_watches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(limits, "watches_in_use", lambda uid: pytest.fail("counted"))
-    assert limits.watch_budget(3000, fake_proc(tmp_path)) == 3000
+    assert limits.watch_budget(1000, fake_proc(tmp_path)) == 4000
 
 
 def test_a_part_of_the_limit_is_left_to_the_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
