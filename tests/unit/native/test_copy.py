@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fswatch_builder._native import IgnorePatterns, Mode, RefusedError, copy
+from fswatch_builder._native import IgnorePatterns, Mode, RefusedError, copy, remove_tree
 from tests.unit.native.trees import OLD, Tree
 
 Owner = tuple[int, int]
@@ -94,6 +94,14 @@ def test_destination_through_a_link(context: Tree, rootfs: Tree, me: Owner) -> N
     assert copy(context.root, [b"d"], rootfs.root, b"/var/run/sub", owner=me).paths == [b"run/sub", b"run/sub/g"]
     assert copy(context.root, [b"f"], rootfs.root, b"/var/run", owner=me).paths == [b"run/f"]
     assert (rootfs.path / "var/run").is_symlink()
+
+
+def test_destination_is_cleaned_before_links_are_followed(context: Tree, rootfs: Tree, me: Owner) -> None:
+    context.file("f")
+    rootfs.directory("deep/er")
+    rootfs.link("l", "/deep/er")
+    assert copy(context.root, [b"f"], rootfs.root, b"/l/../f", owner=me).paths == [b"f"]
+    assert copy(context.root, [b"f"], rootfs.root, b"/../../g", owner=me).paths == [b"g"]
 
 
 def test_destination_links_are_clamped(context: Tree, rootfs: Tree, me: Owner, tmp_path: Path) -> None:  # MUSEUM L2, L3
@@ -387,9 +395,14 @@ def test_deep_trees_with_long_names(context: Tree, rootfs: Tree, me: Owner) -> N
         at = below
     os.close(os.open("f", os.O_CREAT | os.O_WRONLY, dir_fd=at))
     os.close(at)
-    copied = copy(context.root, [b"d"], rootfs.root, b"/d", owner=me)
-    assert len(copied.paths) == levels + 2
-    assert copied.paths[-1].endswith(name + b"/f")
+    try:
+        copied = copy(context.root, [b"d"], rootfs.root, b"/d", owner=me)
+        assert len(copied.paths) == levels + 2
+        assert copied.paths[-1].endswith(name + b"/f")
+    finally:
+        # Nothing else can: neither rm of pytest nor rmtree goes that deep.
+        remove_tree(os.fsencode(context.path))
+        remove_tree(os.fsencode(rootfs.path))
 
 
 def test_a_sparse_file_stays_sparse(context: Tree, rootfs: Tree, me: Owner) -> None:  # MUSEUM D8

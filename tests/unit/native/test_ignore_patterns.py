@@ -1,11 +1,14 @@
+import os
 import re
+import tempfile
+from pathlib import Path
 
 import pytest
 from e2b_dockerfile_utils import PatternMatcher
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fswatch_builder._native import IgnorePatterns, RefusedError
+from fswatch_builder._native import IgnorePatterns, RefusedError, Rootfs, copy
 
 NAMES = st.sampled_from(["a", "b", "ab", "ba", ".git", "x.md", "é"])
 PATHS = st.lists(NAMES, min_size=1, max_size=4).map("/".join)
@@ -34,6 +37,32 @@ def test_same_verdict_as_an_independent_port_of_docker_s_matcher(lines: list[str
     ours = IgnorePatterns([line.encode() for line in lines])
     for path in paths:
         assert ours.matches(path.encode()) == theirs.matches(path), path
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(PATTERNS, min_size=1, max_size=5), st.sets(PATHS, min_size=1, max_size=8))
+def test_a_walk_that_prunes_finds_all_that_is_not_excluded(lines: list[str], paths: set[str]) -> None:
+    try:
+        patterns = IgnorePatterns([line.encode() for line in lines])
+    except RefusedError:
+        return
+    with tempfile.TemporaryDirectory() as top:
+        files = set()
+        for path in sorted(paths):
+            place = Path(top, "context", path)
+            # One path may be a directory above another: then only the other is a file.
+            if not any(other.startswith(path + "/") for other in paths):
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_text("")
+                files.add(path.encode())
+        context = Rootfs(os.fsencode(Path(top, "context")))
+        Path(top, "rootfs").mkdir()
+        rootfs = Rootfs(os.fsencode(Path(top, "rootfs")))
+        copied = copy(context, [b""], rootfs, b"/", ignore=patterns, owner=(os.getuid(), os.getgid()))
+        taken = {path for path in copied.paths if not Path(top, "rootfs", os.fsdecode(path)).is_dir()}
+        assert taken == {path for path in files if not patterns.matches(path)}
+        above = {path[:end] for path in taken for end in range(len(path)) if path[end : end + 1] == b"/"}
+        assert above <= set(copied.paths)
 
 
 def test_an_exclamation_mark_alone_is_an_error() -> None:

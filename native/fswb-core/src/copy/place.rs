@@ -64,7 +64,9 @@ impl Copier<'_> {
     fn copy(&mut self, given: &RelPath) -> Result<()> {
         let (path, found) = self.request.source.find(given)?;
         let dest = self.request.dest;
-        let target = self.request.rootfs.resolve(dest)?;
+        // Cleaned before links are followed, as Dockerfiles mean it: `link/../f` is beside the link.
+        let target = RelPath::clean(dest)?;
+        let target = self.request.rootfs.resolve(target.as_bytes())?;
         let existing = self.kind_at(&target)?;
         if found.entry.kind == Kind::Directory {
             if existing.is_some_and(|kind| kind != FileType::Directory) {
