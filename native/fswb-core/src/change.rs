@@ -3,6 +3,7 @@
 use bitflags::bitflags;
 
 use crate::entry::Entry;
+use crate::hint::Loss;
 use crate::path::RelPath;
 
 /// How an entry changed.
@@ -88,6 +89,8 @@ pub struct ChangeSet {
     pub refreshed: Vec<(RelPath, Entry)>,
     /// Sockets found; an image cannot hold them.
     pub sockets: Vec<RelPath>,
+    /// What was lost and is found again: the places in it have been looked at.
+    pub losses: Vec<Loss>,
     /// What it took.
     pub effort: Effort,
 }

@@ -1,1 +1,53 @@
-//! To be written.
+//! SHA-256 of file content.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{self, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+use sha2::{Digest, Sha256 as Hasher};
+
+use crate::entry::{Kind, Sha256};
+use crate::error::{Context, Error, Result};
+use crate::path::RelPath;
+
+/// 128 KiB: a larger buffer reads no faster and leaves the cache.
+const BUFFER: usize = 128 << 10;
+
+/// Opens the regular file `name` in an open directory for reading, no link followed, its atime left alone where allowed.
+/// `path` is for messages. Anything but a regular file is refused.
+pub fn open_file(directory: BorrowedFd<'_>, name: &[u8], path: &RelPath) -> Result<OwnedFd> {
+    // O_NONBLOCK: should a FIFO have taken the name, the open must not wait for a writer.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    let open = |flags| fs::openat2(directory, name, flags, Mode::empty(), resolve);
+    let file = match open(flags | OFlags::NOATIME) {
+        // open(2): O_NOATIME is for the owner and for CAP_FOWNER only.
+        Err(Errno::PERM) => open(flags),
+        opened => opened,
+    }
+    .during("openat2", path)?;
+    let mode = fs::fstat(&file).during("fstat", path)?.st_mode;
+    if Kind::from_mode(mode) == Some(Kind::File) {
+        Ok(file)
+    } else {
+        Err(Error::refused(path, "not a regular file"))
+    }
+}
+
+/// Digest and length in bytes of what is left to read of `file`. `path` is for messages.
+pub fn hash_rest(file: impl AsFd, path: &RelPath) -> Result<(Sha256, u64)> {
+    let mut hasher = Hasher::new();
+    let mut buffer = vec![0; BUFFER];
+    let mut size = 0;
+    loop {
+        match rustix::io::read(&file, &mut buffer) {
+            Ok(0) => return Ok((hasher.finalize().into(), size)),
+            Ok(length) => {
+                hasher.update(&buffer[..length]);
+                size += length as u64;
+            }
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(Error::system("read", path, errno)),
+        }
+    }
+}

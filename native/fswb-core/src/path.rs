@@ -119,7 +119,7 @@ impl RelPath {
     }
 }
 
-fn is_name(part: &[u8]) -> bool {
+pub(crate) fn is_name(part: &[u8]) -> bool {
     !part.is_empty() && part != b"." && part != b".." && !part.contains(&0)
 }
 

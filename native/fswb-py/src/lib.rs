@@ -4,6 +4,7 @@ mod baseline;
 mod clock;
 mod convert;
 mod copy;
+mod entry;
 mod hint;
 mod ignore;
 mod inotify;

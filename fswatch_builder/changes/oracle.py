@@ -1,0 +1,187 @@
+"""A second opinion on what changed: slow, plain, and independent of the compiled core.
+
+It reads both states whole, content included, and applies the definition of a change (docs: "What is a change") to them. It
+believes no evidence (ctime, inode numbers between the two states), so it cannot be fooled by it. For tests and audits.
+"""
+
+import os
+import stat
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+
+_KINDS = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "directory",
+    stat.S_IFLNK: "symlink",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFCHR: "char-device",
+    stat.S_IFBLK: "block-device",
+}
+
+#: Attributes that belong to the host and its drivers, never to an image.
+_HOST_PREFIXES = (b"trusted.overlay.", b"user.overlay.")
+_HOST_NAMES = (b"security.selinux", b"security.ima", b"security.evm")
+
+
+@dataclass(frozen=True, slots=True)
+class OracleEntry:
+    """What counts about one entry. ``inode`` tells which names share one, within one snapshot; ``None`` for directories."""
+
+    kind: str
+    mode: int
+    uid: int
+    gid: int
+    rdev: int
+    target: bytes
+    xattrs: tuple[tuple[bytes, bytes], ...]
+    content: bytes | None
+    mtime_ns: int
+    inode: tuple[int, int] | None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class OracleChange:
+    """One change, spelled as :class:`fswatch_builder._native.Change` spells it."""
+
+    path: bytes
+    kind: str
+    why: frozenset[str]
+
+
+#: A state of a root file system by relative path; the root is ``b""``.
+Snapshot = Mapping[bytes, OracleEntry]
+
+
+def snapshot(root: bytes) -> dict[bytes, OracleEntry]:
+    """Reads a whole root file system. Sockets are left out: an image cannot hold one. Every failing call is an ``OSError``."""
+    found: dict[bytes, OracleEntry] = {}
+    pending = [b""]
+    while pending:
+        path = pending.pop()
+        full = os.path.join(root, path) if path else root
+        entry = _read(full)
+        if entry is None:
+            continue
+        found[path] = entry
+        if entry.kind == "directory":
+            pending.extend(os.path.join(path, name) for name in os.listdir(full))
+    return found
+
+
+def _read(full: bytes) -> OracleEntry | None:
+    status = os.lstat(full)
+    kind = _KINDS.get(stat.S_IFMT(status.st_mode))
+    if kind is None:
+        return None
+    is_device = kind in {"char-device", "block-device"}
+    return OracleEntry(
+        kind=kind,
+        mode=stat.S_IMODE(status.st_mode),
+        uid=status.st_uid,
+        gid=status.st_gid,
+        rdev=status.st_rdev if is_device else 0,
+        target=os.readlink(full) if kind == "symlink" else b"",
+        xattrs=_xattrs(full),
+        content=_digest(full) if kind == "file" else None,
+        mtime_ns=status.st_mtime_ns,
+        inode=None if kind == "directory" else (status.st_dev, status.st_ino),
+    )
+
+
+def _xattrs(full: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    names = sorted(os.fsencode(name) for name in os.listxattr(full, follow_symlinks=False))
+    kept = (name for name in names if not name.startswith(_HOST_PREFIXES) and name not in _HOST_NAMES)
+    return tuple((name, os.getxattr(full, name, follow_symlinks=False)) for name in kept)
+
+
+def _digest(full: bytes) -> bytes:
+    digest = sha256()
+    with open(full, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.digest()
+
+
+def compare(before: Snapshot, after: Snapshot) -> list[OracleChange]:
+    """The changes between two states, sorted by path."""
+    why = {path: _differs(path, before[path], after[path]) for path in before.keys() & after.keys()}
+    why.update(_links(before, after, why))
+    changes = []
+    for path in before.keys() | after.keys():
+        if path not in after:
+            if _is_topmost(path, after):
+                changes.append(OracleChange(path, "deleted", frozenset()))
+        elif path not in before:
+            changes.append(OracleChange(path, "added", frozenset()))
+        elif before[path].kind != after[path].kind:
+            changes.append(OracleChange(path, "replaced", frozenset()))
+        elif why[path]:
+            changes.append(OracleChange(path, "modified", why[path]))
+    return sorted(changes, key=lambda change: change.path)
+
+
+def _is_topmost(path: bytes, after: Snapshot) -> bool:
+    """Whether a missing path needs a whiteout: its directory is still one. (Else the directory's own change says it all.)"""
+    parent = after.get(os.path.dirname(path))
+    return parent is not None and parent.kind == "directory"
+
+
+def _differs(path: bytes, before: OracleEntry, after: OracleEntry) -> frozenset[str]:
+    if before.kind != after.kind:
+        return frozenset()
+    counts = ["mode", "uid", "gid", "xattrs"]
+    if path != b"":
+        counts += ["rdev", "target", "content"]
+    why = {name for name in counts if getattr(before, name) != getattr(after, name)}
+    if path != b"" and before.mtime_ns != after.mtime_ns:
+        why.add("mtime")
+    return frozenset(why)
+
+
+def _groups(state: Snapshot) -> list[frozenset[bytes]]:
+    """The names of every inode that is no directory, in the order of first names."""
+    names: defaultdict[tuple[int, int], set[bytes]] = defaultdict(set)
+    for path, entry in state.items():
+        if entry.inode is not None:
+            names[entry.inode].add(path)
+    return sorted((frozenset(group) for group in names.values()), key=_first)
+
+
+def _first(group: frozenset[bytes]) -> tuple[bytes, ...]:
+    # By path, part by part: the order of a layer.
+    return min(tuple(path.split(b"/")) for path in group)
+
+
+def _links(before: Snapshot, after: Snapshot, why: Mapping[bytes, frozenset[str]]) -> dict[bytes, frozenset[str]]:
+    """Names whose reasons the hard-link rules extend.
+
+    A group of names that gained one is listed whole. Of a group that is now several, one that neither gained nor changed stays
+    unlisted, the first by first name; the others are listed whole. A group that only lost names is left alone.
+    """
+
+    def is_same(path: bytes) -> bool:
+        return path in before and before[path].kind == after[path].kind
+
+    origin = {path: group for group in _groups(before) for path in group}
+    groups = _groups(after)
+    origins = {group: {origin[path] if is_same(path) else None for path in group} for group in groups}
+    gained = {group for group in groups if len(origins[group]) > 1 or (None in origins[group] and len(group) > 1)}
+    parts: defaultdict[frozenset[bytes], list[frozenset[bytes]]] = defaultdict(list)
+    for group in groups:
+        for whence in origins[group]:
+            if whence is not None:
+                parts[whence].append(group)
+    apart = set()
+    for pieces in parts.values():
+        if len(pieces) > 1:
+            intact = [group for group in pieces if group not in gained and not any(why[path] for path in group)]
+            apart.update(group for group in pieces if group not in intact[:1])
+    return {
+        path: why[path] | {"links"}
+        for group in groups
+        if group in gained or group in apart
+        for path in group
+        if is_same(path)
+    }

@@ -1,0 +1,233 @@
+//! The recorded metadata of one root file system.
+//!
+//! A baseline is an immutable mapped base (`mapped`, written by `save` in the layout of `format`) and a `delta` laid over
+//! it, so that a step costs what it changed and not the size of the tree. A [`Cursor`] sees the two as one.
+
+mod cursor;
+mod delta;
+mod format;
+mod mapped;
+mod save;
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
+
+pub use cursor::Cursor;
+use delta::Delta;
+use mapped::Mapped;
+
+use crate::change::{ChangeKind, ChangeSet};
+use crate::entry::{Entry, Kind};
+use crate::error::{Error, Result};
+use crate::path::RelPath;
+
+/// All entries of one root file system at one moment.
+///
+/// Invariants: the root is present and a directory; every entry's parent is present and a directory.
+#[derive(Debug)]
+pub struct Baseline {
+    root: Entry,
+    base: Option<Mapped>,
+    delta: Delta,
+    /// Entries, the root not counted.
+    entries: usize,
+    /// Directories, the root included.
+    directories: usize,
+}
+
+impl Baseline {
+    /// Of a root file system that holds nothing but its root.
+    pub fn empty(root: Entry) -> Self {
+        Self {
+            root,
+            base: None,
+            delta: Delta::new(),
+            entries: 0,
+            directories: 1,
+        }
+    }
+
+    /// Maps a saved baseline.
+    pub fn open(path: &Path) -> Result<Self> {
+        let base = Mapped::open(path)?;
+        Ok(Self {
+            root: base.entry(0),
+            entries: base.len() - 1,
+            directories: base.directory_count(),
+            base: Some(base),
+            delta: Delta::new(),
+        })
+    }
+
+    /// Writes everything to a file (temporary, fsync, rename) and goes on with that file as the mapped base.
+    pub fn save(&mut self, path: &Path) -> Result<()> {
+        save::save(self, path)?;
+        *self = Self::open(path)?;
+        Ok(())
+    }
+
+    /// The root.
+    pub fn root(&self) -> Cursor<'_> {
+        Cursor::root(self)
+    }
+
+    /// The place of a path.
+    pub fn cursor(&self, path: &RelPath) -> Option<Cursor<'_>> {
+        path.parts()
+            .try_fold(self.root(), |at, name| at.child(name))
+    }
+
+    /// The entry at a path.
+    pub fn entry(&self, path: &RelPath) -> Option<Entry> {
+        self.cursor(path).map(Cursor::entry)
+    }
+
+    /// Sorted names in a directory; none for anything else.
+    pub fn children(&self, directory: &RelPath) -> Vec<Vec<u8>> {
+        let children = self.cursor(directory).map(Cursor::children);
+        let names = children.into_iter().flatten();
+        names.map(|(name, _)| name.to_vec()).collect()
+    }
+
+    /// All directories in the order of paths, the root included.
+    pub fn directories(&self) -> impl Iterator<Item = RelPath> + '_ {
+        walk(self.root(), Cursor::subdirectories)
+    }
+
+    /// All paths in their order, the root not among them.
+    pub fn paths(&self) -> impl Iterator<Item = RelPath> + '_ {
+        walk(self.root(), Cursor::children).skip(1)
+    }
+
+    /// All recorded names of an entry's inode (`dev`, `ino`), sorted, if it has several links; none for a directory or a
+    /// single name.
+    pub fn names_of(&self, inode: &Entry) -> Vec<RelPath> {
+        let mut names: BTreeSet<RelPath> =
+            self.delta.names_of(inode.dev, inode.ino).cloned().collect();
+        if let Some(base) = &self.base {
+            let nodes = base.names_of(inode.dev, inode.ino);
+            names.extend(nodes.filter_map(|node| self.visible_path(base, node)));
+        }
+        names.into_iter().collect()
+    }
+
+    /// All recorded names with one of these inode numbers, sorted, however many links were recorded and on whatever
+    /// device: it reads every record (not the disk), for inodes that have more names now than were known.
+    pub fn names_with_ino(&self, wanted: &HashSet<u64>) -> Vec<RelPath> {
+        let mut names: BTreeSet<RelPath> = self.delta.names_with_ino(wanted).collect();
+        if let Some(base) = &self.base {
+            let nodes = base.with_ino(wanted).into_iter();
+            names.extend(nodes.filter_map(|node| self.visible_path(base, node)));
+        }
+        names.into_iter().collect()
+    }
+
+    fn visible_path(&self, base: &Mapped, node: u32) -> Option<RelPath> {
+        let path = base.path(node)?;
+        let seen = self.cursor(&path)?.base_node();
+        (seen == Some(node)).then_some(path)
+    }
+
+    /// Records an entry. Its parent must be a recorded directory. What was below is gone if it is no directory.
+    pub fn put(&mut self, path: &RelPath, entry: Entry) -> Result<()> {
+        let Some(parent) = path.parent() else {
+            if entry.kind != Kind::Directory {
+                return Err(Error::refused(path, "the root must be a directory"));
+            }
+            self.root = entry;
+            return Ok(());
+        };
+        if self.cursor(&parent).map(Cursor::kind) != Some(Kind::Directory) {
+            return Err(Error::refused(path, "the parent is no recorded directory"));
+        }
+        let known = self.cursor(path);
+        let was_directory = known.is_some_and(|known| known.kind() == Kind::Directory);
+        let is_directory = entry.kind == Kind::Directory;
+        match known {
+            None => self.entries += 1,
+            Some(known) if !is_directory => {
+                let (entries, directories) = known.below();
+                self.entries -= entries;
+                self.directories -= directories;
+            }
+            Some(_) => {}
+        }
+        self.directories += usize::from(is_directory);
+        self.directories -= usize::from(was_directory);
+        self.delta
+            .put(path, entry, !(is_directory && was_directory));
+        Ok(())
+    }
+
+    /// Forgets an entry and everything below it. The root stays.
+    pub fn remove(&mut self, path: &RelPath) {
+        let Some(known) = self.cursor(path) else {
+            return;
+        };
+        let (entries, directories) = known.below();
+        let has_base = known.has_base();
+        let is_directory = known.kind() == Kind::Directory;
+        self.entries -= entries;
+        self.directories -= directories;
+        if path.is_root() {
+            self.delta.clear_root();
+            return;
+        }
+        self.entries -= 1;
+        self.directories -= usize::from(is_directory);
+        if has_base {
+            self.delta.hide(path);
+        } else {
+            self.delta.detach(path);
+        }
+    }
+
+    /// Makes the state after `changes` the recorded one. Costs what changed.
+    pub fn apply(&mut self, changes: &ChangeSet) -> Result<()> {
+        for change in &changes.changes {
+            if matches!(change.kind, ChangeKind::Deleted | ChangeKind::Replaced) {
+                self.remove(&change.path);
+            }
+            if let Some(after) = &change.after {
+                self.put(&change.path, after.clone())?;
+            }
+        }
+        for (path, entry) in &changes.refreshed {
+            self.put(path, entry.clone())?;
+        }
+        Ok(())
+    }
+
+    /// Number of entries, the root not counted.
+    pub fn len(&self) -> usize {
+        self.entries
+    }
+
+    /// Number of directories, the root counted.
+    pub fn directory_count(&self) -> usize {
+        self.directories
+    }
+
+    /// Whether there is nothing but the root.
+    pub fn is_empty(&self) -> bool {
+        self.entries == 0
+    }
+}
+
+fn walk<'a>(
+    root: Cursor<'a>,
+    below: impl Fn(Cursor<'a>) -> Vec<(&'a [u8], Cursor<'a>)>,
+) -> impl Iterator<Item = RelPath> {
+    let mut rest = vec![(RelPath::ROOT, root)];
+    std::iter::from_fn(move || {
+        let (path, at) = rest.pop()?;
+        // The last one pushed comes next: an iterator, not a recursion, however deep the tree.
+        for (name, child) in below(at).into_iter().rev() {
+            if let Ok(path) = path.join(name) {
+                rest.push((path, child));
+            }
+        }
+        Some((path, at))
+    })
+    .map(|(path, _)| path)
+}

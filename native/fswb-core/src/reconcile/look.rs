@@ -1,0 +1,252 @@
+//! One entry: what the baseline has, what the disk has, and what differs.
+
+use std::os::fd::BorrowedFd;
+
+use rustix::fs::{self, AtFlags};
+
+use super::HashMode;
+use crate::baseline::Cursor;
+use crate::change::{Effort, Why};
+use crate::clock::Clock;
+use crate::entry::{Entry, Kind, STATX_WANTED};
+use crate::error::{Context, Result, present};
+use crate::hash::{hash_rest, open_file};
+use crate::path::RelPath;
+use crate::root::complete;
+
+/// What one look found.
+#[derive(Debug, Clone)]
+pub(super) struct Observation {
+    pub(super) before: Option<Entry>,
+    pub(super) after: Option<Entry>,
+    /// What differs, if both are there and of one kind.
+    pub(super) why: Why,
+    /// The stat evidence does not prove that nothing happened.
+    pub(super) touched: bool,
+}
+
+/// What a look says about what is below.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Below {
+    /// There is no directory, or nothing but a recorded one.
+    Nothing,
+    /// The directory that was recorded: what is below is as the hints say.
+    Known,
+    /// A directory that is new here: everything below is to be compared.
+    Unknown,
+}
+
+/// Where to look: a name in an open directory. The root is `""` in itself.
+#[derive(Clone, Copy)]
+pub(super) struct Site<'a> {
+    pub(super) fd: BorrowedFd<'a>,
+    pub(super) directory: &'a RelPath,
+    pub(super) name: &'a [u8],
+}
+
+impl Site<'_> {
+    pub(super) fn path(self) -> Result<RelPath> {
+        if self.name.is_empty() {
+            Ok(self.directory.clone())
+        } else {
+            self.directory.join(self.name)
+        }
+    }
+
+    fn is_root(self) -> bool {
+        self.name.is_empty()
+    }
+}
+
+/// What the disk has under a name.
+enum Stat {
+    Absent,
+    Socket,
+    Entry(Entry),
+}
+
+/// Looks at entries, one after the other, and keeps what it saw.
+#[derive(Debug)]
+pub(super) struct Looker {
+    clock: Clock,
+    mode: HashMode,
+    pub(super) observations: Vec<(RelPath, Observation)>,
+    pub(super) sockets: Vec<RelPath>,
+    pub(super) effort: Effort,
+}
+
+impl Looker {
+    pub(super) fn new(clock: Clock, mode: HashMode) -> Self {
+        Self {
+            clock,
+            mode,
+            observations: Vec::new(),
+            sockets: Vec::new(),
+            effort: Effort::default(),
+        }
+    }
+
+    /// Records that a recorded entry is gone.
+    pub(super) fn gone(&mut self, path: RelPath, known: Cursor<'_>) {
+        self.keep(path, Some(known.entry()), None, Why::empty());
+    }
+
+    /// Looks at one entry. Untouched ones leave no observation, unless `always` or they share their inode with others.
+    pub(super) fn look(
+        &mut self,
+        site: Site<'_>,
+        known: Option<Cursor<'_>>,
+        always: bool,
+    ) -> Result<Below> {
+        let now = match self.stat(site)? {
+            Stat::Entry(now) => now,
+            Stat::Socket => {
+                self.sockets.push(site.path()?);
+                return self.absent(site, known);
+            }
+            Stat::Absent => return self.absent(site, known),
+        };
+        let before = known.map(Cursor::entry);
+        let below = match &before {
+            _ if now.kind != Kind::Directory => Below::Nothing,
+            Some(before) if is_same_directory(before, &now) => Below::Known,
+            _ => Below::Unknown,
+        };
+        if let Some(before) = &before {
+            let untouched = before.is_untouched(&now);
+            if untouched && !(self.mode == HashMode::All && now.kind == Kind::File) {
+                let shared = now.nlink > 1 && now.kind != Kind::Directory;
+                if shared || always {
+                    let after = Entry {
+                        dev: now.dev,
+                        ..before.clone()
+                    };
+                    let seen = Observation {
+                        before: Some(before.clone()),
+                        after: Some(after),
+                        why: Why::empty(),
+                        touched: false,
+                    };
+                    self.observations.push((site.path()?, seen));
+                }
+                return Ok(below);
+            }
+        }
+        let path = site.path()?;
+        match self.compare(site, &path, before.as_ref(), now) {
+            Ok((after, why)) => {
+                self.keep(path, before, Some(after), why);
+                Ok(below)
+            }
+            // Gone since the stat. The stat decides, not the call that failed: /proc may be what is missing.
+            Err(error) if error.is_absent() => match self.stat(site)? {
+                Stat::Absent => self.absent(site, known),
+                Stat::Socket | Stat::Entry(_) => Err(error),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    fn absent(&mut self, site: Site<'_>, known: Option<Cursor<'_>>) -> Result<Below> {
+        if let Some(known) = known {
+            self.gone(site.path()?, known);
+        }
+        Ok(Below::Nothing)
+    }
+
+    fn keep(&mut self, path: RelPath, before: Option<Entry>, after: Option<Entry>, why: Why) {
+        let seen = Observation {
+            before,
+            after,
+            why,
+            touched: true,
+        };
+        self.observations.push((path, seen));
+    }
+
+    fn stat(&mut self, site: Site<'_>) -> Result<Stat> {
+        self.effort.stats += 1;
+        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT;
+        match fs::statx(site.fd, site.name, flags, STATX_WANTED) {
+            Ok(stat) => Ok(Entry::from_statx(&stat).map_or(Stat::Socket, Stat::Entry)),
+            Err(errno) => {
+                let failed = Err(errno).during("statx", site.path()?);
+                Ok(present(failed)?.map_or(Stat::Absent, |()| Stat::Absent))
+            }
+        }
+    }
+
+    /// Reads what the stat did not tell and says what differs.
+    fn compare(
+        &mut self,
+        site: Site<'_>,
+        path: &RelPath,
+        before: Option<&Entry>,
+        mut now: Entry,
+    ) -> Result<(Entry, Why)> {
+        now.racy = self.clock.is_racy(&now);
+        complete(site.fd, site.name, path, &mut now)?;
+        let Some(before) = before.filter(|before| before.kind == now.kind) else {
+            return Ok((now, Why::empty()));
+        };
+        let mut why = metadata_differs(before, &now);
+        if site.is_root() {
+            why &= Why::MODE | Why::UID | Why::GID | Why::XATTRS;
+        }
+        if now.kind == Kind::File {
+            why.set(
+                Why::CONTENT,
+                self.content_differs(site, path, before, &mut now)?,
+            );
+        }
+        Ok((now, why))
+    }
+
+    fn content_differs(
+        &mut self,
+        site: Site<'_>,
+        path: &RelPath,
+        before: &Entry,
+        now: &mut Entry,
+    ) -> Result<bool> {
+        if before.size != now.size {
+            return Ok(true);
+        }
+        if now.size == 0 {
+            now.sha256 = before.sha256;
+            return Ok(false);
+        }
+        match (self.mode, before.sha256) {
+            (HashMode::Never, _) => return Ok(false),
+            (HashMode::Evidence, None) => return Ok(true),
+            (HashMode::Evidence | HashMode::All, _) => {}
+        }
+        let file = open_file(site.fd, site.name, path)?;
+        let (digest, size) = hash_rest(&file, path)?;
+        self.effort.hashed_files += 1;
+        self.effort.hashed_bytes += size;
+        now.sha256 = Some(digest);
+        Ok(match before.sha256 {
+            Some(known) => known != digest,
+            None => !before.is_untouched(now),
+        })
+    }
+}
+
+/// Whether a directory is the one that was recorded. An inode number may be used again (ext4 does so at once); together
+/// with the time of birth it is not.
+fn is_same_directory(before: &Entry, now: &Entry) -> bool {
+    before.kind == Kind::Directory && (before.ino, before.btime_ns) == (now.ino, now.btime_ns)
+}
+
+fn metadata_differs(before: &Entry, now: &Entry) -> Why {
+    let mut why = Why::empty();
+    why.set(Why::MODE, before.mode != now.mode);
+    why.set(Why::UID, before.uid != now.uid);
+    why.set(Why::GID, before.gid != now.gid);
+    why.set(Why::RDEV, before.rdev != now.rdev);
+    why.set(Why::TARGET, before.target != now.target);
+    why.set(Why::XATTRS, before.xattrs != now.xattrs);
+    why.set(Why::MTIME, before.mtime_ns != now.mtime_ns);
+    why
+}

@@ -1,0 +1,490 @@
+//! The way down from the root to every place of interest, directory by directory, on several threads.
+
+use std::collections::BTreeMap;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::{self, Mode, OFlags, RawDir, ResolveFlags};
+
+use super::look::{Below, Looker, Site};
+use super::{Found, HashMode};
+use crate::baseline::{Baseline, Cursor};
+use crate::change::Effort;
+use crate::clock::Clock;
+use crate::entry::Kind;
+use crate::error::{Context, Error, Result};
+use crate::hint::Scope;
+use crate::path::RelPath;
+use crate::root::Root;
+
+/// How many directories may be held open for the sake of what is below them. Beyond, they are opened anew by path: a
+/// deep tree must not use up the descriptors (1,024 by default).
+const OPEN_DIRECTORIES: usize = 256;
+
+/// Directories done by one thread before others are called: a step's few hints are done by then.
+const ALONE: usize = 64;
+
+/// Bytes for one getdents64 call.
+const LISTING: usize = 32 << 10;
+
+/// Where to look, sorted: what is below a directory is one run.
+#[derive(Debug, Default)]
+pub(super) struct Places(BTreeMap<RelPath, Scope>);
+
+impl Places {
+    pub(super) fn add(&mut self, path: RelPath, scope: Scope) {
+        let known = self.0.entry(path).or_insert(scope);
+        *known = scope.max(*known);
+    }
+
+    /// Whether everything is to be looked at.
+    pub(super) fn is_whole(&self) -> bool {
+        self.0.get(&RelPath::ROOT) == Some(&Scope::Subtree)
+    }
+}
+
+type Place = (RelPath, Scope);
+
+/// What to look at in a directory and below.
+#[derive(Clone, Copy)]
+enum Todo<'a> {
+    Everything,
+    /// Places at or below the directory.
+    Places(&'a [Place]),
+}
+
+/// One directory to be done.
+struct Task<'a> {
+    path: RelPath,
+    known: Option<Cursor<'a>>,
+    todo: Todo<'a>,
+    parent: Option<Arc<Opened<'a>>>,
+}
+
+/// An open directory, counted.
+struct Opened<'a> {
+    fd: OwnedFd,
+    count: &'a AtomicUsize,
+}
+
+impl Drop for Opened<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Looks at places of one root file system.
+pub(super) struct Walk<'a> {
+    root: &'a Root,
+    baseline: &'a Baseline,
+    clock: Clock,
+    mode: HashMode,
+    threads: usize,
+    sockets: Vec<RelPath>,
+    effort: Effort,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(
+        root: &'a Root,
+        baseline: &'a Baseline,
+        clock: Clock,
+        mode: HashMode,
+        threads: usize,
+    ) -> Self {
+        Self {
+            root,
+            baseline,
+            clock,
+            mode,
+            threads,
+            sockets: Vec::new(),
+            effort: Effort::default(),
+        }
+    }
+
+    /// Looks at `places` and adds what was seen to `found`.
+    pub(super) fn look_at(&mut self, places: Places, found: &mut Found) -> Result<()> {
+        let places: Vec<Place> = places.0.into_iter().collect();
+        if places.is_empty() {
+            return Ok(());
+        }
+        let mut looker = Looker::new(self.clock, self.mode);
+        let site = Site {
+            fd: self.root.fd(),
+            directory: &RelPath::ROOT,
+            name: b"",
+        };
+        let todo = match looker.look(site, Some(self.baseline.root()), false)? {
+            Below::Known => narrow(&RelPath::ROOT, &places),
+            // Another directory under the root's name.
+            Below::Unknown => Some(Todo::Everything),
+            Below::Nothing => {
+                return Err(Error::system(
+                    "statx",
+                    self.root.path(),
+                    rustix::io::Errno::NOENT,
+                ));
+            }
+        };
+        self.absorb(looker, found);
+        let Some(todo) = todo else { return Ok(()) };
+        let open = AtomicUsize::new(0);
+        let task = Task {
+            path: RelPath::ROOT,
+            known: Some(self.baseline.root()),
+            todo,
+            parent: None,
+        };
+        for looker in self.run(task, &open)? {
+            self.absorb(looker, found);
+        }
+        Ok(())
+    }
+
+    /// Looks at one entry that must leave an observation.
+    pub(super) fn observe(&mut self, path: &RelPath, found: &mut Found) -> Result<()> {
+        let Some(Some((directory, name))) = self.root.directory_of(path)? else {
+            return Err(Error::refused(
+                path,
+                "it is to be in the layer, but it is not there",
+            ));
+        };
+        let parent = path.parent().unwrap_or_default();
+        let site = Site {
+            fd: directory.as_fd(),
+            directory: &parent,
+            name: &name,
+        };
+        let mut looker = Looker::new(self.clock, self.mode);
+        looker.look(site, self.baseline.cursor(path), true)?;
+        self.absorb(looker, found);
+        if found.get(path).is_none_or(|seen| seen.after.is_none()) {
+            return Err(Error::refused(
+                path,
+                "it is to be in the layer, but it is not there",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Sockets, sorted, and what it took.
+    pub(super) fn finish(mut self) -> (Vec<RelPath>, Effort) {
+        self.sockets.sort_unstable();
+        self.sockets.dedup();
+        (self.sockets, self.effort)
+    }
+
+    fn absorb(&mut self, looker: Looker, found: &mut Found) {
+        found.extend(looker.observations);
+        self.sockets.extend(looker.sockets);
+        self.effort.stats += looker.effort.stats;
+        self.effort.listings += looker.effort.listings;
+        self.effort.hashed_files += looker.effort.hashed_files;
+        self.effort.hashed_bytes += looker.effort.hashed_bytes;
+    }
+
+    fn run<'w>(&'w self, first: Task<'w>, open: &'w AtomicUsize) -> Result<Vec<Looker>> {
+        let mut worker = Worker::new(self, open);
+        let mut tasks = vec![first];
+        for _ in 0..ALONE {
+            let Some(task) = tasks.pop() else { break };
+            worker.directory(&task, &mut tasks)?;
+        }
+        if tasks.is_empty() {
+            return Ok(vec![worker.looker]);
+        }
+        let queue = Queue::new(tasks);
+        let mut workers = vec![worker];
+        workers.resize_with(self.threads.max(1), || Worker::new(self, open));
+        std::thread::scope(|scope| {
+            let mut rest = workers.iter_mut();
+            let own = rest.next();
+            for worker in rest {
+                scope.spawn(|| queue.work(worker));
+            }
+            if let Some(worker) = own {
+                queue.work(worker);
+            }
+        });
+        queue.result()?;
+        Ok(workers.into_iter().map(|worker| worker.looker).collect())
+    }
+}
+
+/// Tasks for several threads; the last one in is the first one out, so that directories close soon.
+struct Queue<'a> {
+    state: Mutex<State<'a>>,
+    changed: Condvar,
+}
+
+struct State<'a> {
+    tasks: Vec<Task<'a>>,
+    busy: usize,
+    failed: Option<Error>,
+}
+
+impl<'a> Queue<'a> {
+    fn new(tasks: Vec<Task<'a>>) -> Self {
+        Self {
+            state: Mutex::new(State {
+                tasks,
+                busy: 0,
+                failed: None,
+            }),
+            changed: Condvar::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<'a>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self, worker: &mut Worker<'a>) {
+        let mut more = Vec::new();
+        while let Some(task) = self.next() {
+            let _busy = Busy(self);
+            let done = worker.directory(&task, &mut more);
+            let mut state = self.lock();
+            state.tasks.append(&mut more);
+            if let Err(error) = done {
+                state.failed.get_or_insert(error);
+            }
+        }
+    }
+
+    fn next(&self) -> Option<Task<'a>> {
+        let mut state = self.lock();
+        loop {
+            if state.failed.is_some() {
+                return None;
+            }
+            if let Some(task) = state.tasks.pop() {
+                state.busy += 1;
+                return Some(task);
+            }
+            if state.busy == 0 {
+                return None;
+            }
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn result(self) -> Result<()> {
+        let state = self
+            .state
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        state.failed.map_or(Ok(()), Err)
+    }
+}
+
+/// A task being done. Its end is told even if it panics, lest the others wait for ever.
+struct Busy<'q, 'a>(&'q Queue<'a>);
+
+impl Drop for Busy<'_, '_> {
+    fn drop(&mut self) {
+        self.0.lock().busy -= 1;
+        self.0.changed.notify_all();
+    }
+}
+
+/// One thread's part.
+struct Worker<'a> {
+    root: &'a Root,
+    open: &'a AtomicUsize,
+    looker: Looker,
+    buffer: Box<[MaybeUninit<u8>]>,
+}
+
+impl<'a> Worker<'a> {
+    fn new(walk: &Walk<'a>, open: &'a AtomicUsize) -> Self {
+        Self {
+            root: walk.root,
+            open,
+            looker: Looker::new(walk.clock, walk.mode),
+            buffer: vec![MaybeUninit::uninit(); LISTING].into_boxed_slice(),
+        }
+    }
+
+    /// Does one directory and adds those below it that are to be done.
+    fn directory(&mut self, task: &Task<'a>, more: &mut Vec<Task<'a>>) -> Result<()> {
+        let own = Arc::new(self.enter(task)?);
+        match task.todo {
+            Todo::Everything => self.list(task, &own, |_| Some(Todo::Everything), more),
+            Todo::Places(places) if is_children(&task.path, places) => {
+                self.list(task, &own, |child| narrow(child, places), more)
+            }
+            Todo::Places(places) => self.named(task, &own, places, more),
+        }
+    }
+
+    fn enter(&self, task: &Task<'a>) -> Result<Opened<'a>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = match (&task.parent, task.path.name()) {
+            (Some(parent), Some(name)) => {
+                let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+                fs::openat2(&parent.fd, name, flags, Mode::empty(), resolve)
+                    .during("openat2", &task.path)?
+            }
+            _ => self.root.open_directory(&task.path)?,
+        };
+        self.open.fetch_add(1, Ordering::Relaxed);
+        Ok(Opened {
+            fd,
+            count: self.open,
+        })
+    }
+
+    /// Looks at everything in a directory: one merge of the sorted names on disk and in the baseline.
+    fn list(
+        &mut self,
+        task: &Task<'a>,
+        own: &Arc<Opened<'a>>,
+        below: impl Fn(&RelPath) -> Option<Todo<'a>>,
+        more: &mut Vec<Task<'a>>,
+    ) -> Result<()> {
+        let names = self.names(own, &task.path)?;
+        let recorded = task.known.map(Cursor::children).unwrap_or_default();
+        let mut recorded = recorded.into_iter().peekable();
+        for name in names.iter() {
+            while let Some((gone, known)) = recorded.next_if(|(known, _)| *known < name) {
+                self.looker.gone(task.path.join(gone)?, known);
+            }
+            let known = recorded.next_if(|(known, _)| *known == name);
+            let known = known.map(|(_, known)| known);
+            self.child(task, own, name, known, &below, more)?;
+        }
+        for (gone, known) in recorded {
+            self.looker.gone(task.path.join(gone)?, known);
+        }
+        Ok(())
+    }
+
+    /// Looks at the entries that places name, or that are on the way to them.
+    fn named(
+        &mut self,
+        task: &Task<'a>,
+        own: &Arc<Opened<'a>>,
+        mut places: &'a [Place],
+        more: &mut Vec<Task<'a>>,
+    ) -> Result<()> {
+        let depth = task.path.parts().count();
+        while let Some((path, _)) = places.first() {
+            let Some(name) = path.parts().nth(depth) else {
+                // The directory itself.
+                places = &places[1..];
+                continue;
+            };
+            let child = task.path.join(name)?;
+            let end = places.partition_point(|(path, _)| path.is_within(&child));
+            let (inside, rest) = places.split_at(end);
+            let known = task.known.and_then(|known| known.child(name));
+            self.child(task, own, name, known, &|_| narrow(&child, inside), more)?;
+            places = rest;
+        }
+        Ok(())
+    }
+
+    fn child(
+        &mut self,
+        task: &Task<'a>,
+        own: &Arc<Opened<'a>>,
+        name: &[u8],
+        known: Option<Cursor<'a>>,
+        below: &impl Fn(&RelPath) -> Option<Todo<'a>>,
+        more: &mut Vec<Task<'a>>,
+    ) -> Result<()> {
+        let site = Site {
+            fd: own.fd.as_fd(),
+            directory: &task.path,
+            name,
+        };
+        let found = self.looker.look(site, known, false)?;
+        if found == Below::Nothing {
+            return Ok(());
+        }
+        let path = task.path.join(name)?;
+        let todo = match found {
+            Below::Unknown => Some(Todo::Everything),
+            Below::Known | Below::Nothing => below(&path),
+        };
+        if let Some(todo) = todo {
+            let held = self.open.load(Ordering::Relaxed) < OPEN_DIRECTORIES;
+            more.push(Task {
+                path,
+                known: known.filter(|known| known.kind() == Kind::Directory),
+                todo,
+                parent: held.then(|| Arc::clone(own)),
+            });
+        }
+        Ok(())
+    }
+
+    fn names(&mut self, directory: &Opened<'_>, path: &RelPath) -> Result<Names> {
+        self.looker.effort.listings += 1;
+        let mut names = Names::default();
+        let mut listing = RawDir::new(&directory.fd, &mut self.buffer);
+        while let Some(item) = listing.next() {
+            let item = item.during("getdents64", path)?;
+            match item.file_name().to_bytes() {
+                b"." | b".." => {}
+                name => names.add(name),
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+}
+
+/// Names of one directory in one allocation.
+#[derive(Default)]
+struct Names {
+    bytes: Vec<u8>,
+    spans: Vec<(usize, usize)>,
+}
+
+impl Names {
+    fn add(&mut self, name: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(name);
+        self.spans.push((start, self.bytes.len()));
+    }
+
+    fn sort(&mut self) {
+        let bytes = &self.bytes;
+        self.spans
+            .sort_unstable_by_key(|&(start, end)| &bytes[start..end]);
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.spans
+            .iter()
+            .map(|&(start, end)| &self.bytes[start..end])
+    }
+}
+
+/// What of `places` is to be done in and below a directory; `None` if nothing is.
+fn narrow<'a>(directory: &RelPath, places: &'a [Place]) -> Option<Todo<'a>> {
+    let start = places.partition_point(|(path, _)| path < directory);
+    let inside = &places[start..];
+    let inside = &inside[..inside.partition_point(|(path, _)| path.is_within(directory))];
+    match inside {
+        [] => None,
+        [(path, scope), ..] if path == directory => match (scope, inside.len()) {
+            (Scope::Subtree, _) => Some(Todo::Everything),
+            (Scope::Entry, 1) => None,
+            _ => Some(Todo::Places(inside)),
+        },
+        _ => Some(Todo::Places(inside)),
+    }
+}
+
+fn is_children(directory: &RelPath, places: &[Place]) -> bool {
+    matches!(places, [(path, Scope::Children), ..] if path == directory)
+}
