@@ -15,7 +15,9 @@ PIECES = st.sampled_from(
     ["a", "b1", "/", ".", "-", "$a", "${a:-b}", "\\ ", "\\\\", "\\$", "é", "=", ":", ",", "*", "{", "}", "]", "&&", "|"]
 )
 WORDS = st.lists(PIECES, min_size=1, max_size=4).map("".join).filter(lambda word: not word.startswith(("-", "\\")))
-BLANKS = st.sampled_from([" ", "  ", "\t", " \t", " \\\n", " \\ \n\t", " \\\n# comment\n", " \\\n\n  ", " \\\n  # x \\\n "])
+BLANKS = st.sampled_from(
+    [" ", "  ", "\t", " \t", " \\\n", " \\ \n\t", " \\\n# comment\n", " \\\n\n  ", " \\\n  # x \\\n "]
+)
 QUOTED = st.one_of(
     WORDS,
     st.lists(PIECES, max_size=3).map(lambda parts: '"' + " ".join(parts) + '"'),
@@ -72,7 +74,9 @@ def instructions(draw: st.DrawFn) -> str:
         case "RUN" | "CMD" | "ENTRYPOINT":
             words = draw(st.one_of(st.lists(QUOTED, min_size=1, max_size=3), JSON.map(lambda text: [text])))
             if keyword == "RUN":
-                flags = draw(st.sampled_from([[], ["--network=none"], ["--mount=type=tmpfs,target=/a", '--mount="b c"']]))
+                flags = draw(
+                    st.sampled_from([[], ["--network=none"], ["--mount=type=tmpfs,target=/a", '--mount="b c"']])
+                )
                 if draw(st.booleans()) and not words[0].startswith("["):
                     more, after = draw(heredocs())
                     words = [word for word in words if "'" not in word and "$" not in word] + more
