@@ -4,12 +4,15 @@ The language's own small shell: ``$name``, ``${name}`` and ``${name<modifier>wor
 escape character. No command substitution, no arithmetic, no globbing.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fswatch_builder.dockerfile.globs import Glob
 from fswatch_builder.dockerfile.lines import SPACES
 from fswatch_builder.errors import DockerfileError
+
+_REDIRECTION = re.compile(r"<<-?[\t\r ]*|<")
 
 #: Parameters that a shell sets and a build never does: names of one character.
 _SPECIAL = "@*#?-$!0"
@@ -42,6 +45,7 @@ class Rules:
     keep_quotes: bool = False
     keep_escapes: bool = False
     keep_unset: bool = False  # ``$name`` stays as it is if there is no such variable
+    heredocs: bool = False  # blanks after ``<<`` and ``<<-`` do not end the word
 
 
 def expand(text: str, environment: Mapping[str, str], escape: str = "\\") -> str:
@@ -129,7 +133,8 @@ class _Reader:
     def until(self, stop: str, keep_escapes: bool) -> _Pieces:
         """What stands before ``stop`` (not quoted, not escaped), expanded; ``stop`` is consumed. Empty: to the end."""
         out = _Pieces()
-        special = "$" + self.rules.escape + stop + ("'\"" if self.rules.quotes else "")
+        special = "$" + self.rules.escape + stop
+        special += ("'\"" if self.rules.quotes else "") + ("<" if self.rules.heredocs else "")
         while char := self.peek():
             if char == stop:
                 self.at += 1
@@ -140,6 +145,8 @@ class _Reader:
                 out.add(self.single_quoted(), fixed=True)
             elif char == '"' and self.rules.quotes:
                 out.add(self.double_quoted(keep_escapes), fixed=True)
+            elif char == "<" and self.rules.heredocs:
+                out.add(self.redirection(), fixed=True)
             elif char == self.rules.escape:
                 self.at += 1
                 escaped = self.take()
@@ -152,6 +159,12 @@ class _Reader:
         if stop:
             raise _SyntaxError(f"syntax error: missing '{stop}' in ${{}}")
         return out
+
+    def redirection(self) -> str:
+        match = _REDIRECTION.match(self.text, self.at)
+        assert match is not None
+        self.at = match.end()
+        return match.group()
 
     def single_quoted(self) -> str:
         end = self.text.find("'", self.at + 1)

@@ -52,7 +52,7 @@ class Flags:
         return {name: tuple(word.text for word in words) for name, words in self.values.items() if name not in known}
 
 
-def read_flags(line: LogicalLine, start: int, end: int, keyword: str) -> tuple[Flags, int]:
+def read_flags(line: LogicalLine, start: int, end: int, keyword: str, escape: str) -> tuple[Flags, int]:
     """The flags that begin at ``start``, checked, and where the arguments begin. A lone ``--`` ends the flags."""
     allowed = FLAGS.get(keyword, {})
     values: dict[str, tuple[Word, ...]] = {}
@@ -62,7 +62,7 @@ def read_flags(line: LogicalLine, start: int, end: int, keyword: str) -> tuple[F
         if not line.text.startswith("--", at, end):
             return Flags(values), at
         begin = at
-        text, at = _flag_text(line.text, begin, end)
+        text, at = _flag_text(line.text, begin, end, escape)
         if text == "--":
             return Flags(values), _skip_blanks(line.text, at, end)
         name, equals, value = text[2:].partition("=")
@@ -96,15 +96,15 @@ def _skip_blanks(text: str, at: int, end: int) -> int:
     return at
 
 
-def _flag_text(text: str, at: int, end: int) -> tuple[str, int]:
-    """One word, quotes and backslashes resolved (always backslashes: the escape directive does not reach here)."""
+def _flag_text(text: str, at: int, end: int, escape: str) -> tuple[str, int]:
+    """One word, quotes and escapes resolved, and where it ends. An escape works within both kinds of quotes."""
     out: list[str] = []
     quote = ""
     while at < end:
         char = text[at]
         if not quote and char in SPACES:
             break
-        if char == "\\":
+        if char == escape:
             if at + 1 < end:
                 out.append(text[at + 1])
             at += 2

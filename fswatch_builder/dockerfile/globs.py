@@ -54,17 +54,23 @@ class Glob:
         return type(self)(self.tokens[::-1]).without_prefix(text[::-1], longest)[::-1]
 
     def replaced(self, text: str, replacement: str, everywhere: bool) -> str:
-        """The text with the first match, or each, replaced: the leftmost, and of those the longest."""
+        """The text with the first match, or each, replaced: the leftmost, and of those the longest.
+
+        An empty match right behind another match does not count.
+        """
         parts: list[str] = []
         at = 0
+        last_end: int | None = None
         while at <= len(text):
             found = self._search(text, at)
             if found is None:
                 break
             start, end = found
-            parts += [text[at:start], replacement]
-            at = end
-            if start == end:  # an empty match: the next one begins a character later
+            parts.append(text[at:start])
+            if not start == end == last_end:
+                parts.append(replacement)
+            at = last_end = end
+            if start == end:  # the next one begins a character later
                 parts.append(text[at : at + 1])
                 at += 1
             if not everywhere:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from fswatch_builder.dockerfile.expansion import Rules, expansion
 from fswatch_builder.errors import DockerfileError
 
-_OPENING = re.compile(r"([0-9]*)<<(-?)([^<]+)", re.DOTALL)
+_OPENING = re.compile(r"([0-9]*)<<(-?)[\t\r ]*([^<]*)", re.DOTALL)
 
 # Variables stay as they are, and backslash is the escape even under another escape directive.
-_BARE = Rules(keep_unset=True)
-_RAW = Rules(keep_unset=True, keep_quotes=True, keep_escapes=True)
+_LINE = Rules(keep_unset=True, keep_quotes=True, keep_escapes=True, heredocs=True)
+_NAME = Rules(keep_unset=True)
+_QUOTED_NAME = Rules(keep_unset=True, keep_quotes=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +30,16 @@ def opening(word: str) -> Opening | None:
     if match is None:
         return None
     fd, dash, rest = match.groups()
+    if not rest:
+        return None
     try:
-        bare = expansion(rest, {}, _BARE).words
-        raw = expansion(rest, {}, _RAW).words
+        name = expansion(rest, {}, _NAME).words
+        quoted = expansion(rest, {}, _QUOTED_NAME).words
     except DockerfileError:
         return None  # unbalanced quotes: not a name, and the shell or the path will say so
-    if len(bare) != 1:
+    if len(name) != 1:
         return None
-    return Opening(bare[0], bare == raw, dash == "-", int(fd[:9] or 0))
+    return Opening(name[0], name == quoted, dash == "-", int(fd[:9] or 0))
 
 
 def openings(text: str) -> list[Opening]:
@@ -44,7 +47,7 @@ def openings(text: str) -> list[Opening]:
     if "<<" not in text:
         return []
     try:
-        words = expansion(text, {}, _RAW).words
+        words = expansion(text, {}, _LINE).words
     except DockerfileError:
         return []  # for a RUN that is the shell's matter
     found = (opening(word) for word in words)

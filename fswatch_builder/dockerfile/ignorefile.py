@@ -13,7 +13,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 def read_ignore(context_dir: bytes, dockerfile: bytes) -> list[bytes]:
-    """The patterns of ``<dockerfile>.dockerignore``, else of the context's ``.dockerignore``; none where neither exists.
+    """The patterns of ``<dockerfile>.dockerignore``, else of the context's ``.dockerignore``, else none.
 
     ``dockerfile`` is the path of the Dockerfile as one opens it. Raises :class:`BuildContextError` for a file that is
     there and cannot be read, or holds a pattern that cannot be one.

@@ -32,6 +32,7 @@ from fswatch_builder.model.instruction import (
 )
 
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9-_.]*")
+_LONE_REDIRECTION = re.compile(r"[0-9]*<<-?")
 _BLANKS = re.compile(r"[\t\v\f\r ]+")
 
 
@@ -183,6 +184,8 @@ def _copy(statement: Statement) -> Copy:
         raise statement.wrong(
             f"{keyword} requires at least two arguments, but {provided} provided. Destination could not be determined"
         )
+    if not is_json:
+        words = _joined(words)
     *sources, dest = words
     if not is_json and heredoc.opening(dest.text):
         raise statement.wrong(f"{keyword} cannot accept a heredoc as a destination", dest)
@@ -204,6 +207,17 @@ def _copy(statement: Statement) -> Copy:
         chmod=statement.flags.word("chmod"),
         flags=statement.flags.others("from", "chown", "chmod"),
     )
+
+
+def _joined(words: list[Word]) -> list[Word]:
+    """A lone ``<<`` takes the next word, its name."""
+    out: list[Word] = []
+    for word in words:
+        if out and _LONE_REDIRECTION.fullmatch(out[-1].text):
+            out[-1] = Word(out[-1].text + word.text, out[-1].where)
+        else:
+            out.append(word)
+    return out
 
 
 def _sources(statement: Statement, words: list[Word]) -> list[Word | Heredoc]:

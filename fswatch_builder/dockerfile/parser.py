@@ -86,7 +86,7 @@ def _statement(reader: LineReader, line: LogicalLine) -> Statement:
         raise DockerfileError(
             f"{keyword} holds a byte that is not UTF-8: {ord(bad.group()) - 0xDC00:#x}", where=line.at(bad.start())
         )
-    flags, arguments = read_flags(line, match.end(), end, keyword)
+    flags, arguments = read_flags(line, match.end(), end, keyword, reader.escape)
     statement = Statement(spelled, line, begin, flags, arguments, end, reader.escape)
     bodies = tuple(_heredocs(reader, statement))
     return replace(statement, heredocs=bodies, where=replace(begin, end_line=reader.line))

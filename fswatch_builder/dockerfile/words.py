@@ -11,7 +11,8 @@ from fswatch_builder.model.instruction import Word
 _WORD = re.compile(r"[^\t\v\f\r ]+")
 _JSON_SPACE = re.compile(r"[ \t\n\r]*")
 _JSON_STRING = re.compile(r'"(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*"')
-_JSON_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_SURROGATES = re.compile(r"([\ud800-\udfff]+)")
 
 
 def plain_words(line: LogicalLine, start: int, end: int) -> list[Word]:
@@ -86,17 +87,12 @@ def _skip(text: str, at: int, end: int) -> int:
 
 
 def _json_text(literal: str) -> str:
-    if "\\u" not in literal:
-        return str(json.loads(literal))
-    # Half a surrogate pair names no character. It must not pass for a byte that was not UTF-8 (PEP 383), which
-    # stands in the literal itself and never comes from an escape.
-    parts = (str(json.loads(f'"{part}"')) if "\\" in part else part for part in _runs(literal[1:-1]))
-    return "".join(_JSON_SURROGATE.sub("\ufffd", part) if len(part) > 1 else part for part in parts)
-
-
-def _runs(content: str) -> list[str]:
-    """Single surrogates that stand in the content, and the stretches between them."""
-    return [run for run in re.split(r"([\ud800-\udfff])", content) if run]
+    # A byte that was not UTF-8 stands in the literal as a surrogate (PEP 383) and stays. Half a surrogate pair written
+    # as an escape names no character and must not pass for such a byte.
+    return "".join(
+        _SURROGATE.sub("\ufffd", json.loads(f'"{part}"')) if "\\" in part else part
+        for part in _SURROGATES.split(literal[1:-1])
+    )
 
 
 def _refuse_other_array(line: LogicalLine, start: int, end: int) -> None:

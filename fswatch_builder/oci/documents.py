@@ -233,9 +233,27 @@ def _platform(os: str, architecture: str, variant: str, what: str) -> Platform:
         raise BaseImageError(f"{what}: {error}") from None
 
 
+def layer_media_types(content: bytes, what: str) -> frozenset[str]:
+    """The media types of a manifest's layers as they stand in it."""
+    return frozenset(layer.media_type for layer in decode(content, ManifestDocument, what).layers or ())
+
+
+def history_layers(content: bytes, what: str) -> int:
+    """How many layers the history in a configuration speaks of."""
+    return sum(not line.empty_layer for line in decode(content, _ConfigDocument, what).history or ())
+
+
 def config_diff_ids(content: bytes, what: str) -> tuple[DiffID, ...]:
     """The diffIDs an image's configuration lists, bottom layer first."""
     return _diff_ids(decode(content, _ConfigDocument, what), what)
+
+
+def config_platform(content: bytes, what: str) -> Platform:
+    """The platform an image's configuration is for."""
+    document = decode(content, _ConfigDocument, what)
+    if not document.os or not document.architecture:
+        raise BaseImageError(f"{what} names no platform")
+    return _platform(document.os, document.architecture, document.variant, what)
 
 
 def _diff_ids(document: _ConfigDocument, what: str) -> tuple[DiffID, ...]:

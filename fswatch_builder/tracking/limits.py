@@ -33,16 +33,16 @@ def read_limits(proc: str = "/proc") -> InotifyLimits:
 
 
 def watch_budget(needed: int, proc: str = "/proc") -> int:
-    """How many watches a build that wants ``needed`` may set.
+    """How many watches a build may set that begins with ``needed`` and may grow.
 
-    Who holds how many is only counted when it matters: that reads /proc of all processes, tens of milliseconds on a
-    busy host, and a build that needs less than three eighths of the limit finds room, or a loss, without it.
+    Who holds how many is only counted when it matters, since that reads /proc of all processes, tens of milliseconds on
+    a busy host: a build that begins with an eighth of the limit or less may take half of it uncounted.
     """
     limit = read_limits(proc).watches
-    reserve = limit // HOST_SHARE
-    if needed <= limit // 2 - reserve:
-        return needed
-    return max(0, limit - reserve - watches_in_use(os.geteuid()))
+    share = limit // HOST_SHARE
+    if needed <= share:
+        return limit // 2
+    return max(0, limit - share - watches_in_use(os.geteuid()))
 
 
 def watches_in_use(uid: int) -> int:

@@ -16,6 +16,9 @@ use crate::error::{Context, Error, Result};
 use crate::path::RelPath;
 use crate::root::{Root, stat_bare};
 
+#[cfg(test)]
+mod tests;
+
 /// Marks a name as deleted (OCI image spec, "Whiteouts").
 pub const WHITEOUT: &[u8] = b".wh.";
 

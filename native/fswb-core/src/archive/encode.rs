@@ -135,7 +135,7 @@ pub(crate) fn pad(output: &mut Vec<u8>, size: u64) {
 
 /// A PAX value is UTF-8 unless said otherwise.
 fn put_text(records: &mut Vec<u8>, key: &[u8], value: &[u8]) {
-    if str::from_utf8(value).is_err() {
+    if std::str::from_utf8(value).is_err() {
         pax::append(records, b"hdrcharset", b"BINARY");
     }
     pax::append(records, key, value);

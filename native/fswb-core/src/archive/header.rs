@@ -40,7 +40,9 @@ impl RawHeader<'_> {
         let plain = |at: usize, byte: u8| if CHECKSUM.contains(&at) { b' ' } else { byte };
         let bytes = || self.0.iter().enumerate().map(|(at, &byte)| plain(at, byte));
         let unsigned: i64 = bytes().map(i64::from).sum();
-        let signed: i64 = bytes().map(|byte| i64::from(byte.cast_signed())).sum();
+        let signed: i64 = bytes()
+            .map(|byte| i64::from(i8::from_ne_bytes([byte])))
+            .sum();
         stored == unsigned || stored == signed
     }
 

@@ -10,6 +10,10 @@ mod output;
 mod pax;
 mod reader;
 mod stream;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use encode::pad;
 pub use encode::{Header, encode};

@@ -90,7 +90,7 @@ fn split(records: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 fn decimal(digits: &[u8]) -> Option<u64> {
     let number = digits.iter().all(u8::is_ascii_digit);
     number
-        .then(|| str::from_utf8(digits).ok()?.parse().ok())
+        .then(|| std::str::from_utf8(digits).ok()?.parse().ok())
         .flatten()
 }
 
@@ -157,10 +157,8 @@ mod tests {
     #[test]
     fn malformed_records_are_refused() {
         for bad in [
-            "9 path=a\n",
             "7 path=a\n",
             "x path=a\n",
-            "5 a=\n",
             "4 =\n",
             "0 a=b\n",
             "6 ab=\n7",
@@ -170,7 +168,7 @@ mod tests {
             let refused = Extension::default().absorb(bad.as_bytes());
             assert!(refused.is_err(), "{bad:?}");
         }
-        assert!(Extension::default().absorb(b"11 path=a\0b\n").is_err());
+        assert!(Extension::default().absorb(b"12 path=a\0b\n").is_err());
         assert!(Extension::default().absorb(b"9 uid=-1\n").is_err());
     }
 

@@ -56,15 +56,17 @@ struct Copier<'a> {
     listed: BTreeSet<RelPath>,
     /// Existing directories that something was put into, and the time they had before.
     kept: BTreeMap<RelPath, Times>,
-    /// Where a file of the source that has more names was put: its path and inode there.
-    links: HashMap<(u64, u64), (RelPath, u64)>,
+    /// Where a file of the source that has more names is now.
+    links: HashMap<(u64, u64), RelPath>,
 }
 
 impl Copier<'_> {
     fn copy(&mut self, given: &RelPath) -> Result<()> {
         let (path, found) = self.request.source.find(given)?;
         let dest = self.request.dest;
-        let target = self.request.rootfs.resolve(dest)?;
+        // Cleaned before links are followed, as Dockerfiles mean it: `link/../f` is beside the link.
+        let target = RelPath::clean(dest)?;
+        let target = self.request.rootfs.resolve(target.as_bytes())?;
         let existing = self.kind_at(&target)?;
         if found.entry.kind == Kind::Directory {
             if existing.is_some_and(|kind| kind != FileType::Directory) {
@@ -191,7 +193,7 @@ impl Copier<'_> {
         if self.link(item, &found.entry)? {
             self.copied.files += 1;
         } else {
-            item.make_room()?;
+            self.make_room(item)?;
             if found.entry.kind == Kind::File {
                 self.file(item, &found)?;
             } else {
@@ -222,29 +224,41 @@ impl Copier<'_> {
         if entry.kind != Kind::File || entry.nlink < 2 {
             return Ok(false);
         }
-        let Some((first, inode)) = self.links.get(&(entry.dev, entry.ino)) else {
+        let Some(first) = self.links.get(&(entry.dev, entry.ino)).cloned() else {
             return Ok(false);
         };
-        let Some(Some((directory, name))) = self.request.rootfs.directory_of(first)? else {
+        if first == *item.path {
+            return Ok(true);
+        }
+        let Some(Some((directory, name))) = self.request.rootfs.directory_of(&first)? else {
             return Ok(false);
         };
-        // A later source may have put something else there.
-        let stat = lstat(directory.as_fd(), &name, first)?;
-        if stat.is_none_or(|stat| stat.st_ino != *inode) {
-            return Ok(false);
-        }
-        if first != item.path {
-            item.make_room()?;
-            fs::linkat(
-                &directory,
-                name.as_slice(),
-                item.to,
-                item.name,
-                AtFlags::empty(),
-            )
-            .during("linkat", item.path)?;
-        }
+        self.make_room(item)?;
+        fs::linkat(
+            &directory,
+            name.as_slice(),
+            item.to,
+            item.name,
+            AtFlags::empty(),
+        )
+        .during("linkat", item.path)?;
         Ok(true)
+    }
+
+    /// Removes what bears the name. A directory stays in the way.
+    fn make_room(&mut self, item: &Item<'_>) -> Result<()> {
+        // A later source replaces what an earlier one put here. (Its inode number tells nothing: ext4 uses it again.)
+        if self.listed.contains(item.path) {
+            self.links.retain(|_, first| first != item.path);
+        }
+        match fs::unlinkat(item.to, item.name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(Errno::ISDIR) => Err(Error::refused(
+                item.path,
+                "cannot overwrite directory with a file",
+            )),
+            Err(errno) => Err(errno).during("unlinkat", item.path),
+        }
     }
 
     fn file(&mut self, item: &Item<'_>, found: &Found) -> Result<()> {
@@ -273,9 +287,7 @@ impl Copier<'_> {
         self.warn_of(&lost, item.path);
         self.copied.files += 1;
         if entry.nlink > 1 {
-            let inode = fs::fstat(&to).during("fstat", item.path)?.st_ino;
-            let copy = (item.path.clone(), inode);
-            self.links.insert((entry.dev, entry.ino), copy);
+            self.links.insert((entry.dev, entry.ino), item.path.clone());
         }
         Ok(())
     }
@@ -344,18 +356,4 @@ struct Item<'a> {
     to: BorrowedFd<'a>,
     name: &'a [u8],
     path: &'a RelPath,
-}
-
-impl Item<'_> {
-    /// Removes what bears the name. A directory stays in the way.
-    fn make_room(&self) -> Result<()> {
-        match fs::unlinkat(self.to, self.name, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(Errno::ISDIR) => Err(Error::refused(
-                self.path,
-                "cannot overwrite directory with a file",
-            )),
-            Err(errno) => Err(errno).during("unlinkat", self.path),
-        }
-    }
 }

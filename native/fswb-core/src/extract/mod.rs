@@ -13,5 +13,8 @@ mod place;
 mod remove;
 mod tree;
 
+#[cfg(test)]
+mod tests;
+
 pub use add::{Added, add_archive};
 pub use layer::{Limits, UnpackedLayer, unpack_layer};

@@ -1,0 +1,222 @@
+"""Taking an image out of an archive: an OCI layout in a tar, or what ``docker save`` writes, told by content."""
+
+import os
+import posixpath
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from typing import BinaryIO, Final
+
+import msgspec
+
+from fswatch_builder.errors import BaseImageError
+from fswatch_builder.model.digest import DiffID, Digest
+from fswatch_builder.model.image import Descriptor, Layer
+from fswatch_builder.model.platform import Platform
+from fswatch_builder.oci import documents, media_types
+from fswatch_builder.oci.blobs import write_errors
+from fswatch_builder.oci.compression import Compression, decompressed
+from fswatch_builder.oci.decoding import BLOCK, format_of
+from fswatch_builder.oci.documents import MAX_DOCUMENT, Manifest
+from fswatch_builder.oci.layout import Content, import_files
+from fswatch_builder.oci.reading import reading
+from fswatch_builder.oci.store import Store
+from fswatch_builder.oci.tarindex import Member, members
+
+_CHUNK: Final = 1 << 20
+#: An image of 127 layers has some 400 members. A tar with more is a root file system, or an attack on our memory.
+_MAX_MEMBERS: Final = 20_000
+_MAX_LINKS: Final = 8
+#: Directories that stand at the top of a root file system and never of an archive of images: no need to read on.
+_ROOTFS_NAME: Final = re.compile("bin|boot|dev|etc|home|lib|lib64|media|mnt|opt|proc|root|run|sbin|srv|sys|tmp|usr|var")
+
+
+class ArchiveKind(Enum):
+    """What a tar holds."""
+
+    OCI = "OCI archive"
+    DOCKER = "docker save archive"
+    ROOTFS = "root file system"
+
+
+class _Saved(msgspec.Struct):
+    Config: str = ""
+    RepoTags: list[str] | None = None
+    Layers: list[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    file: BinaryIO
+    offset: int
+    size: int
+
+    def chunks(self) -> Iterator[bytes]:
+        at, end = self.offset, self.offset + self.size
+        while at < end:
+            chunk = os.pread(self.file.fileno(), min(_CHUNK, end - at), at)
+            if not chunk:
+                raise BaseImageError("the archive became shorter while it was read")
+            at += len(chunk)
+            yield chunk
+
+
+class _Archive:
+    """The members of an uncompressed archive in a file, by name."""
+
+    def __init__(self, name: str, file: BinaryIO) -> None:
+        self.name = name
+        self._file = file
+        self._members: dict[str, Member] = {}
+        for member in members(file):
+            self._members[_clean(member.name)] = member
+            if len(self._members) > _MAX_MEMBERS:
+                raise BaseImageError(f"{name} has more than {_MAX_MEMBERS} members: that is no image archive")
+
+    def find(self, path: str) -> Content | None:
+        """See layout.Files. Links, which docker save once wrote for equal layers, lead to other members only."""
+        path = _clean(path)
+        for _ in range(_MAX_LINKS):
+            member = self._members.get(path)
+            if member is None:
+                return None
+            if member.regular:
+                return _Section(self._file, member.offset, member.size)
+            if not member.link:
+                return None
+            base = posixpath.dirname(path) if member.type == b"2" else ""
+            path = _clean(posixpath.join(base, member.link))
+        raise BaseImageError(f"{self.name}: {path} is a link to a link to a link")
+
+
+def _clean(name: str) -> str:
+    return posixpath.normpath("/" + name).lstrip("/")
+
+
+def recognise(path: str) -> ArchiveKind:
+    """What a tar, compressed or not, holds. Raises BaseImageError for what is no tar."""
+    seen: set[str] = set()
+    with reading(path), decompressed(path) as descriptor, open(descriptor, "rb", buffering=0, closefd=False) as file:
+        for member in members(file):
+            name = _clean(member.name)
+            if _ROOTFS_NAME.fullmatch(name.partition("/")[0]) or len(seen) > _MAX_MEMBERS:
+                return ArchiveKind.ROOTFS
+            seen.add(name)
+            if {"oci-layout", "index.json"} <= seen:
+                return ArchiveKind.OCI
+    return ArchiveKind.DOCKER if "manifest.json" in seen else ArchiveKind.ROOTFS
+
+
+def import_archive(store: Store, path: str, platform: Platform) -> Digest:
+    """The image for ``platform`` in an archive: its manifest's digest in the store. Raises BaseImageError."""
+    kind = recognise(path)
+    if kind is ArchiveKind.ROOTFS:
+        raise BaseImageError(
+            f"not an image archive: {path}",
+            hint="an OCI archive has index.json in it, one of docker save manifest.json",
+        )
+    with reading(path), _plain(store, path) as file:
+        archive = _Archive(path, file)
+        if kind is ArchiveKind.OCI:
+            return import_files(store, archive, platform)
+        return _import_saved(store, archive, platform)
+
+
+@contextmanager
+def _plain(store: Store, path: str) -> Iterator[BinaryIO]:
+    """The archive as a seekable file: itself, or an unpacked copy that lasts as long as this."""
+    with decompressed(path) as descriptor, open(descriptor, "rb", buffering=0, closefd=False) as file:
+        if file.seekable():
+            yield file
+            return
+        with store.workspace() as directory, open(os.path.join(directory, "plain.tar"), "w+b") as copy:
+            while chunk := file.read(_CHUNK):
+                with write_errors(store.directory):
+                    copy.write(chunk)
+            with write_errors(store.directory):
+                copy.flush()
+            copy.seek(0)
+            yield copy
+
+
+def _import_saved(store: Store, archive: _Archive, platform: Platform) -> Digest:
+    entries = documents.decode(_read(archive, "manifest.json"), list[_Saved], f"manifest.json of {archive.name}")
+    fitting: list[tuple[_Saved, bytes]] = []
+    others: list[Platform] = []
+    for entry in entries:
+        config = _read(archive, entry.Config)
+        offered = documents.config_platform(config, f"{entry.Config} of {archive.name}")
+        if documents.fits(offered, platform):
+            fitting.append((entry, config))
+        else:
+            others.append(offered)
+    if len({config for _, config in fitting}) > 1:
+        names = sorted(tag for entry, _ in fitting for tag in entry.RepoTags or ())
+        raise BaseImageError(
+            f"{archive.name} holds several images: {', '.join(names) or 'without names'}",
+            hint="save the one you mean by itself",
+        )
+    if not fitting:
+        raise BaseImageError(
+            f"{archive.name} holds no image for {platform}",
+            hint=f"it is for {', '.join(sorted({str(other) for other in others}))}" if others else None,
+        )
+    entry, config = fitting[0]
+    return _take_saved(store, archive, entry, config)
+
+
+def _take_saved(store: Store, archive: _Archive, entry: _Saved, config: bytes) -> Digest:
+    what = f"{entry.Config} of {archive.name}"
+    diff_ids = documents.config_diff_ids(config, what)
+    names = entry.Layers or []
+    if len(diff_ids) != len(names):
+        raise BaseImageError(f"{what} lists {len(diff_ids)} layers, manifest.json {len(names)}")
+    layers = tuple(
+        Layer(_take_layer(store, archive, name, diff_id), diff_id)
+        for name, diff_id in zip(names, diff_ids, strict=True)
+    )
+    described = Descriptor(media_types.OCI_CONFIG, store.put(config), len(config))
+    manifest = Manifest(described, tuple(layer.descriptor for layer in layers))
+    documents.read_image(config, manifest, what)  # what cannot be read later is refused now
+    return store.put(documents.write_manifest(described, layers))
+
+
+def _take_layer(store: Store, archive: _Archive, name: str, diff_id: DiffID) -> Descriptor:
+    found = archive.find(name)
+    if found is None:
+        raise BaseImageError(f"{archive.name} lacks layer {name}", hint="it is incomplete: save the image again")
+    head = b""
+    with store.new_blob() as writer:
+        for chunk in found.chunks():
+            if len(head) < BLOCK:
+                head += chunk[: BLOCK - len(head)]
+            writer.write(chunk)
+        kind = format_of(head)
+        if kind not in _COMPRESSIONS:
+            raise BaseImageError(
+                f"layer {name} of {archive.name} is {kind or 'no tar'}, which is not supported in images"
+            )
+        if kind == "tar" and writer.digest.text != diff_id.text:
+            raise BaseImageError(
+                f"layer {name} of {archive.name} is damaged: its digest is {writer.digest}, not {diff_id}"
+            )
+        digest, size = writer.commit()
+    return Descriptor(_COMPRESSIONS[kind].layer_media_type, digest, size)
+
+
+_COMPRESSIONS: Final[dict[str | None, Compression]] = {
+    "tar": Compression.NONE,
+    "gzip": Compression.GZIP,
+    "zstd": Compression.ZSTD,
+}
+
+
+def _read(archive: _Archive, name: str) -> bytes:
+    found = archive.find(name)
+    if found is None:
+        raise BaseImageError(f"{archive.name} lacks {name}", hint="it is incomplete: save the image again")
+    if found.size > MAX_DOCUMENT:
+        raise BaseImageError(f"{name} of {archive.name} is larger than {MAX_DOCUMENT >> 20} MiB")
+    return b"".join(found.chunks())

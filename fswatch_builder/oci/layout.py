@@ -1,0 +1,202 @@
+"""Taking an image out of an OCI image layout, a directory or an archive of one, into the store."""
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from fswatch_builder.errors import BaseImageError
+from fswatch_builder.model.digest import Digest
+from fswatch_builder.model.image import Descriptor
+from fswatch_builder.model.platform import Platform
+from fswatch_builder.oci import documents
+from fswatch_builder.oci.documents import MAX_DOCUMENT, Choice, Index
+from fswatch_builder.oci.reading import reading
+from fswatch_builder.oci.store import CONTAINERD_NAME, REF_NAME, Store
+
+SCHEME: Final = "oci-layout://"
+_CHUNK: Final = 1 << 20
+_MAX_DEPTH: Final = 4  # of indexes in indexes
+_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+/-]{0,255}")
+
+
+class Content(Protocol):
+    """A file of a layout."""
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+
+    def chunks(self) -> Iterator[bytes]:
+        """Its bytes, in order."""
+
+
+class Files(Protocol):
+    """A set of files by relative path: a directory, or an archive."""
+
+    name: str
+
+    def find(self, path: str) -> Content | None:
+        """A regular file; None: there is none of this name."""
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    path: str
+    size: int
+
+    def chunks(self) -> Iterator[bytes]:
+        with open(self.path, "rb", buffering=0) as file:
+            while chunk := file.read(_CHUNK):
+                yield chunk
+
+
+class Directory:
+    """A layout on disk."""
+
+    def __init__(self, path: str) -> None:
+        self.name = path
+
+    def find(self, path: str) -> Content | None:
+        """See Files. Only a plain file counts: a FIFO would make us wait for ever."""
+        full = os.path.join(self.name, path)
+        try:
+            status = os.stat(full)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise BaseImageError(f"cannot read {full}: {error.strerror}") from error
+        return _File(full, status.st_size) if stat.S_ISREG(status.st_mode) else None
+
+
+def import_layout(store: Store, value: str, platform: Platform) -> Digest:
+    """Of ``[oci-layout://]DIR[:TAG][@DIGEST]``: the manifest's digest in the store. Raises BaseImageError."""
+    directory, tag, digest = _parse(value.removeprefix(SCHEME))
+    files = Directory(directory)
+    if files.find("oci-layout") is None or files.find("index.json") is None:
+        raise BaseImageError(
+            f"{directory} is not an OCI image layout", hint="such a directory has the files oci-layout and index.json"
+        )
+    return import_files(store, files, platform, tag=tag, digest=digest)
+
+
+def _parse(value: str) -> tuple[str, str | None, Digest | None]:
+    rest, at, text = value.rpartition("@")
+    digest: Digest | None = None
+    if at:
+        try:
+            digest = Digest(text)
+        except ValueError:
+            rest = value  # a directory with an @ in its name
+    else:
+        rest = value
+    directory, colon, tag = rest.rpartition(":")
+    if colon and _TAG.fullmatch(tag) and not os.path.isdir(rest):
+        return directory, tag, digest
+    return rest, None, digest
+
+
+def import_files(
+    store: Store, files: Files, platform: Platform, *, tag: str | None = None, digest: Digest | None = None
+) -> Digest:
+    """Of a layout's files: the image for ``platform``, chosen by ``tag`` or ``digest``, else the only one there is."""
+    found = files.find("index.json")
+    if found is None:
+        raise BaseImageError(f"{files.name} has no index.json")
+    what = f"index.json of {files.name}"
+    index = documents.read_manifest(_small(found, what), "", what)
+    if not isinstance(index, Index):
+        raise BaseImageError(f"{what} is no index")
+    descriptor = _choose(index, files.name, platform, tag, digest)
+    return _take(store, files, descriptor, platform)
+
+
+def _choose(index: Index, name: str, platform: Platform, tag: str | None, digest: Digest | None) -> Descriptor:
+    choices = list(index.manifests)
+    if digest is not None:
+        chosen = [choice for choice in choices if choice.descriptor.digest == digest]
+        if chosen:
+            return chosen[0].descriptor
+        return Descriptor("", digest, 0)  # a manifest inside an index: read by its digest, and checked by it
+    if tag is not None:
+        choices = [choice for choice in choices if tag in _names(choice)]
+        if not choices:
+            known = sorted(name for choice in index.manifests for name in _names(choice))
+            raise BaseImageError(f"{name} has no image {tag}", hint=f"it has {', '.join(known)}" if known else None)
+    if len({choice.descriptor.digest for choice in choices}) > 1:
+        fitting = [c for c in choices if c.platform is not None and documents.fits(c.platform, platform)]
+        choices = fitting or choices
+    if len({choice.descriptor.digest for choice in choices}) > 1:
+        known = sorted({n for choice in choices for n in _names(choice)})
+        raise BaseImageError(
+            f"{name} holds several images",
+            hint=f"choose one by :TAG, of {', '.join(known)}" if known else "choose one by @DIGEST",
+        )
+    if not choices:
+        raise BaseImageError(f"{name} holds no image")
+    return choices[0].descriptor
+
+
+def _names(choice: Choice) -> set[str]:
+    annotations = choice.descriptor.annotations
+    return {annotations[key] for key in (REF_NAME, CONTAINERD_NAME) if annotations.get(key)}
+
+
+def _take(store: Store, files: Files, descriptor: Descriptor, platform: Platform) -> Digest:
+    what = f"manifest {descriptor.digest} of {files.name}"
+    for _ in range(_MAX_DEPTH):
+        content = _document(files, descriptor.digest, what)
+        read = documents.read_manifest(content, descriptor.media_type, what)
+        if isinstance(read, Index):
+            descriptor = read.choose(platform, files.name)
+            continue
+        take_blob(store, files, read.config.digest)
+        image = documents.read_image(store.read(read.config.digest), read, what)
+        if not documents.fits(image.platform, platform):
+            raise BaseImageError(
+                f"{files.name} is for {image.platform}, not for {platform}", hint="choose with --platform"
+            )
+        for layer in read.layers:
+            take_blob(store, files, layer.digest)
+        return store.put(content)
+    raise BaseImageError(f"{files.name} has indexes in indexes, more than {_MAX_DEPTH} deep")
+
+
+def _blob(files: Files, digest: Digest) -> Content:
+    found = files.find(f"blobs/sha256/{digest.hex}")
+    if found is None:
+        raise BaseImageError(f"{files.name} lacks blob {digest}", hint="it is incomplete: make it again")
+    return found
+
+
+def _document(files: Files, digest: Digest, what: str) -> bytes:
+    content = _small(_blob(files, digest), what)
+    if Digest.of(content) != digest:
+        raise BaseImageError(f"{what} is damaged: its digest is {Digest.of(content)}")
+    return content
+
+
+def _small(found: Content, what: str) -> bytes:
+    content = bytearray()
+    with reading(what):
+        for chunk in found.chunks():
+            content += chunk
+            if len(content) > MAX_DOCUMENT:
+                raise BaseImageError(f"{what} is larger than {MAX_DOCUMENT >> 20} MiB")
+    return bytes(content)
+
+
+def take_blob(store: Store, files: Files, digest: Digest) -> None:
+    """Copies a blob to the store, if it is not there yet, and checks it. Raises BaseImageError."""
+    if store.has(digest):
+        return
+    found = _blob(files, digest)
+    with store.new_blob() as writer:
+        with reading(f"blob {digest} of {files.name}"):
+            for chunk in found.chunks():
+                writer.write(chunk)
+        if writer.digest != digest:
+            raise BaseImageError(f"blob {digest} of {files.name} is damaged: its digest is {writer.digest}")
+        writer.commit()

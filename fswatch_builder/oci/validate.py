@@ -1,0 +1,45 @@
+"""A last look at an image before it leaves the store."""
+
+import os
+
+from fswatch_builder.errors import BaseImageError, OutputError, StoreError
+from fswatch_builder.model.image import Descriptor
+from fswatch_builder.oci import documents, media_types
+from fswatch_builder.oci.documents import Index, Manifest
+from fswatch_builder.oci.store import Store
+
+
+def validate(store: Store, descriptor: Descriptor) -> Manifest:
+    """The manifest, if the image is whole and of one family: OCI media types, all blobs there with the sizes stated, a
+    configuration that lists these layers, a history that speaks of them. Raises OutputError, StoreError.
+    """
+    what = f"image {descriptor.digest}"
+    if descriptor.media_type != media_types.OCI_MANIFEST:
+        raise OutputError(f"{what} is of media type {descriptor.media_type}, not an OCI manifest")
+    content = store.read(descriptor.digest)
+    if len(content) != descriptor.size:
+        raise OutputError(f"{what} has {len(content)} bytes, not {descriptor.size}")
+    try:
+        families = documents.layer_media_types(content, what)
+        manifest = documents.read_manifest(content, descriptor.media_type, what)
+        if isinstance(manifest, Index):
+            raise OutputError(f"{what} is an index")
+        image = documents.read_image(store.read(manifest.config.digest), manifest, what)
+    except BaseImageError as error:
+        raise OutputError(error.what) from error
+    if manifest.config.media_type != media_types.OCI_CONFIG or not families <= media_types.LAYERS:
+        raise OutputError(f"{what} mixes media types: {', '.join(sorted({manifest.config.media_type, *families}))}")
+    if image.history and documents.history_layers(store.read(manifest.config.digest), what) != len(image.layers):
+        raise OutputError(f"{what} has a history that does not fit its {len(image.layers)} layers")
+    for blob in (manifest.config, *manifest.layers):
+        if not store.has(blob.digest):
+            raise StoreError(
+                f"blob {blob.digest} of {what} is missing in {store.directory}", hint="build with --no-cache"
+            )
+        size = os.stat(store.blob_path(blob.digest)).st_size
+        if size != blob.size:
+            raise StoreError(
+                f"blob {blob.digest} of {what} has {size} bytes, not {blob.size}",
+                hint=f"remove {store.blob_path(blob.digest)} and build with --no-cache",
+            )
+    return manifest

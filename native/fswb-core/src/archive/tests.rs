@@ -1,0 +1,337 @@
+use super::testing::Tar;
+use super::*;
+use crate::error::{Error, Result};
+use crate::path::RelPath;
+
+fn read(archive: &[u8]) -> Result<Vec<(Member, Vec<u8>)>> {
+    let mut reader = Reader::new(archive, true, None);
+    let mut members = Vec::new();
+    while let Some(member) = reader.next_member()? {
+        let mut content = Vec::new();
+        loop {
+            let piece = reader.chunk()?;
+            if piece.is_empty() {
+                break;
+            }
+            content.extend_from_slice(piece);
+        }
+        members.push((member, content));
+    }
+    Ok(members)
+}
+
+fn reason(archive: &[u8]) -> (u64, String) {
+    match read(archive) {
+        Err(Error::Archive { offset, reason, .. }) => (offset, reason),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn pax(records: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (key, value) in records {
+        super::pax::append(&mut bytes, key.as_bytes(), value);
+    }
+    bytes
+}
+
+fn extended(tar: Tar, kind: u8, records: &[(&str, &[u8])]) -> Tar {
+    tar.forged("PaxHeader", &pax(records), |block| block[156] = kind)
+}
+
+#[test]
+fn e10_long_names_big_ids_and_odd_times_come_back_whole() {
+    let deep = format!("{}/{}", "d".repeat(90), "f".repeat(90));
+    let names = [
+        "f".to_owned(),
+        "x".repeat(100),
+        "x".repeat(101),
+        deep.clone(),
+        format!("{deep}/"),
+        "y/".repeat(2500) + "z",
+        "grüße".to_owned(),
+    ];
+    let xattrs = vec![
+        (
+            b"security.capability".to_vec(),
+            b"\x01\0\0\x02\0\n=".to_vec(),
+        ),
+        (b"user.empty".to_vec(), Vec::new()),
+    ];
+    for name in &names {
+        let kind = if name.ends_with('/') {
+            Kind::Directory
+        } else {
+            Kind::Symlink
+        };
+        let link = if kind == Kind::Symlink {
+            name.as_bytes()
+        } else {
+            b""
+        };
+        let header = Header {
+            link,
+            mode: 0o7777,
+            uid: 4_000_000_000,
+            gid: 3_000_000,
+            mtime: -5,
+            xattrs: &xattrs,
+            ..Tar::header(name, kind)
+        };
+        let archive = Tar::default().put(&header).end();
+        assert_eq!(archive.len() % BLOCK, 0);
+        let members = read(&archive).unwrap();
+        let [(member, _)] = members.as_slice() else {
+            panic!()
+        };
+        assert_eq!(member.name, name.as_bytes());
+        assert_eq!(member.link, link);
+        assert_eq!(
+            (member.mode, member.uid, member.gid),
+            (0o7777, 4_000_000_000, 3_000_000)
+        );
+        assert_eq!(member.mtime_ns, -5_000_000_000);
+        assert_eq!(member.xattrs, xattrs);
+    }
+}
+
+#[test]
+fn a_name_that_is_no_utf_8_comes_back_whole() {
+    let name = b"caf\xe9-\xff";
+    let header = Header {
+        name,
+        ..Tar::header("", Kind::File)
+    };
+    assert_eq!(
+        read(&Tar::default().put(&header).end()).unwrap()[0].0.name,
+        name
+    );
+}
+
+#[test]
+fn a_plain_member_needs_no_extension() {
+    assert_eq!(Tar::default().file("a/b", "x").0.len(), 2 * BLOCK);
+}
+
+#[test]
+fn a_file_above_8_gib_says_so_in_pax() {
+    let header = Header {
+        size: 9 << 30,
+        ..Tar::header("big", Kind::File)
+    };
+    let archive = Tar::default().put(&header).0;
+    let member = Reader::new(archive.as_slice(), false, None)
+        .next_member()
+        .unwrap();
+    assert_eq!(member.unwrap().size, 9 << 30);
+}
+
+#[test]
+fn e12_a_global_header_speaks_for_all_that_follow() {
+    let tar = extended(
+        Tar::default(),
+        b'g',
+        &[("comment", b"0123"), ("uid", b"7"), ("mtime", b"5")],
+    );
+    let tar = extended(tar.file("a", ""), b'x', &[("uid", b"8")]);
+    let tar = extended(tar.file("b", ""), b'x', &[("uid", b"")]);
+    let members = read(&tar.file("c", "").end()).unwrap();
+    let ids: Vec<_> = members.iter().map(|(member, _)| member.uid).collect();
+    assert_eq!(ids, [7, 8, rustix::process::geteuid().as_raw()]);
+    assert!(
+        members
+            .iter()
+            .all(|(member, _)| member.mtime_ns == 5_000_000_000)
+    );
+}
+
+#[test]
+fn gnu_long_names_and_links_are_joined() {
+    let (name, link) = ("n".repeat(300), "l".repeat(300));
+    let long = |text: &str| [text.as_bytes(), b"\0"].concat();
+    let archive = Tar::default()
+        .forged("././@LongLink", &long(&link), |block| block[156] = b'K')
+        .forged("././@LongLink", &long(&name), |block| block[156] = b'L')
+        .symlink("cut", "off")
+        .end();
+    let members = read(&archive).unwrap();
+    assert_eq!(
+        (members[0].0.name.as_slice(), members[0].0.link.as_slice()),
+        (name.as_bytes(), link.as_bytes())
+    );
+    assert_eq!(members[0].0.offset, 0);
+}
+
+#[test]
+fn v7_directories_and_signed_checksums_are_read() {
+    let archive = Tar::default().forged("old/", b"", |block| {
+        block[156] = 0;
+        block[257..265].fill(0);
+    });
+    assert_eq!(
+        read(&archive.end()).unwrap()[0].0.kind,
+        MemberKind::New(Kind::Directory)
+    );
+    let mut archive = Tar::default()
+        .forged("x", b"", |block| block[0] = 0xe9)
+        .end();
+    archive[148..156].fill(b' ');
+    let sum: i32 = archive[..BLOCK]
+        .iter()
+        .map(|&byte| i32::from(i8::from_ne_bytes([byte])))
+        .sum();
+    archive[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+    assert_eq!(read(&archive).unwrap()[0].0.name, [0xe9]);
+}
+
+#[test]
+fn gnu_times_are_not_taken_for_a_prefix() {
+    let archive = Tar::default().forged("f", b"", |block| {
+        block[257..265].copy_from_slice(b"ustar  \0");
+        block[345..357].copy_from_slice(b"14000000000\0");
+    });
+    assert_eq!(read(&archive.end()).unwrap()[0].0.name, b"f");
+}
+
+#[test]
+fn a_truncated_archive_is_an_error_with_its_offset() {
+    let whole = Tar::default()
+        .file("a", "x")
+        .file("b", &"y".repeat(600))
+        .end();
+    let second = 2 * BLOCK;
+    for cut in [
+        second + 1,
+        second + BLOCK - 1,
+        second + BLOCK,
+        second + BLOCK + 599,
+        second + BLOCK + 700,
+    ] {
+        let (offset, reason) = reason(&whole[..cut]);
+        assert_eq!(offset, second as u64, "{cut}: {reason}");
+    }
+    // Without an end marker it is short, but whole.
+    assert_eq!(read(&whole[..second + 3 * BLOCK]).unwrap().len(), 2);
+}
+
+#[test]
+fn what_the_header_lies_about_is_refused() {
+    let octal =
+        |digits: &'static [u8; 12]| move |block: &mut [u8]| block[124..136].copy_from_slice(digits);
+    let lies: [(&str, Vec<u8>); 8] = [
+        (
+            "larger than there is",
+            Tar::default()
+                .forged("a", b"", octal(b"00000007777\0"))
+                .end(),
+        ),
+        (
+            "negative",
+            Tar::default()
+                .forged("a", b"", |block| block[124..136].fill(0xff))
+                .end(),
+        ),
+        (
+            "no number",
+            Tar::default()
+                .forged("a", b"", octal(b"00000xyz777\0"))
+                .end(),
+        ),
+        (
+            "huge",
+            extended(Tar::default(), b'x', &[("size", b"18446744073709551615")])
+                .file("a", "")
+                .end(),
+        ),
+        (
+            "uid",
+            extended(Tar::default(), b'x', &[("uid", b"4294967295")])
+                .file("a", "")
+                .end(),
+        ),
+        (
+            "unknown type",
+            Tar::default()
+                .forged("a", b"", |block| block[156] = b'Z')
+                .end(),
+        ),
+        (
+            "sparse",
+            Tar::default()
+                .forged("a", b"", |block| block[156] = b'S')
+                .end(),
+        ),
+        (
+            "pax sparse",
+            extended(Tar::default(), b'x', &[("GNU.sparse.major", b"1")])
+                .file("a", "")
+                .end(),
+        ),
+    ];
+    for (name, archive) in lies {
+        assert!(
+            matches!(read(&archive), Err(Error::Archive { .. })),
+            "{name}"
+        );
+    }
+    let mut damaged = Tar::default().file("a", "x").end();
+    damaged[0] ^= 1;
+    assert!(reason(&damaged).1.contains("checksum"));
+    let huge = Tar::default().forged("x", b"", |block| {
+        block[156] = b'x';
+        block[124..136].copy_from_slice(b"77777777777\0");
+    });
+    assert!(reason(&huge.end()).1.contains("extended header"));
+}
+
+#[test]
+fn the_size_of_a_directory_or_link_is_no_content() {
+    let archive = Tar::default().forged("l", b"", |block| {
+        block[156] = b'2';
+        block[157] = b't';
+        block[124..136].copy_from_slice(b"00000001000\0");
+    });
+    let members = read(&archive.file("f", "x").end()).unwrap();
+    assert_eq!(members.len(), 2);
+    assert_eq!(members[1].1, b"x");
+}
+
+#[test]
+fn an_extended_header_with_nothing_after_it_is_refused() {
+    let archive = extended(Tar::default(), b'x', &[("uid", b"1")]);
+    assert!(reason(&archive.end()).1.contains("extended header"));
+}
+
+#[test]
+fn a_lone_block_of_zeros_does_not_hide_what_follows() {
+    let mut archive = vec![0; BLOCK];
+    archive.extend(Tar::default().file("a", "x").end());
+    assert!(reason(&archive).1.contains("zeros"));
+}
+
+#[test]
+fn the_digest_covers_what_follows_the_end_too() {
+    use sha2::Digest as _;
+    let mut archive = Tar::default().file("a", "x").end();
+    archive.extend_from_slice(&[7; 10_000]);
+    let mut reader = Reader::new(archive.as_slice(), true, None);
+    while reader.next_member().unwrap().is_some() {}
+    let all = reader.finish().unwrap();
+    assert_eq!(all.sha256, <[u8; 32]>::from(sha2::Sha256::digest(&archive)));
+    assert_eq!(all.size, archive.len() as u64);
+}
+
+#[test]
+fn a_member_is_read_by_its_clean_name_and_within_the_limit() {
+    let archive = Tar::default()
+        .file("a", "no")
+        .file("./manifest.json", "[]")
+        .end();
+    let read = |name, limit| read_member(archive.as_slice(), &RelPath::new(name).unwrap(), limit);
+    assert_eq!(read("manifest.json", 2).unwrap(), Some(b"[]".to_vec()));
+    assert_eq!(read("absent", 2).unwrap(), None);
+    assert!(matches!(
+        read("manifest.json", 1),
+        Err(Error::Archive { .. })
+    ));
+}

@@ -1,0 +1,69 @@
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from fswatch_builder._native import Rootfs, remove_tree
+
+
+def test_missing_and_not_a_directory_are_errors(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("")
+    with pytest.raises(FileNotFoundError):
+        remove_tree(os.fsencode(tmp_path / "absent"))
+    with pytest.raises(NotADirectoryError):
+        remove_tree(os.fsencode(tmp_path / "f"))
+
+
+def test_a_way_longer_than_a_path_can_be(tmp_path: Path) -> None:  # MUSEUM K13
+    name = "n" * 250
+    top = tmp_path / "tree"
+    top.mkdir()
+    at = os.open(top, os.O_RDONLY)
+    for _ in range(100):
+        os.mkdir(name, dir_fd=at)
+        below = os.open(name, os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = below
+    os.close(at)
+    remove_tree(os.fsencode(top))
+    assert not top.exists()
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("flag", ["+i", "+a"])
+def test_flags_that_forbid_removal(tmp_path: Path, flag: str) -> None:
+    top = tmp_path / "tree"
+    (top / "d").mkdir(parents=True)
+    (top / "d" / "f").write_text("")
+    done = subprocess.run(["chattr", flag, top / "d" / "f", top / "d", top], capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip("this file system has no such flags")
+    remove_tree(os.fsencode(top))
+    assert not top.exists()
+
+
+@pytest.mark.root
+def test_a_mount_point_is_not_crossed(tmp_path: Path) -> None:
+    top, other = tmp_path / "tree", tmp_path / "other"
+    (top / "m").mkdir(parents=True)
+    other.mkdir()
+    (other / "kept").write_text("")
+    subprocess.run(["mount", "--bind", other, top / "m"], check=True)
+    try:
+        with pytest.raises(OSError, match="busy"):
+            remove_tree(os.fsencode(top))
+        assert (other / "kept").exists()
+    finally:
+        subprocess.run(["umount", top / "m"], check=True)
+
+
+def test_names_are_sorted_bytes(tmp_path: Path) -> None:
+    for name in (b"b", b"a-b", b"a", b"\xff"):
+        (tmp_path / os.fsdecode(name)).write_text("")
+    root = Rootfs(os.fsencode(tmp_path))
+    assert root.names(b"") == [b"a", b"a-b", b"b", b"\xff"]
+    with pytest.raises(NotADirectoryError):
+        root.names(b"a")
+    with pytest.raises(FileNotFoundError):
+        root.names(b"absent")

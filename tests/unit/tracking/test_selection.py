@@ -1,0 +1,69 @@
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+from fswatch_builder._native import Baseline, Rootfs
+from fswatch_builder.errors import TrackingError, UsageError
+from fswatch_builder.tracking import selection
+from fswatch_builder.tracking.protocol import Capability, Session, Tracker
+from fswatch_builder.tracking.registry import trackers
+from fswatch_builder.tracking.selection import PREFERRED, select
+
+
+class Unusable:
+    name = "inotify"
+
+    def probe(self, rootfs: Rootfs) -> Capability:
+        return Capability(usable=False, reason="the file system reports no events")
+
+    def arm(self, rootfs: Rootfs, baseline: Baseline) -> Session:
+        raise AssertionError("armed though it cannot work")
+
+
+@pytest.fixture
+def rootfs(tmp_path: Path) -> Rootfs:
+    return Rootfs(os.fsencode(tmp_path))
+
+
+@pytest.fixture
+def no_inotify(monkeypatch: pytest.MonkeyPatch) -> None:
+    known: Mapping[str, Tracker] = MappingProxyType({**trackers(), "inotify": Unusable()})
+    monkeypatch.setattr(selection, "trackers", lambda: known)
+
+
+def test_every_file_in_strategies_is_a_tracker_under_its_own_name() -> None:
+    found = trackers()
+    assert set(PREFERRED) <= set(found)
+    assert all(name == tracker.name for name, tracker in found.items())
+
+
+def test_auto_prefers_inotify_and_says_why(rootfs: Rootfs) -> None:
+    chosen = select("auto", rootfs, Baseline.empty(rootfs))
+    assert chosen.tracker.name == "inotify"
+    assert chosen.why == ("inotify: the file system reports events",)
+
+
+def test_auto_falls_back_and_says_why(rootfs: Rootfs, no_inotify: None) -> None:
+    chosen = select("auto", rootfs, Baseline.empty(rootfs))
+    assert chosen.tracker.name == "scan"
+    assert chosen.why[0] == "inotify: the file system reports no events"
+
+
+def test_a_tracker_asked_for_by_name_never_falls_back(rootfs: Rootfs, no_inotify: None) -> None:
+    with pytest.raises(TrackingError, match="the inotify tracker cannot be used: the file system reports no events"):
+        select("inotify", rootfs, Baseline.empty(rootfs))
+
+
+def test_an_unknown_name_lists_the_known_ones(rootfs: Rootfs) -> None:
+    with pytest.raises(UsageError, match="no tracker 'fanotofy'") as caught:
+        select("fanotofy", rootfs, Baseline.empty(rootfs))
+    assert "auto, inotify, scan" in str(caught.value.hint)
+
+
+def test_too_few_watches_are_told_of(rootfs: Rootfs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selection, "watch_budget", lambda needed: 0)
+    chosen = select("inotify", rootfs, Baseline.empty(rootfs))
+    assert "room for 0 of 1 watches" in chosen.why[1]
