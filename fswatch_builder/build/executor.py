@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from fswatch_builder._native import ArchiveError, Copied, HintSet, Mode, Rootfs, copy
+from fswatch_builder._native import ArchiveError, Copied, HintSet, Mode, Rootfs, add_archive, copy
 from fswatch_builder.build.events import Events, StepNote, StepOutput, StepReport
 from fswatch_builder.build.sources import Sources, Tree
 from fswatch_builder.build.worksite import Worksite
@@ -186,8 +186,6 @@ def _is_archive(tree: Tree, path: bytes) -> bool:
 
 
 def _unpack(tree: Tree, path: bytes, rootfs: Rootfs, dest: bytes, owner: tuple[int, int] | None) -> Copied:
-    from fswatch_builder._native import add_archive
-
     try:
         with decompressed(_host_path(tree, path)) as descriptor:
             return add_archive(rootfs, dest, descriptor, owner=owner)

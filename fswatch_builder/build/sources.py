@@ -103,7 +103,9 @@ class Sources:
 
     def _read_content(self, source: CopySource, patterns: Sequence[str]) -> bytes:
         tree = self.tree(source)
-        return content_digest(tree.rootfs, tree.expand(patterns), ignore=tree.ignore, owners=not tree.is_context, context=tree.is_context)
+        return content_digest(
+            tree.rootfs, tree.expand(patterns), ignore=tree.ignore, owners=not tree.is_context, context=tree.is_context
+        )
 
     def tree(self, source: CopySource) -> Tree:
         """The open source. A stage or image is unpacked now if it was not yet."""

@@ -37,7 +37,7 @@ def root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    r"""Build container images from Dockerfiles, without a daemon.
+    """Build container images from Dockerfiles, without a daemon.
 
     It watches what each RUN touches instead of scanning for it.
 
@@ -48,7 +48,7 @@ def root(
       fswatch-builder images
 
     Every option of a command can also be given by an environment variable, such as FSWATCH_BUILDER_STORE.
-    """
+    """  # noqa: D301 - the escape keeps the lines as they are
 
 
 def main() -> None:

@@ -40,14 +40,14 @@ def build_command(
     quiet: options.Quiet = False,
     store: options.StoreDirectory = None,
 ) -> None:
-    r"""Build an image from a Dockerfile.
+    """Build an image from a Dockerfile.
 
     \b
     Examples:
       fswatch-builder build .
       fswatch-builder build -t app:1 --target test --build-arg VERSION=1 .
       fswatch-builder build --build-context base=./rootfs -o type=oci,dest=app.tar .
-    """
+    """  # noqa: D301 - the escape keeps the lines as they are
     if quiet:
         progress = "quiet"
     options.choice("--progress", progress, ("auto", "tty", "plain", "quiet", "rawjson"))

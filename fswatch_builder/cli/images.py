@@ -33,12 +33,12 @@ def load_command(
     platform: options.PlatformName = None,
     store: options.StoreDirectory = None,
 ) -> None:
-    r"""Load an image archive (OCI, or written by docker save) into the local store.
+    """Load an image archive (OCI, or written by docker save) into the local store.
 
     \b
     Example:
       fswatch-builder load --tag base:1 base.tar
-    """
+    """  # noqa: D301 - the escape keeps the lines as they are
     from fswatch_builder.oci.archive import import_archive
 
     wanted = options.platform(platform)

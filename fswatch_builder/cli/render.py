@@ -133,8 +133,7 @@ class Plain:
                 self._out.line(f"#{event.number} note: {event.text}")
             case StepFinished():
                 self._flush(event.number, event.seconds)
-                self._out.line(f"#{event.number} {outcome(event)}")
-                self._out.line("")
+                self._out.line(f"#{event.number} {outcome(event)}\n")
             case WarningFound():
                 self._out.line(warning_line(event))
             case OutputWritten():

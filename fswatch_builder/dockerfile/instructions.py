@@ -233,6 +233,8 @@ def _sources(statement: Statement, words: list[Word]) -> list[Word | Heredoc]:
         if body is None:
             raise statement.wrong(f"the heredoc {word} has no body", word)
         bodies.remove(body)
+        if "/" in body.name or body.name in (".", ".."):
+            raise statement.wrong(f"a heredoc's name is the file's name, so it cannot be {body.name}", word)
         sources.append(body)
     return sources
 

@@ -2,6 +2,7 @@
 
 import os
 import posixpath
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,9 +30,7 @@ _CHUNK: Final = 1 << 20
 _MAX_MEMBERS: Final = 20_000
 _MAX_LINKS: Final = 8
 #: Directories that stand at the top of a root file system and never of an archive of images: no need to read on.
-_ROOTFS_NAMES: Final = frozenset(
-    "bin boot dev etc home lib lib64 media mnt opt proc root run sbin srv sys tmp usr var".split()
-)
+_ROOTFS_NAME: Final = re.compile("bin|boot|dev|etc|home|lib|lib64|media|mnt|opt|proc|root|run|sbin|srv|sys|tmp|usr|var")
 
 
 class ArchiveKind(Enum):
@@ -102,7 +101,7 @@ def recognise(path: str) -> ArchiveKind:
     with reading(path), decompressed(path) as descriptor, open(descriptor, "rb", buffering=0, closefd=False) as file:
         for member in members(file):
             name = _clean(member.name)
-            if name.partition("/")[0] in _ROOTFS_NAMES or len(seen) > _MAX_MEMBERS:
+            if _ROOTFS_NAME.fullmatch(name.partition("/")[0]) or len(seen) > _MAX_MEMBERS:
                 return ArchiveKind.ROOTFS
             seen.add(name)
             if {"oci-layout", "index.json"} <= seen:

@@ -117,7 +117,7 @@ def _number(text: str) -> int:
 
 
 def _pax(content: bytes) -> dict[str, str]:
-    """``LENGTH KEY=VALUE\\n`` records (pax, IEEE 1003.1)."""
+    r"""``LENGTH KEY=VALUE\\n`` records (pax, IEEE 1003.1)."""
     records: dict[str, str] = {}
     while content and not content.startswith(b"\0"):
         length, space, _ = content.partition(b" ")

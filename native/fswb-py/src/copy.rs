@@ -1,5 +1,7 @@
 //! `expand`, `content_digest`, `copy` and what they take and give.
 
+use std::os::fd::RawFd;
+
 use fswb_core::copy::{self as core, Source};
 use fswb_core::path::RelPath;
 use pyo3::prelude::*;
@@ -127,10 +129,33 @@ fn copy(
         .map(Copied)
 }
 
+#[pyfunction]
+#[pyo3(signature = (rootfs, dest, fd, *, owner = None))]
+fn add_archive(
+    py: Python<'_>,
+    rootfs: &Rootfs,
+    dest: &[u8],
+    fd: RawFd,
+    owner: Option<(u32, u32)>,
+) -> PyResult<Copied> {
+    let add = || {
+        let dest = rootfs.0.resolve(dest)?;
+        fswb_core::extract::add_archive(&rootfs.0, &dest, crate::layer::file(fd)?, owner)
+    };
+    let added = py.detach(add).into_py(py)?;
+    Ok(Copied(core::Copied {
+        paths: added.paths,
+        files: added.files,
+        size: added.size,
+        warnings: added.warnings,
+    }))
+}
+
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Mode>()?;
     module.add_class::<Copied>()?;
     module.add_function(wrap_pyfunction!(expand, module)?)?;
     module.add_function(wrap_pyfunction!(content_digest, module)?)?;
-    module.add_function(wrap_pyfunction!(copy, module)?)
+    module.add_function(wrap_pyfunction!(copy, module)?)?;
+    module.add_function(wrap_pyfunction!(add_archive, module)?)
 }

@@ -107,6 +107,13 @@ def test_c13_a_heredoc_is_no_destination(line: str) -> None:
     assert found.what == f"{line.split()[0]} cannot accept a heredoc as a destination"
 
 
+@pytest.mark.parametrize("name", ["a/b", "/a", "..", "."])
+def test_c13_a_heredoc_names_a_file_not_a_path(name: str) -> None:
+    found = error(f"FROM a\nCOPY <<{name} /d/\nb\n{name}\n")
+    assert found.what == f"a heredoc's name is the file's name, so it cannot be {name}"
+    assert len(read(f"FROM a\nRUN <<{name}\nb\n{name}\n").instructions) == 2
+
+
 def test_onbuild_takes_the_body_with_it() -> None:
     file = read("FROM a\nONBUILD RUN <<E\nb\nE\nUSER c\n")
     assert isinstance(file.instructions[1], Unsupported)

@@ -26,8 +26,8 @@ struct Tree {
     root: Arc<Root>,
     baseline: Baseline,
     watches: Watches,
-    /// The owner's descriptor: watching must not depend on it being read.
-    _inotify: OwnedFd,
+    /// The owner's descriptor.
+    inotify: OwnedFd,
 }
 
 fn path(text: &str) -> RelPath {
@@ -60,7 +60,7 @@ fn tree_with(budget: Option<usize>, fill: impl FnOnce(&Path)) -> Tree {
         root,
         baseline,
         watches,
-        _inotify: inotify,
+        inotify,
     }
 }
 
@@ -242,7 +242,8 @@ fn rename_exchange(one: &Path, other: &Path) {
 
 #[test]
 fn what_one_call_changes_is_covered() {
-    let mutations: &[(&str, fn(&Tree))] = &[
+    type Mutation = (&'static str, fn(&Tree));
+    let mutations: &[Mutation] = &[
         ("append", |t| {
             use std::io::Write;
             let file = fs::OpenOptions::new().append(true).open(t.at("a/f"));
@@ -356,6 +357,73 @@ fn a_directory_removed_and_made_anew_is_watched_anew() {
         fs::create_dir_all(tree.at("a/b/c")).unwrap();
         tree.step();
     }
+}
+
+#[test]
+fn a_directory_made_anew_with_all_its_times_restored_is_watched_anew() {
+    let mut tree = tree();
+    let modified = |name: &str| fs::metadata(tree.at(name)).unwrap().modified().unwrap();
+    let (above, itself) = (modified("d"), modified("d/e"));
+    fs::remove_dir(tree.at("d/e")).unwrap();
+    fs::create_dir(tree.at("d/e")).unwrap();
+    for (name, time) in [("d/e", itself), ("d", above)] {
+        let directory = fs::File::open(tree.at(name)).unwrap();
+        directory.set_modified(time).unwrap();
+    }
+    tree.step();
+}
+
+#[test]
+fn a_watch_that_ends_for_no_known_reason_is_a_hint_and_comes_back() {
+    let mut tree = tree();
+    let state = tree.watches.shared.lock().unwrap();
+    let wds: Vec<_> = (1..100)
+        .filter(|&wd| state.table.path(wd).is_some_and(|at| **at == path("a/b")))
+        .collect();
+    drop(state);
+    inotify::remove_watch(&tree.inotify, wds[0]).unwrap();
+    let hints = tree.step();
+    assert_eq!(
+        hints.hints().collect::<Vec<_>>(),
+        [(&path("a/b"), Scope::Subtree)]
+    );
+}
+
+#[test]
+fn an_event_of_an_unknown_watch_is_a_loss_of_the_root() {
+    let tree = tree();
+    let outside = tempfile::tempdir().unwrap();
+    inotify::add_watch(&tree.inotify, outside.path(), inotify::WatchFlags::CREATE).unwrap();
+    fs::write(outside.path().join("f"), "").unwrap();
+    let loss = Loss {
+        reason: LossReason::UnknownWatch,
+        path: RelPath::ROOT,
+    };
+    assert_eq!(tree.settle().losses().collect::<Vec<_>>(), [&loss]);
+}
+
+#[test]
+fn what_was_written_before_advancing_is_no_hint_after_it() {
+    let tree = tree();
+    fs::write(tree.at("a/f"), "copied").unwrap();
+    let changes = ChangeSet::default();
+    tree.watches.advance(&tree.baseline, &changes).unwrap();
+    assert!(tree.settle().is_empty());
+}
+
+#[test]
+fn after_an_overflow_the_watches_follow_all_the_same() {
+    let mut tree = tree();
+    tree.watches.pause().unwrap();
+    for index in 0..9000 {
+        fs::File::create(tree.at(&format!("x/{index}"))).unwrap();
+    }
+    fs::remove_dir_all(tree.at("x")).unwrap();
+    fs::create_dir_all(tree.at("x/new")).unwrap();
+    fs::rename(tree.at("a"), tree.at("d/e/a")).unwrap();
+    fs::rename(tree.at("d"), tree.at("a")).unwrap();
+    let hints = tree.step();
+    assert_eq!(hints.losses().count(), 1);
 }
 
 #[test]

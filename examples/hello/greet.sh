@@ -1,0 +1,1 @@
+echo "Hello from an image that was watched while it was built: $1."

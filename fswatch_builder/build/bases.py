@@ -1,0 +1,200 @@
+"""Where base images come from: a directory, a file, a layout, the store, a registry. All end as an image in the store."""
+
+import hashlib
+import os
+import stat
+import time
+from contextlib import suppress
+from typing import Final
+
+import msgspec
+
+from fswatch_builder._native import ArchiveError, Baseline, HintSet, RefusedError, Rootfs, pack_layer
+from fswatch_builder.errors import BaseImageError
+from fswatch_builder.model.digest import DiffID, Digest
+from fswatch_builder.model.image import DEFAULT_PATH, Descriptor, History, Image, Layer, RunConfig
+from fswatch_builder.model.platform import Platform
+from fswatch_builder.oci.blobs import write_errors
+from fswatch_builder.oci.compression import Compression, compressing
+from fswatch_builder.oci.reference import Reference
+from fswatch_builder.oci.store import Store
+
+_IMAGE_SCHEME: Final = "docker-image://"
+_LAYOUT_SCHEME: Final = "oci-layout://"
+_IMPORT: Final = Compression.GZIP
+#: A file that changed this recently (seconds) may change again without its times telling: it is not remembered.
+_RACY_S: Final = 2
+_COPY: Final = 1 << 20
+_NOTE: Final = "base"
+
+
+class _Imported(msgspec.Struct):
+    """What is remembered of an import: its manifest, and for a directory the saved baseline it was compared with."""
+
+    manifest: str
+    baseline: str = ""
+
+
+def bases(value: str, store: Store, platform: Platform) -> Digest:
+    """The manifest, in the store, of the image that the value of a named context, or a FROM, stands for.
+
+    ``docker-image://NAME`` is looked up in the store, then pulled; ``oci-layout://DIR`` is read; a path is a directory
+    of files or an archive, told by its content; any other value is a name as in ``docker-image://``. A FROM should use
+    that scheme, lest a directory that happens to have the image's name comes first. Raises BaseImageError, RegistryError.
+    """
+    if value.startswith(_IMAGE_SCHEME):
+        return _named(value.removeprefix(_IMAGE_SCHEME), store, platform)
+    if value.startswith(_LAYOUT_SCHEME):
+        from fswatch_builder.oci.layout import import_layout
+
+        return import_layout(store, value, platform)
+    try:
+        status = os.stat(value)
+    except (FileNotFoundError, NotADirectoryError):
+        if value.startswith(("/", "./", "../")):
+            raise BaseImageError(
+                f"no such file or directory: {value}", hint="check the path of the base image"
+            ) from None
+        return _named(value, store, platform)
+    except (OSError, ValueError) as error:
+        raise BaseImageError(f"cannot read {value}: {error}") from error
+    if stat.S_ISDIR(status.st_mode):
+        return _directory(value, store, platform)
+    if not stat.S_ISREG(status.st_mode):
+        raise BaseImageError(f"{value} is neither a file nor a directory", hint="a base is a directory or an archive")
+    return _file(value, status, store, platform)
+
+
+def _named(name: str, store: Store, platform: Platform) -> Digest:
+    try:
+        reference = Reference.parse(name)
+    except ValueError as error:
+        raise BaseImageError(str(error), hint="a base is NAME[:TAG], a path, or a named context") from None
+    found = store.find(reference, platform)
+    if found is not None:
+        return found
+    from fswatch_builder.oci.registry import pull
+
+    return pull(store, reference, platform)
+
+
+def _key(path: str, platform: Platform, *facts: int) -> bytes:
+    """Fields with their lengths, so that no two lists of fields are written alike."""
+    fields = [os.fsencode(os.path.realpath(path)), str(platform).encode(), *(str(fact).encode() for fact in facts)]
+    return hashlib.sha256(b"".join(len(field).to_bytes(8, "big") + field for field in fields)).digest()
+
+
+def _recall(store: Store, key: bytes) -> _Imported | None:
+    value = store.recall(_NOTE, key)
+    known = msgspec.json.decode(value, type=_Imported) if value is not None else None
+    return known if known is not None and store.has(Digest(known.manifest)) else None
+
+
+# Files.
+
+
+def _file(path: str, status: os.stat_result, store: Store, platform: Platform) -> Digest:
+    key = _key(path, platform, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    known = _recall(store, key)
+    if known is not None:
+        return Digest(known.manifest)
+    from fswatch_builder.oci.archive import ArchiveKind, import_archive, recognise
+
+    if recognise(path) is ArchiveKind.ROOTFS:
+        image = _image(_tar_layer(path, store), platform, "imported from a root file system archive")
+        manifest = store.put_image(image).digest
+    else:
+        manifest = import_archive(store, path, platform)
+    if time.time() - status.st_ctime > _RACY_S:
+        store.note(_NOTE, key, msgspec.json.encode(_Imported(manifest.text)))
+    return manifest
+
+
+def _tar_layer(path: str, store: Store) -> Layer:
+    from fswatch_builder.oci.compression import decompressed
+    from fswatch_builder.oci.reading import reading
+
+    plain = hashlib.sha256()
+    with reading(path), decompressed(path) as source, compressing(store, _IMPORT) as sink:
+        while chunk := os.read(source, _COPY):
+            plain.update(chunk)
+            view = memoryview(chunk)
+            while view:
+                view = view[os.write(sink.fd, view) :]
+        digest, size = sink.finish()
+    layer = Layer(Descriptor(_IMPORT.layer_media_type, digest, size), DiffID.from_raw(plain.digest()))
+    store.record_layer(layer)
+    return layer
+
+
+def _image(layer: Layer | None, platform: Platform, comment: str) -> Image:
+    """Nothing in it tells of this host or this hour: the same files make the same image."""
+    layers = () if layer is None else (layer,)
+    history = tuple(History(comment=comment) for _ in layers)
+    return Image(platform, RunConfig(env=(DEFAULT_PATH,)), layers, history)
+
+
+# Directories.
+
+
+def _directory(path: str, store: Store, platform: Platform) -> Digest:
+    """Imported as one layer. The baseline is kept, so that next time only what changed since is looked at twice."""
+    inside = os.path.realpath(store.directory)
+    if os.path.commonpath([inside, os.path.realpath(path)]) == os.path.realpath(path):
+        raise BaseImageError(
+            f"{path} holds the local store ({store.directory}), which would become part of the image",
+            hint="use another directory, or another store with --store",
+        )
+    key = _key(path, platform)
+    known = _recall(store, key)
+    try:
+        rootfs = Rootfs(os.fsencode(path))
+        if known is not None and _unchanged(rootfs, os.path.join(_baselines(store), known.baseline)):
+            return Digest(known.manifest)
+        baseline = Baseline.empty(rootfs)
+        changes = baseline.reconcile(rootfs, _everything())
+        layer = None
+        if len(changes):
+            with compressing(store, _IMPORT) as sink:
+                packed = pack_layer(rootfs, baseline, changes, sink.fd)
+                digest, size = sink.finish()
+            layer = Layer(Descriptor(_IMPORT.layer_media_type, digest, size), DiffID.from_raw(packed.diff_id))
+            store.record_layer(layer)
+        baseline.advance(changes)
+    except (RefusedError, ArchiveError) as error:
+        raise BaseImageError(
+            f"{path}: {os.fsdecode(error.path)}: {error.reason}", hint="a base holds no such file"
+        ) from error
+    except OSError as error:
+        raise BaseImageError(f"cannot read {path}: {error}") from error
+    manifest = store.put_image(_image(layer, platform, "imported from a directory")).digest
+    _remember(store, key, manifest, baseline, known)
+    return manifest
+
+
+def _everything() -> HintSet:
+    hints = HintSet()
+    hints.add(b"", "subtree")
+    return hints
+
+
+def _unchanged(rootfs: Rootfs, baseline: str) -> bool:
+    try:
+        return not len(Baseline.open(os.fsencode(baseline)).reconcile(rootfs, _everything()))
+    except (FileNotFoundError, RefusedError):  # gone, or of another version
+        return False
+
+
+def _baselines(store: Store) -> str:
+    return os.path.join(store.directory, "baselines")
+
+
+def _remember(store: Store, key: bytes, manifest: Digest, baseline: Baseline, before: _Imported | None) -> None:
+    name = f"{key.hex()[:16]}-{manifest.hex[:16]}"
+    with write_errors(store.directory):
+        os.makedirs(_baselines(store), mode=0o700, exist_ok=True)
+        baseline.save(os.fsencode(os.path.join(_baselines(store), name)))
+        store.note(_NOTE, key, msgspec.json.encode(_Imported(manifest.text, name)))
+        if before is not None and before.baseline != name:
+            with suppress(FileNotFoundError):
+                os.unlink(os.path.join(_baselines(store), before.baseline))

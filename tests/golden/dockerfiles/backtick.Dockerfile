@@ -1,0 +1,7 @@
+﻿# escape=`
+FROM busybox
+RUN dir C:\ `
+  more
+ENV a=x`"y b=`
+c
+COPY --chown=a`\ b:c \a /b\

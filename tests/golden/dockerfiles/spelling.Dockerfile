@@ -1,0 +1,7 @@
+from busybox
+
+  run echo a
+	RUN	echo	tabs
+
+Run echo mixed
+CMD

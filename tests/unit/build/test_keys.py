@@ -1,0 +1,128 @@
+"""Cache keys: MUSEUM H, DOCKERFILE X4. What must differ differs, what must not does not."""
+
+from dataclasses import replace
+
+import pytest
+
+from fswatch_builder.build.keys import chain_of, copy_key, directory_key, run_key, selection_key
+from fswatch_builder.model.digest import ChainID, DiffID
+from fswatch_builder.model.plan import ImageSource, MainContext
+from fswatch_builder.model.step import CopyAction, DirectoryAction, RunAction
+from tests.unit.build.planning import actions
+
+PARENT = ChainID.from_raw(bytes(32))
+RUN = RunAction(argv=("sh", "-c", "x"), env=("A=1",), cwd="/", user="")
+COPY = CopyAction(add=False, source=MainContext(), patterns=("f",), dest="/d")
+CONTENT = b"c" * 32
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(RUN, argv=("sh", "-cx")),
+        replace(RUN, argv=("sh", "-c", "x", "")),
+        replace(RUN, argv=("sh", "-c"), env=("x", "A=1")),
+        replace(RUN, env=()),
+        replace(RUN, env=("A=1", "B=2")),
+        replace(RUN, cwd="/x"),
+        replace(RUN, user="u"),
+        replace(RUN, hostname="h"),
+        replace(RUN, hostname=""),
+        replace(RUN, script=("/.heredoc", "#!x")),
+    ],
+)
+def test_whatever_a_run_can_see_is_in_its_key(other: RunAction) -> None:
+    assert run_key(PARENT, other, None) != run_key(PARENT, RUN, None)
+
+
+def test_a6_a_proxy_is_not() -> None:
+    assert run_key(PARENT, replace(RUN, proxies=("http_proxy=p",)), None) == run_key(PARENT, RUN, None)
+
+
+def test_h15_the_parent_is_in_every_key_and_scratch_is_one() -> None:
+    other = ChainID.from_raw(bytes(31) + b"\1")
+    assert len({run_key(parent, RUN, None) for parent in (None, PARENT, other)}) == 3
+    assert len({copy_key(parent, COPY, CONTENT, None) for parent in (None, PARENT, other)}) == 3
+
+
+def test_x8_the_epoch_is_in_every_key() -> None:
+    directory = DirectoryAction("/a", "")
+    assert len({run_key(PARENT, RUN, epoch) for epoch in (None, 0, 1)}) == 3
+    assert len({copy_key(PARENT, COPY, CONTENT, epoch) for epoch in (None, 0, 1)}) == 3
+    assert len({directory_key(PARENT, directory, epoch) for epoch in (None, 0, 1)}) == 3
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(COPY, add=True),
+        replace(COPY, dest="/d/"),
+        replace(COPY, chown="1"),
+        replace(COPY, chmod="755"),
+        replace(COPY, documents=(("a", "b"),)),
+    ],
+)
+def test_how_files_are_put_is_in_the_key_of_a_copy(other: CopyAction) -> None:
+    assert copy_key(PARENT, other, CONTENT, None) != copy_key(PARENT, COPY, CONTENT, None)
+
+
+def test_h5_h6_the_borders_of_documents_are_in_the_key() -> None:
+    keys = {
+        copy_key(PARENT, replace(COPY, documents=documents), b"", None)
+        for documents in ((("a", "bc"),), (("ab", "c"),), (("a", "b"), ("c", "")), (("a", "x"),))
+    }
+    assert len(keys) == 4
+
+
+def test_content_decides_and_not_where_it_came_from() -> None:
+    elsewhere = replace(COPY, source=ImageSource("x"), patterns=("g",))
+    assert copy_key(PARENT, elsewhere, CONTENT, None) == copy_key(PARENT, COPY, CONTENT, None)
+    assert copy_key(PARENT, COPY, b"d" * 32, None) != copy_key(PARENT, COPY, CONTENT, None)
+
+
+def test_kinds_of_steps_never_meet() -> None:
+    assert directory_key(PARENT, DirectoryAction("", ""), None) != run_key(PARENT, RunAction((), (), "", ""), None)
+
+
+def test_h3_a_selection_is_its_tree_and_its_patterns() -> None:
+    keys = {
+        selection_key(chain, patterns) for chain in (None, PARENT) for patterns in (["a"], ["a", "b"], ["ab"], ["a*"])
+    }
+    assert len(keys) == 8
+
+
+def test_chain_of_is_the_image_specs() -> None:
+    first, second = DiffID.from_raw(b"1" * 32), DiffID.from_raw(b"2" * 32)
+    assert chain_of([]) is None
+    assert chain_of([first]) == ChainID(first.text)
+    assert chain_of([first, second]) == ChainID.over(ChainID(first.text), second)
+
+
+def key_of(text: str, **args: str) -> object:
+    (action,) = (action for action in actions(text, args=args) if isinstance(action, RunAction))
+    return run_key(PARENT, action, None)
+
+
+def test_h1_a_declared_arg_that_only_the_script_reads_is_in_the_key() -> None:
+    text = "FROM scratch\nARG V\nRUN ./script\n"
+    assert key_of(text, V="1") != key_of(text, V="2")
+
+
+def test_h9_an_arg_that_is_not_declared_is_not() -> None:
+    text = "FROM scratch\nRUN ./script\n"
+    assert key_of(text, V="1") == key_of(text, V="2")
+
+
+def test_h4_a_copy_is_keyed_on_resolved_text() -> None:
+    text = "FROM scratch\nARG D\nCOPY f $D\n"
+    dests = {
+        action.dest
+        for value in "ab"
+        for action in actions(text, args={"D": f"/{value}"})
+        if isinstance(action, CopyAction)
+    }
+    assert dests == {"/a", "/b"}
+
+
+def test_h8_labels_comments_and_the_like_leave_keys_alone() -> None:
+    assert key_of("FROM scratch\nRUN x\n") == key_of("FROM scratch\nLABEL a=b\n# c\nEXPOSE 1\nCMD y\nRUN x\n")
