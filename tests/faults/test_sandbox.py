@@ -17,7 +17,7 @@ import pytest
 from fswatch_builder._native import Rootfs, RunSpec, Sandbox, spawn
 from fswatch_builder.runtime.run import run
 from tests.support.rootfs import busybox_rootfs
-from tests.support.running import Recorder, attempt, shell
+from tests.support.running import Recorder, attempt, inhabitants, shell
 
 pytestmark = pytest.mark.root
 
@@ -34,18 +34,6 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def rootfs(root: Path) -> Rootfs:
     return Rootfs(os.fsencode(root))
-
-
-def inhabitants(root: Path) -> list[int]:
-    """Processes whose root directory is ``root``."""
-    found = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            if os.readlink(f"/proc/{name}/root") == os.fspath(root):
-                found.append(int(name))
-        except (FileNotFoundError, ProcessLookupError):
-            pass
-    return found
 
 
 def children() -> set[int]:
@@ -196,9 +184,9 @@ def test_many_threads_start_sandboxes_at_once(tmp_path: Path) -> None:
     def work(number: int) -> None:
         directory = tmp_path / str(number)
         busybox_rootfs(os.fsencode(directory))
-        for _ in range(5):
-            # Allocations in every thread: the child must not need a lock that one of them holds.
-            codes.append(attempt(Rootfs(os.fsencode(directory)), "echo x | cat; exit 4")[0].exit_code)
+        rootfs = Rootfs(os.fsencode(directory))
+        # All of them allocate: the child must not need a lock that another thread holds.
+        codes.extend(attempt(rootfs, "echo x | cat; exit 4")[0].exit_code for _ in range(5))
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
     for thread in threads:

@@ -42,7 +42,7 @@ def test_existing_mount_points_stay(root: Path, rootfs: Rootfs) -> None:
 
 
 def test_the_runs_own_work_beside_a_stub_counts(root: Path, rootfs: Rootfs) -> None:
-    says(rootfs, "touch -d @1000 /etc /etc/new; chmod 711 /etc")
+    says(rootfs, "touch /etc/new; chmod 711 /etc; touch -d @1000 /etc")
     assert not (root / "etc/resolv.conf").exists()
     assert (root / "etc").stat().st_mode & 0o777 == 0o711
     assert (root / "etc").stat().st_mtime == 1000

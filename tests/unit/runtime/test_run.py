@@ -1,7 +1,6 @@
 """How a command is found, what it prints, how it ends."""
 
 import os
-import threading
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from fswatch_builder._native import Rootfs
 from fswatch_builder.errors import RunError, SandboxError
 from fswatch_builder.runtime import host
 from fswatch_builder.runtime.run import LONGEST_LINE, TAIL_LINE, TAIL_LINES, Command, run
-from tests.support.running import PATH, Recorder, attempt, says, shell
+from tests.support.running import PATH, Recorder, attempt, inhabitants, says, shell
 
 pytestmark = pytest.mark.root
 
@@ -24,8 +23,8 @@ pytestmark = pytest.mark.root
         ("no-such-command", 127),
         ("/etc/passwd", 126),
         # The first process of a PID namespace cannot send itself a deadly signal, so another one has to die of it.
-        ("sh -c 'kill -9 $$'", 137),
-        ("sh -c 'kill -15 $$'", 143),
+        ("sh -c 'kill -9 $$'; exit $?", 137),
+        ("sh -c 'kill -15 $$'; exit $?", 143),
     ],
 )
 def test_exit_code(rootfs: Rootfs, script: str, code: int) -> None:
@@ -35,21 +34,12 @@ def test_exit_code(rootfs: Rootfs, script: str, code: int) -> None:
 
 def test_the_first_process_killed_by_a_signal_is_128_and_the_signal(root: Path, rootfs: Rootfs) -> None:
     # A segmentation fault of its own kills even the first process; here the host sends the signal.
-    seen = threading.Event()
-
     class Killer(Recorder):
         def write(self, stream: object, data: bytes) -> None:
-            seen.set()
-            for pid in filter(str.isdigit, os.listdir("/proc")):
-                try:
-                    lives_here = os.readlink(f"/proc/{pid}/root") == os.fspath(root)
-                except OSError:
-                    continue
-                if lives_here:
-                    os.kill(int(pid), 9)
+            for pid in inhabitants(root):
+                os.kill(pid, 9)
 
     assert run(rootfs, shell("echo ready; while :; do :; done"), Killer()).exit_code == 137
-    assert seen.is_set()
 
 
 @pytest.mark.parametrize(
