@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::convert::IntoPy;
+use crate::entry::Entry;
 
 /// Shared with whatever keeps working on the root file system, such as watches.
 #[pyclass(frozen, module = "fswatch_builder._native")]
@@ -41,6 +42,12 @@ impl Rootfs {
         let read = || self.0.read_file(&RelPath::clean(path)?, limit);
         let content = py.detach(read).into_py(py)?;
         Ok(content.map(|content| PyBytes::new(py, &content)))
+    }
+
+    fn entry(&self, py: Python<'_>, path: &[u8]) -> PyResult<Option<Entry>> {
+        let look = || self.0.entry(&RelPath::new(path)?);
+        let entry = py.detach(look).into_py(py)?;
+        Ok(entry.map(Entry::from_core))
     }
 
     fn names<'py>(&self, py: Python<'py>, path: &[u8]) -> PyResult<Vec<Bound<'py, PyBytes>>> {
