@@ -108,7 +108,7 @@ class _Blob:
 
 
 def write_output(store: Store, manifest: Descriptor, names: Sequence[Reference], spec: OutputSpec) -> str:
-    """Writes an image under all its names: the path written (``-``: standard output). Raises OutputError, StoreError."""
+    """Writes an image under all its names: the path written, or ``-``. Raises OutputError, StoreError."""
     read = validate(store, manifest)
     platform = store.load_image(manifest.digest).platform
     files = _files(store, manifest, read, names, platform, docker=spec.type == "docker")

@@ -120,7 +120,7 @@ def test_a_live_workspace_is_never_swept(store: Store) -> None:
 
 def _churn(directory: str, results: "multiprocessing.Queue[str]") -> None:
     try:
-        for number in range(40):
+        for number in range(12):
             with Store.open(directory) as store, store.workspace() as work:
                 (Path(work) / "file").write_text(str(number))
                 store.tag(Reference.parse(f"x:{os.getpid()}"), store.put_image(image(store)), AMD64)
