@@ -45,9 +45,8 @@ impl Rootfs {
     }
 
     fn entry(&self, py: Python<'_>, path: &[u8]) -> PyResult<Option<Entry>> {
-        let entry = py
-            .detach(|| self.0.entry(&RelPath::new(path)?))
-            .into_py(py)?;
+        let look = || self.0.entry(&RelPath::new(path)?);
+        let entry = py.detach(look).into_py(py)?;
         Ok(entry.map(Entry::from_core))
     }
 

@@ -25,7 +25,7 @@ PATTERNS = st.builds(
 )
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(st.lists(PATTERNS, max_size=5), st.lists(PATHS, min_size=1, max_size=6))
 def test_same_verdict_as_an_independent_port_of_docker_s_matcher(lines: list[str], paths: list[str]) -> None:
     try:
@@ -39,7 +39,7 @@ def test_same_verdict_as_an_independent_port_of_docker_s_matcher(lines: list[str
         assert ours.matches(path.encode()) == theirs.matches(path), path
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(PATTERNS, min_size=1, max_size=5), st.sets(PATHS, min_size=1, max_size=8))
 def test_a_walk_that_prunes_finds_all_that_is_not_excluded(lines: list[str], paths: set[str]) -> None:
     try:

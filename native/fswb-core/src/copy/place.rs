@@ -1,6 +1,6 @@
 //! Putting what was found in the source into the destination.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::{self, AtFlags, FileType, Mode as Permissions, OFlags};
@@ -40,7 +40,7 @@ pub fn copy(request: &Request<'_>, paths: &[RelPath]) -> Result<Copied> {
     let mut copier = Copier {
         request: *request,
         copied: Copied::default(),
-        listed: BTreeSet::new(),
+        listed: HashSet::new(),
         kept: BTreeMap::new(),
         links: HashMap::new(),
     };
@@ -53,7 +53,7 @@ pub fn copy(request: &Request<'_>, paths: &[RelPath]) -> Result<Copied> {
 struct Copier<'a> {
     request: Request<'a>,
     copied: Copied,
-    listed: BTreeSet<RelPath>,
+    listed: HashSet<RelPath>,
     /// Existing directories that something was put into, and the time they had before.
     kept: BTreeMap<RelPath, Times>,
     /// Where a file of the source that has more names is now.
@@ -329,6 +329,7 @@ impl Copier<'_> {
             times.set(fd.as_fd(), path)?;
         }
         self.copied.paths = self.listed.into_iter().collect();
+        self.copied.paths.sort_unstable();
         Ok(self.copied)
     }
 }

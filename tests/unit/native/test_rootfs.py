@@ -58,6 +58,21 @@ def test_a_mount_point_is_not_crossed(tmp_path: Path) -> None:
         subprocess.run(["umount", top / "m"], check=True)
 
 
+def test_an_entry_is_seen_without_following_links(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("text")
+    (tmp_path / "f").chmod(0o640)
+    (tmp_path / "l").symlink_to("/f")
+    (tmp_path / "d").symlink_to("/")
+    root = Rootfs(os.fsencode(tmp_path))
+    file, link = root.entry(b"f"), root.entry(b"l")
+    assert file is not None
+    assert link is not None
+    assert (file.kind, file.mode, file.size, file.sha256) == ("file", 0o640, 4, None)
+    assert (link.kind, link.target) == ("symlink", b"/f")
+    assert root.entry(b"absent") is None
+    assert root.entry(b"d/f") is None
+
+
 def test_names_are_sorted_bytes(tmp_path: Path) -> None:
     for name in (b"b", b"a-b", b"a", b"\xff"):
         (tmp_path / os.fsdecode(name)).write_text("")
