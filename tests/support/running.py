@@ -1,6 +1,8 @@
 """Runs shell commands in a root file system and keeps what they print."""
 
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from fswatch_builder._native import Rootfs
 from fswatch_builder.runtime.run import Command, Outcome, Stream, run
@@ -35,3 +37,18 @@ def says(rootfs: Rootfs, script: str, *, user: str = "") -> str:
     outcome, recorder = attempt(rootfs, script, user=user)
     assert outcome.exit_code == 0, outcome.tail
     return recorder.text()
+
+
+def inhabitants(root: Path) -> list[int]:
+    """Processes whose root directory is ``root``, in whatever mount namespace they are."""
+    identity = (root.stat().st_dev, root.stat().st_ino)
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            stat = os.stat(f"/proc/{name}/root")
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            # Gone meanwhile; or guarded by the host from root itself, which no child of ours is.
+            continue
+        if (stat.st_dev, stat.st_ino) == identity:
+            found.append(int(name))
+    return found

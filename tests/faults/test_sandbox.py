@@ -1,0 +1,218 @@
+"""A RUN dies whole, whatever ends it, and leaves nothing on the host."""
+
+import gc
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from fswatch_builder._native import Rootfs, RunSpec, Sandbox, spawn
+from fswatch_builder.runtime.run import run
+from tests.support.rootfs import busybox_rootfs
+from tests.support.running import Recorder, attempt, inhabitants, shell
+
+pytestmark = pytest.mark.root
+
+WRITER = "while :; do echo x >> /tmp/log; done"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    directory = tmp_path / "root"
+    busybox_rootfs(os.fsencode(directory))
+    return directory
+
+
+@pytest.fixture
+def rootfs(root: Path) -> Rootfs:
+    return Rootfs(os.fsencode(root))
+
+
+def children() -> set[int]:
+    with open("/proc/thread-self/children") as file:
+        return {int(pid) for pid in file.read().split()}
+
+
+def await_file(path: Path) -> None:
+    deadline = time.monotonic() + 20
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} did not appear"
+        time.sleep(0.005)
+
+
+@contextmanager
+def started(rootfs: Rootfs, script: str) -> Iterator[Sandbox]:
+    null = os.open("/dev/null", os.O_WRONLY)
+    spec = RunSpec([b"/bin/sh", b"-c", script.encode()], [b"PATH=/bin"], b"/")
+    try:
+        yield spawn(rootfs, spec, null, null)
+    finally:
+        os.close(null)
+
+
+def test_a_daemon_is_dead_when_the_command_has_ended(root: Path, rootfs: Rootfs) -> None:
+    script = f"setsid sh -c '{WRITER}' & setsid sh -c '{WRITER}' & until test -s /tmp/log; do :; done; exit 5"
+    outcome, _ = attempt(rootfs, script)
+    assert outcome.exit_code == 5
+    size = (root / "tmp/log").stat().st_size
+    assert inhabitants(root) == []
+    time.sleep(0.05)
+    assert (root / "tmp/log").stat().st_size == size
+
+
+def test_a_daemon_that_holds_the_pipe_does_not_hang_us(rootfs: Rootfs) -> None:
+    outcome, recorder = attempt(rootfs, "sleep 1000 & echo started")
+    assert (outcome.exit_code, recorder.text()) == (0, "started\n")
+
+
+def test_nobody_inherits_the_dead_and_no_mount_is_left(root: Path, rootfs: Rootfs) -> None:
+    mounts = Path("/proc/self/mountinfo").read_text()
+    before = children()
+    for _ in range(3):
+        attempt(rootfs, "sleep 1000 & true")
+        attempt(rootfs, "false")
+    assert children() == before
+    assert Path("/proc/self/mountinfo").read_text() == mounts
+
+
+def test_descriptors_are_not_leaked(rootfs: Rootfs) -> None:
+    attempt(rootfs, "true")
+    gc.collect()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        attempt(rootfs, "true")
+        with pytest.raises(FileNotFoundError):
+            spawn(rootfs, RunSpec([b"no-such"], [], b"/"), 1, 2)
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+class Interrupting(Recorder):
+    """Sends a signal to this process once the command is under way."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+    def write(self, stream: object, data: bytes) -> None:
+        os.kill(os.getpid(), self.number)
+
+
+class Terminated(BaseException):
+    pass
+
+
+@pytest.mark.parametrize(("number", "exception"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
+def test_an_interrupt_kills_the_tree_and_takes_the_stubs_away(
+    root: Path, rootfs: Rootfs, number: int, exception: type[BaseException]
+) -> None:
+    def terminate(_number: int, _frame: object) -> None:
+        raise exception
+
+    before = sorted(os.listdir(root))
+    known = children()
+    previous = signal.signal(number, terminate)
+    try:
+        with pytest.raises(exception):
+            run(rootfs, shell(f"trap '' INT TERM; ({WRITER}) & echo ready; wait"), Interrupting(number))
+    finally:
+        signal.signal(number, previous)
+    assert inhabitants(root) == []
+    assert children() == known
+    assert sorted(os.listdir(root)) == before
+    assert sorted(os.listdir(root / "etc")) == ["group", "passwd"]
+
+
+def test_an_output_that_fails_kills_the_tree(root: Path, rootfs: Rootfs) -> None:
+    class Broken(Recorder):
+        def write(self, stream: object, data: bytes) -> None:
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        run(rootfs, shell(f"({WRITER}) & echo ready; wait"), Broken())
+    assert inhabitants(root) == []
+
+
+def test_a_sandbox_that_is_dropped_is_killed_and_reaped(root: Path, rootfs: Rootfs) -> None:
+    known = children()
+    with started(rootfs, WRITER) as sandbox:
+        await_file(root / "tmp/log")
+        assert inhabitants(root)
+        del sandbox
+        gc.collect()
+    assert inhabitants(root) == []
+    assert children() == known
+    assert not (root / "proc").exists()
+
+
+def test_wait_tells_the_same_twice_and_kill_may_come_late(rootfs: Rootfs) -> None:
+    with started(rootfs, "exit 7") as sandbox:
+        assert (sandbox.wait(), sandbox.wait()) == (7, 7)
+        sandbox.kill()
+
+
+def test_a_killed_tree_is_137_and_its_pidfd_is_readable(root: Path, rootfs: Rootfs) -> None:
+    with started(rootfs, WRITER) as sandbox:
+        assert select.select([sandbox.pidfd], [], [], 0)[0] == []
+        assert sandbox.pid in inhabitants(root)
+        sandbox.kill()
+        assert select.select([sandbox.pidfd], [], [], 20)[0] == [sandbox.pidfd]
+        assert inhabitants(root) == []
+        assert sandbox.wait() == 137
+
+
+def test_waiting_leaves_other_threads_alone(root: Path, rootfs: Rootfs) -> None:
+    with started(rootfs, "until test -e /tmp/go; do sleep 0.01; done") as sandbox:
+        # Needs the interpreter while wait() blocks: it would deadlock if the lock were held.
+        thread = threading.Thread(target=(root / "tmp/go").touch)
+        thread.start()
+        assert sandbox.wait() == 0
+        thread.join()
+
+
+def test_many_threads_start_sandboxes_at_once(tmp_path: Path) -> None:
+    codes: list[int] = []
+
+    def work(number: int) -> None:
+        directory = tmp_path / str(number)
+        busybox_rootfs(os.fsencode(directory))
+        rootfs = Rootfs(os.fsencode(directory))
+        # All of them allocate: the child must not need a lock that another thread holds.
+        codes.extend(attempt(rootfs, "echo x | cat; exit 4")[0].exit_code for _ in range(5))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert codes == [4] * 20
+
+
+def test_a_killed_builder_leaves_nothing_running(root: Path) -> None:
+    program = """
+import sys
+from fswatch_builder._native import Rootfs
+from tests.support.running import Recorder, shell
+from fswatch_builder.runtime.run import run
+run(Rootfs(sys.argv[1].encode()), shell(sys.argv[2]), Recorder())
+"""
+    builder = subprocess.Popen([sys.executable, "-c", program, root, WRITER], env={"PYTHONPATH": os.getcwd()})
+    try:
+        await_file(root / "tmp/log")
+        pids = [os.pidfd_open(pid) for pid in inhabitants(root)]
+        assert pids
+    finally:
+        builder.kill()
+        builder.wait()
+    for pidfd in pids:
+        assert select.select([pidfd], [], [], 20)[0] == [pidfd]
+        os.close(pidfd)
+    assert inhabitants(root) == []
