@@ -11,9 +11,11 @@ file does wrong is one of the two exceptions below.
 from collections.abc import Sequence
 from typing import Final, Literal, final
 
-ScopeName = Literal["entry", "children", "subtree"]
-KindName = Literal["file", "directory", "symlink", "fifo", "char-device", "block-device"]
-ChangeName = Literal["added", "modified", "replaced", "deleted"]
+__all__: list[str]
+
+_ScopeName = Literal["entry", "children", "subtree"]
+_KindName = Literal["file", "directory", "symlink", "fifo", "char-device", "block-device"]
+_ChangeName = Literal["added", "modified", "replaced", "deleted"]
 
 class ArchiveError(ValueError):
     """An archive breaks the rules of its format or of this project."""
@@ -32,7 +34,7 @@ class RefusedError(ValueError):
 class Entry:
     """One entry of a root file system. Frozen."""
 
-    kind: Final[KindName]
+    kind: Final[_KindName]
     mode: Final[int]  # permission bits, 0o7777
     uid: Final[int]
     gid: Final[int]
@@ -77,11 +79,11 @@ class HintSet:
     """Where to look, and what was lost. Union is associative, commutative, idempotent."""
 
     def __new__(cls) -> HintSet: ...
-    def add(self, path: bytes, scope: ScopeName) -> None: ...
+    def add(self, path: bytes, scope: _ScopeName) -> None: ...
     def lose(self, reason: str, path: bytes) -> None: ...
     def merge(self, other: HintSet) -> None: ...
     @property
-    def hints(self) -> list[tuple[bytes, ScopeName]]: ...
+    def hints(self) -> list[tuple[bytes, _ScopeName]]: ...
     @property
     def losses(self) -> list[tuple[str, bytes]]:
         """(reason, path); reasons: queue-overflow, watch-limit, unmounted, unknown-watch, missing-links."""
@@ -95,7 +97,7 @@ class Change:
     """One changed entry. Frozen."""
 
     path: Final[bytes]
-    kind: Final[ChangeName]
+    kind: Final[_ChangeName]
     why: Final[frozenset[str]]  # mode uid gid rdev target xattrs content mtime links listed
     before: Final[Entry | None]
     after: Final[Entry | None]
@@ -121,7 +123,7 @@ class ChangeSet:
     def losses(self) -> list[tuple[str, bytes]]:
         """Losses found while comparing (missing-links), already widened."""
 
-HashMode = Literal["evidence", "all", "none"]
+_HashMode = Literal["evidence", "all", "none"]
 
 @final
 class Baseline:
@@ -145,9 +147,9 @@ class Baseline:
         self,
         rootfs: Rootfs,
         hints: HintSet,
-        listed: Sequence[bytes] = (),
+        listed: Sequence[bytes] = ...,
         *,
-        hash: HashMode = "evidence",
+        hash: _HashMode = "evidence",
         threads: int = 2,
     ) -> ChangeSet:
         """Compares the hinted places with the disk. Losses in ``hints`` must have been widened to hints before.
@@ -290,9 +292,9 @@ class RunSpec:
         *,
         uid: int = 0,
         gid: int = 0,
-        groups: Sequence[int] = (),
-        hostname: bytes = b"buildkitsandbox",
-        files: Sequence[tuple[bytes, bytes]] = (),
+        groups: Sequence[int] = ...,
+        hostname: bytes | None = None,
+        files: Sequence[tuple[bytes, bytes]] = ...,
     ) -> RunSpec:
         """``argv[0]`` is looked up on env's PATH in the rootfs. ``files``: (absolute path in the rootfs, content), mounted
         read-only from memory over it: /etc/resolv.conf, /etc/hosts. A missing mount point is made for the run and removed after."""

@@ -53,7 +53,9 @@ class Kaniko:
                 f"storage: {{filesystem: {{rootdirectory: {self._work}/registry}}}}\n"
                 f"http: {{addr: 127.0.0.1:{self._port}}}\n"
             )
-        self._registry = subprocess.Popen(["docker-registry", "serve", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._registry = subprocess.Popen(
+            ["docker-registry", "serve", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         layout = os.path.join(self._work, "base.tar")
         docker_archive(archive, layout, "bench-base:latest")
         target = f"docker://127.0.0.1:{self._port}/bench-base:latest"

@@ -23,7 +23,7 @@ from fswatch_builder.oci.reference import Reference
 from fswatch_builder.oci.store import Store
 
 if TYPE_CHECKING:
-    from fswatch_builder._native import HashMode
+    from fswatch_builder.model.hash_mode import HashMode
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from fswatch_builder.runtime.run import Command, Stream, run
 from fswatch_builder.runtime.user import resolve_owner
 
 if TYPE_CHECKING:
-    from fswatch_builder._native import HashMode
+    from fswatch_builder.model.hash_mode import HashMode
 
 
 @dataclass(frozen=True, slots=True)

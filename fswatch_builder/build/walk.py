@@ -25,8 +25,8 @@ from fswatch_builder.model.step import Action, CopyAction, DirectoryAction, Root
 from fswatch_builder.oci.compression import Compression
 
 if TYPE_CHECKING:
-    from fswatch_builder._native import HashMode
     from fswatch_builder.build.executor import Executor
+    from fswatch_builder.model.hash_mode import HashMode
 
 
 @dataclass(frozen=True, slots=True)

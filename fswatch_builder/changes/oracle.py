@@ -57,17 +57,35 @@ Snapshot = Mapping[bytes, OracleEntry]
 def snapshot(root: bytes) -> dict[bytes, OracleEntry]:
     """Reads a whole root file system. Sockets are left out: an image cannot hold one. Every failing call is an ``OSError``."""
     found: dict[bytes, OracleEntry] = {}
-    pending = [b""]
-    while pending:
-        path = pending.pop()
-        full = os.path.join(root, path) if path else root
-        entry = _read(full)
+    fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        entry = _read(_name_below(fd, b"."))
+        if entry is not None:
+            found[b""] = entry
+        _snapshot_below(fd, b"", found)
+    finally:
+        os.close(fd)
+    return found
+
+
+def _snapshot_below(directory: int, path: bytes, found: dict[bytes, OracleEntry]) -> None:
+    for name in map(os.fsencode, os.listdir(directory)):
+        entry = _read(_name_below(directory, name))
         if entry is None:
             continue
-        found[path] = entry
+        below = path + b"/" + name if path else name
+        found[below] = entry
         if entry.kind == "directory":
-            pending.extend(os.path.join(path, name) for name in os.listdir(full))
-    return found
+            fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
+            try:
+                _snapshot_below(fd, below, found)
+            finally:
+                os.close(fd)
+
+
+def _name_below(directory: int, name: bytes) -> bytes:
+    """A path to an entry that is short however deep the directory lies."""
+    return b"/proc/self/fd/%d/%s" % (directory, name)
 
 
 def _read(full: bytes) -> OracleEntry | None:
@@ -119,7 +137,8 @@ def compare(before: Snapshot, after: Snapshot) -> list[OracleChange]:
             changes.append(OracleChange(path, "replaced", frozenset()))
         elif why[path]:
             changes.append(OracleChange(path, "modified", why[path]))
-    return sorted(changes, key=lambda change: change.path)
+    # Part by part, as a layer is ordered: a directory comes right before what is below it.
+    return sorted(changes, key=lambda change: change.path.split(b"/"))
 
 
 def _is_topmost(path: bytes, after: Snapshot) -> bool:

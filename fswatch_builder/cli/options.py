@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fswatch_builder.errors import UsageError
+from fswatch_builder.model.hash_mode import HashMode as Hashing
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci.reference import Reference
 
 if TYPE_CHECKING:
-    from fswatch_builder import _native as native
+    pass
 
 _CONTEXT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]*")
 
@@ -202,7 +203,7 @@ def references(names: Sequence[str]) -> tuple[Reference, ...]:
     return tuple(found)
 
 
-def hash_mode(value: str) -> "native.HashMode":
+def hash_mode(value: str) -> Hashing:
     """How much of the files reconcile reads."""
     match value:
         case "evidence" | "all" | "none":

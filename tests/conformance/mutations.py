@@ -297,7 +297,9 @@ def replace_a_name_by_force() -> None:
 def open_temporary_and_link() -> None:
     fd = os.open("data", os.O_TMPFILE | os.O_RDWR, 0o644)
     os.write(fd, b"born nameless\n")
-    os.link(f"/proc/self/fd/{fd}", "data/named", follow_symlinks=True)
+    libc = ctypes.CDLL(None, use_errno=True)
+    # linkat(2), AT_SYMLINK_FOLLOW = 0x400, AT_FDCWD = -100
+    assert libc.linkat(-100, f"/proc/self/fd/{fd}".encode(), -100, b"data/named", 0x400) == 0
     os.write(fd, b"written after\n")
     os.close(fd)
 

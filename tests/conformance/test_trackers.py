@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from fswatch_builder.changes.widen import widen
-from fswatch_builder.tracking.registry import trackers
 
 from fswatch_builder import _native as native
 from fswatch_builder.changes import oracle
+from fswatch_builder.changes.widen import widen
+from fswatch_builder.tracking.registry import trackers
 from tests.conformance import mutations
 
 

@@ -69,7 +69,9 @@ def test_the_media_type_decides_and_must_agree_with_the_announcement() -> None:
     assert isinstance(read(manifest(mediaType=None), "text/plain"), Manifest)
 
 
-@pytest.mark.parametrize("digest", ["", "sha256:abc", "sha512:" + "a" * 128, "sha256:" + "A" * 64, "sha256:../../../etc/passwd", SHA + "\n"])
+@pytest.mark.parametrize(
+    "digest", ["", "sha256:abc", "sha512:" + "a" * 128, "sha256:" + "A" * 64, "sha256:../../../etc/passwd", SHA + "\n"]
+)
 def test_digests_are_parsed_strictly(digest: str) -> None:
     with pytest.raises(BaseImageError, match="not a sha256 digest"):
         read(manifest(layers=[{"mediaType": media_types.OCI_LAYER, "digest": digest, "size": 1}]))
@@ -144,7 +146,9 @@ def test_a_configuration_as_go_writes_it_is_read() -> None:
 
 
 def test_old_forms_of_commands_are_read() -> None:
-    assert image_of(config(config={"Cmd": "/bin/sh", "Entrypoint": []})).config == RunConfig(cmd=("/bin/sh",), entrypoint=())
+    assert image_of(config(config={"Cmd": "/bin/sh", "Entrypoint": []})).config == RunConfig(
+        cmd=("/bin/sh",), entrypoint=()
+    )
 
 
 @pytest.mark.parametrize(
@@ -209,7 +213,12 @@ def test_an_empty_image_is_short_but_complete() -> None:
 def test_a_platform_is_chosen_exactly_before_nearly() -> None:
     def entry(letter: str, architecture: str, variant: str = "") -> dict[str, Any]:
         platform = {"os": "linux", "architecture": architecture, "variant": variant}
-        return {"mediaType": media_types.OCI_MANIFEST, "digest": "sha256:" + letter * 64, "size": 1, "platform": platform}
+        return {
+            "mediaType": media_types.OCI_MANIFEST,
+            "digest": "sha256:" + letter * 64,
+            "size": 1,
+            "platform": platform,
+        }
 
     attestation = {**entry("f", "unknown"), "platform": {"os": "unknown", "architecture": "unknown"}}
     index = read(
@@ -217,7 +226,13 @@ def test_a_platform_is_chosen_exactly_before_nearly() -> None:
             mediaType=media_types.OCI_INDEX,
             config=None,
             layers=None,
-            manifests=[attestation, entry("1", "amd64", "v3"), entry("2", "amd64"), entry("3", "arm64", "v8"), entry("4", "arm", "v6")],
+            manifests=[
+                attestation,
+                entry("1", "amd64", "v3"),
+                entry("2", "amd64"),
+                entry("3", "arm64", "v8"),
+                entry("4", "arm", "v6"),
+            ],
         )
     )
     assert isinstance(index, Index)

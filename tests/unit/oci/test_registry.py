@@ -160,10 +160,10 @@ def test_redirects_in_a_circle_end(fake: FakeRegistry, store: Store) -> None:
         pull_from(fake, store)
 
 
-@pytest.mark.parametrize("location", ["http://registry.example/blob", "ftp://127.0.0.1/x", "file:///etc/passwd", "http://["])
-def test_a_redirect_to_an_unencrypted_or_odd_place_is_refused(
-    fake: FakeRegistry, store: Store, location: str
-) -> None:
+@pytest.mark.parametrize(
+    "location", ["http://registry.example/blob", "ftp://127.0.0.1/x", "file:///etc/passwd", "http://["]
+)
+def test_a_redirect_to_an_unencrypted_or_odd_place_is_refused(fake: FakeRegistry, store: Store, location: str) -> None:
     fake.content["/v2/app/manifests/1"] = Answer(302, headers={"Location": location})
     with pytest.raises(RegistryError, match="not encrypted|no sense"):
         pull_from(fake, store)
@@ -203,7 +203,9 @@ def test_waiting_past_the_deadline_is_not_even_begun(fake: FakeRegistry, store: 
 def test_a_registry_in_trouble_is_given_up_after_some_attempts(
     fake: FakeRegistry, store: Store, waits: list[float]
 ) -> None:
-    fake.content["/v2/app/manifests/1"] = Answer(500, b'{"errors":[{"code":"UNKNOWN","message":"disk \\u001b[31mgone"}]}')
+    fake.content["/v2/app/manifests/1"] = Answer(
+        500, b'{"errors":[{"code":"UNKNOWN","message":"disk \\u001b[31mgone"}]}'
+    )
     with pytest.raises(RegistryError, match=r"answered 500 for .*: disk \?\[31mgone"):
         pull_from(fake, store)
     assert len(fake.asked("manifests/1")) == 5
