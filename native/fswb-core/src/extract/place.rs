@@ -61,16 +61,18 @@ impl Tree<'_> {
         if kind != Kind::Symlink {
             place.set_mode(member.mode)?;
         }
-        self.warnings
-            .extend(place.set_xattrs(kind, &member.xattrs)?);
+        let xattrs = place.set_xattrs(kind, &member.xattrs, &mut self.warnings)?;
         if kind == Kind::Directory {
             self.set_time_at_end(path, member.mtime_ns);
         } else {
             place.set_mtime(member.mtime_ns)?;
         }
-        let mut entry = place.stat()?;
-        entry.sha256 = sha256;
-        Ok(entry)
+        Ok(Entry {
+            xattrs,
+            sha256,
+            target: member.link.clone(),
+            ..place.stat_bare()?
+        })
     }
 
     fn make_other(

@@ -370,7 +370,7 @@ fn a_reader_that_went_away_is_an_ordinary_error() {
         &rootfs.root,
         &rootfs.baseline,
         &mut rootfs.changes,
-        writer,
+        File::from(writer),
         None,
     );
     assert!(matches!(
