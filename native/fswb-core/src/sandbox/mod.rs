@@ -84,7 +84,9 @@ pub fn spawn(
             }),
         }),
         Err(error) => {
-            stubs.remove()?;
+            // Dropped for the first error, which is the cause to tell; what cannot be removed now is most often its
+            // consequence.
+            let _ = stubs.remove();
             Err(error)
         }
     }
