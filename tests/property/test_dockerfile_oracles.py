@@ -173,8 +173,8 @@ MANGLING = st.lists(
 def mangled(text: str, changes: list[tuple[int, str]]) -> str:
     """Single characters replaced or taken out.
 
-    Not wanted: a line with nothing but an escape. The instruction below it begins there for the others, for us where its
-    keyword stands, since that is where a user has to look.
+    Not wanted: a line with nothing but an escape. The instruction below it begins there for the others, for us where
+    its keyword stands, since that is where a user has to look.
     """
     for at, char in changes:
         at %= len(text)
