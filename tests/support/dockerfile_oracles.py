@@ -162,7 +162,7 @@ def _foreign(
     flags: Iterable[str],
     arguments: Iterable[str],
     is_json: bool,
-    heredocs: list[tuple[str, str, int]],
+    heredocs: list[Any],  # name, body, descriptor
 ) -> list[Any]:
     words = list(arguments)
     if keyword == "FROM" and len(words) == 3:
@@ -206,7 +206,7 @@ class GoOracle:
         answer = json.loads(self._process.stdout.readline())
         if answer is None:
             return None
-        found = [_foreign(*one[:6], [tuple(body) for body in one[6]]) for one in answer]
+        found = [_foreign(*one) for one in answer]
         return [one for one in found if one[0] not in ("HEALTHCHECK", "ONBUILD", "MAINTAINER")]
 
     def close(self) -> None:
@@ -215,7 +215,7 @@ class GoOracle:
 
 
 def _serve() -> None:
-    import dockerfile
+    import dockerfile  # type: ignore[import-not-found]
 
     for line in sys.stdin:
         answer: list[list[Any]] | None
