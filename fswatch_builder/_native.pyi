@@ -11,7 +11,34 @@ file does wrong is one of the two exceptions below.
 from collections.abc import Sequence
 from typing import Final, Literal, final
 
-__all__: list[str]
+__all__ = [
+    "ArchiveError",
+    "Baseline",
+    "Change",
+    "ChangeSet",
+    "Copied",
+    "Entry",
+    "HintSet",
+    "IgnorePatterns",
+    "Mode",
+    "PackedLayer",
+    "RefusedError",
+    "Rootfs",
+    "RunSpec",
+    "Sandbox",
+    "UnpackedLayer",
+    "Watches",
+    "add_archive",
+    "content_digest",
+    "copy",
+    "expand",
+    "is_multigrain",
+    "pack_layer",
+    "read_tar_member",
+    "remove_tree",
+    "spawn",
+    "unpack_layer",
+]
 
 _ScopeName = Literal["entry", "children", "subtree"]
 _KindName = Literal["file", "directory", "symlink", "fifo", "char-device", "block-device"]

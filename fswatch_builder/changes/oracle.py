@@ -192,7 +192,7 @@ def _links(before: Snapshot, after: Snapshot, why: Mapping[bytes, frozenset[str]
         for whence in origins[group]:
             if whence is not None:
                 parts[whence].append(group)
-    apart = set()
+    apart: set[frozenset[bytes]] = set()
     for pieces in parts.values():
         if len(pieces) > 1:
             intact = [group for group in pieces if group not in gained and not any(why[path] for path in group)]
