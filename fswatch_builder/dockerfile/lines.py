@@ -152,11 +152,12 @@ class LineReader:
         """Parser directives: the first lines only; the first line that is none, or whose key is unknown, ends them."""
         if not self._in_directives:
             return
-        key, equals, value = text.removeprefix("#").partition("=")
-        key, value = key.strip(SPACES).lower(), value.strip(SPACES)
-        if not (text.startswith("#") and equals and value and key in _DIRECTIVES):
+        key, _, value = text.removeprefix("#").partition("=")
+        key = key.strip(SPACES).lower()
+        if not (text.startswith("#") and value and key in _DIRECTIVES):
             self._in_directives = False
             return
+        value = value.strip(SPACES)
         where = Location(self.name, self.line)
         if key in self.directives:
             raise DockerfileError(f"only one {key} parser directive can be used", where=where)
