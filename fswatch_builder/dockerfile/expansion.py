@@ -12,6 +12,7 @@ from fswatch_builder.dockerfile.globs import Glob
 from fswatch_builder.dockerfile.lines import SPACES
 from fswatch_builder.errors import DockerfileError
 
+_BLANK = re.compile(f"[{SPACES}]")
 _REDIRECTION = re.compile(r"<<-?[\t\r ]*|<")
 
 #: Parameters that a shell sets and a build never does: names of one character.
@@ -97,14 +98,11 @@ class _Pieces:
             if fixed:
                 word.append(text)
                 continue
-            begin = 0
-            for at, char in enumerate(text):
-                if char in SPACES:
-                    word.append(text[begin:at])
-                    words.append("".join(word))
-                    word.clear()
-                    begin = at + 1
-            word.append(text[begin:])
+            first, *others = _BLANK.split(text)
+            word.append(first)
+            for other in others:
+                words.append("".join(word))
+                word = [other]
         words.append("".join(word))
         return tuple(filter(None, words))
 
@@ -283,7 +281,14 @@ class _Reader:
                 return f"${{{name}{'//' if everywhere else '/'}{pattern}/{replacement}}}"
             self.undefined[name] = None
             value = ""
-        return self._grown(self._glob(pattern).replaced(value, replacement, everywhere))
+        out: list[str] = []
+        rest = 0
+        for start, end in self._glob(pattern).matches(value):
+            out += [self._grown(value[rest:start]), self._grown(replacement)]
+            rest = end
+            if not everywhere:
+                break
+        return "".join([*out, value[rest:]])
 
     def _glob(self, pattern: str) -> Glob:
         try:

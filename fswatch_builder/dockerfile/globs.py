@@ -4,6 +4,7 @@ They are matched by keeping the set of places in the pattern that the text read 
 the product of both lengths: a hostile pattern cannot make it explode, as it can with a backtracking engine.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -53,29 +54,19 @@ class Glob:
         """The text without its shortest or longest end that matches."""
         return type(self)(self.tokens[::-1]).without_prefix(text[::-1], longest)[::-1]
 
-    def replaced(self, text: str, replacement: str, everywhere: bool) -> str:
-        """The text with the first match, or each, replaced: the leftmost, and of those the longest.
+    def matches(self, text: str) -> Iterator[tuple[int, int]]:
+        """Where it matches, from left to right without overlap: the leftmost, and of those the longest.
 
         An empty match right behind another match does not count.
         """
-        parts: list[str] = []
         at = 0
         last_end: int | None = None
-        while at <= len(text):
-            found = self._search(text, at)
-            if found is None:
-                break
+        while at <= len(text) and (found := self._search(text, at)):
             start, end = found
-            parts.append(text[at:start])
             if not start == end == last_end:
-                parts.append(replacement)
-            at = last_end = end
-            if start == end:  # the next one begins a character later
-                parts.append(text[at : at + 1])
-                at += 1
-            if not everywhere:
-                break
-        return "".join([*parts, text[at:]])
+                yield start, end
+            last_end = end
+            at = end + 1 if start == end else end
 
     def _search(self, text: str, begin: int) -> tuple[int, int] | None:
         """The leftmost longest match from ``begin`` on. Each state carries the earliest start that leads to it."""

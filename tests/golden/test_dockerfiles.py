@@ -23,9 +23,12 @@ GO_DIFFERS = {
     "blank-before-name": "newer BuildKit takes the name after a blank",
     "dash-and-blank": "we take what the shell takes",
     "check-then-escape": "it does not know the check directive, so it loses the escape behind it",
+    "lone-escape": "it begins the instruction at the escape, we where its keyword stands: there a user has to look",
     "backtick": "it always takes the backslash as escape within flags; newer BuildKit the directive's",
 }
 E2B_DIFFERS = {
+    "arithmetic": "it takes the shift for a heredoc and misses its end",
+    "lone-escape": "it begins the instruction at the escape, we where its keyword stands: there a user has to look",
     "dash-and-blank": "we take what the shell takes",
     "blank-before-name": "it reads the body of COPY << NAME, yet keeps << and NAME as paths",
 }

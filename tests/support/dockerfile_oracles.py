@@ -7,6 +7,7 @@ its own: this module, run as a program, reads one JSON string a line and answers
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -162,14 +163,14 @@ def _foreign(
     flags: Iterable[str],
     arguments: Iterable[str],
     is_json: bool,
-    heredocs: list[tuple[str, str, int]],
+    heredocs: list[Any],  # name, body, descriptor
 ) -> list[Any]:
     words = list(arguments)
     if keyword == "FROM" and len(words) == 3:
         words = [words[0], words[1].lower(), words[2].lower()]
     if keyword in ("COPY", "ADD"):
         names = iter(heredocs)
-        words = [next(names)[0] if heredocs and "<<" in word else word for word in words]
+        words = [next(names, (word,))[0] if re.match(r"\d*<<", word) else word for word in words]
     if keyword in ("RUN", "CMD", "ENTRYPOINT") and not words and not is_json:
         words = [""]
     return [
@@ -206,7 +207,7 @@ class GoOracle:
         answer = json.loads(self._process.stdout.readline())
         if answer is None:
             return None
-        found = [_foreign(*one[:6], [tuple(body) for body in one[6]]) for one in answer]
+        found = [_foreign(*one) for one in answer]
         return [one for one in found if one[0] not in ("HEALTHCHECK", "ONBUILD", "MAINTAINER")]
 
     def close(self) -> None:
@@ -215,7 +216,7 @@ class GoOracle:
 
 
 def _serve() -> None:
-    import dockerfile
+    import dockerfile  # type: ignore[import-not-found]
 
     for line in sys.stdin:
         answer: list[list[Any]] | None

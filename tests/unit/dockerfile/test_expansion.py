@@ -247,6 +247,11 @@ def test_a_value_that_doubles_each_line_is_stopped() -> None:
         expand("$a$a", {"a": half + "x"})
 
 
+def test_a_replacement_that_multiplies_is_stopped_before_memory_is_gone() -> None:
+    with pytest.raises(DockerfileError, match="grows beyond"):
+        expand("${a//?/$b}", {"a": "x" * 50_000, "b": "y" * 50_000})
+
+
 def test_a_long_text_in_a_message_is_cut() -> None:
     with pytest.raises(DockerfileError) as caught:
         expand("x" * 10_000 + "'", {})
