@@ -166,3 +166,9 @@ fn a_hard_link_member_is_no_entry_of_its_own() {
         0o644
     );
 }
+
+#[test]
+fn a_name_of_absurd_length_is_refused_at_once() {
+    let name = "a/".repeat(100_000);
+    assert!(reason(Rootfs::new().apply(tar().file(&name, ""))).contains("200000 bytes"));
+}

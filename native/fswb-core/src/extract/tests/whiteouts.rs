@@ -122,3 +122,12 @@ fn a_whiteout_follows_no_link() {
     rootfs.apply(tar().file(".wh.l", "")).unwrap();
     assert!(rootfs.exists("d/f") && !rootfs.exists("l"));
 }
+
+#[test]
+fn an_opaque_root_hides_all_that_was() {
+    let mut rootfs = Rootfs::new().with(tar().file("d/f", "").file("g", ""));
+    rootfs
+        .apply(tar().file("d/new", "").file(".wh..wh..opq", ""))
+        .unwrap();
+    assert!(rootfs.exists("d/new") && !rootfs.exists("d/f") && !rootfs.exists("g"));
+}
