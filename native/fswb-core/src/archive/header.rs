@@ -39,11 +39,11 @@ impl RawHeader<'_> {
         };
         let plain = |at: usize, byte: u8| if CHECKSUM.contains(&at) { b' ' } else { byte };
         let bytes = || self.0.iter().enumerate().map(|(at, &byte)| plain(at, byte));
-        let unsigned: i64 = bytes().map(i64::from).sum();
-        let signed: i64 = bytes()
-            .map(|byte| i64::from(i8::from_ne_bytes([byte])))
-            .sum();
-        stored == unsigned || stored == signed
+        stored == bytes().map(i64::from).sum::<i64>()
+            || stored
+                == bytes()
+                    .map(|byte| i64::from(i8::from_ne_bytes([byte])))
+                    .sum::<i64>()
     }
 
     pub(super) fn name(&self) -> Vec<u8> {

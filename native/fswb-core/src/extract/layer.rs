@@ -199,6 +199,9 @@ impl Layer<'_> {
 
     /// Takes a path and all below it out of the record, and notes the other names of their inodes.
     fn forget(&mut self, path: &RelPath) {
+        if self.baseline.entry(path).is_none() {
+            return;
+        }
         let mut pending = vec![path.clone()];
         while let Some(path) = pending.pop() {
             match self.baseline.entry(&path) {

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use crate::entry::{Entry, Kind, Xattrs};
 use crate::error::{Context, Error, Result};
 use crate::path::RelPath;
-use crate::root::{c_string, is_host_attribute, read_xattrs, stat_at};
+use crate::root::{c_string, is_host_attribute, read_xattrs, stat_at, stat_bare};
 
 /// User and group.
 pub(super) type Owner = (u32, u32);
@@ -77,18 +77,32 @@ impl<'a> Place<'a> {
             .during("utimensat", self.path)
     }
 
+    /// With link target and attributes.
     pub(super) fn stat(&self) -> Result<Entry> {
         let entry = stat_at(self.fd, self.name, self.path)?;
         entry.ok_or_else(|| Error::system("statx", self.path, Errno::NOENT))
     }
 
+    /// Without link target and attributes.
+    pub(super) fn stat_bare(&self) -> Result<Entry> {
+        let entry = stat_bare(self.fd, self.name, self.path)?;
+        entry.ok_or_else(|| Error::system("statx", self.path, Errno::NOENT))
+    }
+
     /// Makes the attributes exactly `wanted`, but for those of the host. A new file may have inherited some: the access
-    /// list of its directory. Returns what the file system cannot hold.
-    pub(super) fn set_xattrs(&self, kind: Kind, wanted: &Xattrs) -> Result<Vec<String>> {
-        let mut warnings = Vec::new();
+    /// list of its directory. Returns what there is in the end, and tells what the file system cannot hold.
+    pub(super) fn set_xattrs(
+        &self,
+        kind: Kind,
+        wanted: &Xattrs,
+        warnings: &mut Vec<String>,
+    ) -> Result<Xattrs> {
+        if wanted.is_empty() && self.has_no_xattrs() {
+            return Ok(Xattrs::new());
+        }
         let present = read_xattrs(self.fd, self.name, self.path)?;
         if present == *wanted {
-            return Ok(warnings);
+            return Ok(present);
         }
         let surplus = |name: &[u8]| wanted.iter().all(|(known, _)| known != name);
         for (name, _) in present.iter().filter(|(name, _)| surplus(name)) {
@@ -108,7 +122,12 @@ impl<'a> Place<'a> {
                 Err(errno) => return Err(Error::system("lsetxattr", self.path, errno)),
             }
         }
-        Ok(warnings)
+        read_xattrs(self.fd, self.name, self.path)
+    }
+
+    /// The quick answer for almost every file: one call on its descriptor.
+    fn has_no_xattrs(&self) -> bool {
+        self.name.is_empty() && fs::flistxattr_query(self.fd) == Ok(0)
     }
 
     fn lost(&self, name: &[u8]) -> String {
