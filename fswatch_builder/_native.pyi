@@ -237,8 +237,9 @@ class Mode:
     def __new__(cls, text: str) -> Mode: ...
 
 def expand(source: Rootfs, pattern: bytes, *, ignore: IgnorePatterns | None = None) -> list[bytes]:
-    """Relative paths in ``source`` that a COPY source names, sorted: Go's filepath.Match on the whole path if it holds a wildcard
-    (no match: empty), else the path itself (missing or ignored: ``FileNotFoundError``). Links are followed inside the root."""
+    """Relative paths in ``source`` that a COPY source names, sorted and as spelled: Go's filepath.Match on the whole path if it
+    holds a wildcard (no match: empty; a bad pattern: ``RefusedError``), else the path itself, cleaned (missing or ignored:
+    ``FileNotFoundError``). Links on the way are followed inside the root; a path that is a link stays one, for ``copy`` to follow."""
 
 def content_digest(
     source: Rootfs, paths: Sequence[bytes], *, ignore: IgnorePatterns | None = None, owners: bool, context: bool = True

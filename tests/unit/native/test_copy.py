@@ -169,8 +169,11 @@ def test_source_link_out_of_the_context(context: Tree, rootfs: Tree, me: Owner, 
 def test_directory_over_something_else(context: Tree, rootfs: Tree, me: Owner) -> None:
     context.file("s/x/f")
     rootfs.directory("real")
-    for make in (lambda: rootfs.file("d/x"), lambda: rootfs.link("d/x", "/real")):
-        make()
+    for target in (None, "/real"):
+        if target is None:
+            rootfs.file("d/x")
+        else:
+            rootfs.link("d/x", target)
         with pytest.raises(RefusedError, match="cannot copy to non-directory") as failed:
             copy(context.root, [b"s"], rootfs.root, b"/d", owner=me)
         assert failed.value.path == b"d/x"

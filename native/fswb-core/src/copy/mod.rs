@@ -17,6 +17,8 @@ pub use expand::expand;
 pub use mode::{Clause, Mode};
 pub use place::{Request, copy};
 
+use std::os::fd::AsFd;
+
 use crate::error::{Error, Result};
 use crate::ignore::IgnorePatterns;
 use crate::path::RelPath;
@@ -42,10 +44,7 @@ impl Source<'_> {
         let found = match self.root.directory_of(&path)? {
             None => None,
             Some(None) => walk::look(self.root.fd(), b"", &path)?,
-            Some(Some((directory, name))) => {
-                use std::os::fd::AsFd;
-                walk::look(directory.as_fd(), &name, &path)?
-            }
+            Some(Some((directory, name))) => walk::look(directory.as_fd(), &name, &path)?,
         };
         Ok((path, found.ok_or_else(absent)?))
     }
