@@ -64,8 +64,12 @@ def test_the_platform_is_chosen_from_an_index_also_by_its_digest(
     amd64, arm64 = make_image(), make_image([{"arm": b""}], architecture="arm64")
     index = make_index({"linux/amd64": amd64, "linux/arm64/v8": arm64})
     layout = write_layout(tmp_path / "layout", {"a": amd64, "b": arm64}, [index])
-    entry = {"mediaType": "application/vnd.oci.image.index.v1+json", "size": len(index), "digest": str(Digest.of(index))}
-    entry["annotations"] = {"org.opencontainers.image.ref.name": "both"}  # type: ignore[assignment]
+    entry = {
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "size": len(index),
+        "digest": str(Digest.of(index)),
+    }
+    entry["annotations"] = {"org.opencontainers.image.ref.name": "both"}
     (layout / "index.json").write_bytes(encode({"schemaVersion": 2, "manifests": [entry]}))
     registry.push(layout, "both", "app:multi")
     tagged = Reference.parse(f"{registry.host}/app:multi")

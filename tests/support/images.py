@@ -69,7 +69,9 @@ def make_image(
         "os": "linux",
         "config": config if config is not None else {"Cmd": ["sh"], "Env": ["PATH=/bin"]},
         "rootfs": {"type": "layers", "diff_ids": [digest(tar) for tar in plain]},
-        "history": [{"created": "2024-01-02T03:04:05.123456789Z", "created_by": f"layer {n}"} for n in range(len(plain))],
+        "history": [
+            {"created": "2024-01-02T03:04:05.123456789Z", "created_by": f"layer {n}"} for n in range(len(plain))
+        ],
     }
     if variant:
         document["variant"] = variant

@@ -15,7 +15,7 @@ from fswatch_builder.build import bases as module
 from fswatch_builder.build.bases import bases
 from fswatch_builder.errors import BaseImageError
 from fswatch_builder.model.digest import Digest
-from fswatch_builder.model.image import DEFAULT_PATH, Descriptor
+from fswatch_builder.model.image import DEFAULT_PATH, Descriptor, Layer
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci.compression import decompressed
 from fswatch_builder.oci.reference import Reference
@@ -35,9 +35,9 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 
 def names_of(store: Store, manifest: Digest) -> list[str]:
     (layer,) = store.load_image(manifest).layers
-    with decompressed(store.blob_path(layer.descriptor.digest)) as descriptor:
-        with open(descriptor, "rb", closefd=False) as file:
-            content = file.read()
+    path = store.blob_path(layer.descriptor.digest)
+    with decompressed(path) as descriptor, open(descriptor, "rb", closefd=False) as file:
+        content = file.read()
     assert Digest.of(content).text == layer.diff_id.text
     with tarfile.open(fileobj=io.BytesIO(content)) as tar:
         return tar.getnames()
@@ -64,9 +64,7 @@ def test_a_directory_becomes_one_layer(store: Store, tree: Path) -> None:
     assert len(image.history) == 1
 
 
-def test_an_unchanged_directory_is_not_packed_again(
-    store: Store, tree: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unchanged_directory_is_not_packed_again(store: Store, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = bases(str(tree), store, AMD64)
     with monkeypatch.context() as patched:
         patched.setattr(module, "pack_layer", None)
@@ -119,7 +117,12 @@ def test_an_old_file_is_not_read_again_a_fresh_one_is(
     bases(str(path), store, AMD64)
     reads = []
     read = module._tar_layer
-    monkeypatch.setattr(module, "_tar_layer", lambda *arguments: reads.append(1) or read(*arguments))
+
+    def counted(path: str, store: Store) -> Layer:
+        reads.append(path)
+        return read(path, store)
+
+    monkeypatch.setattr(module, "_tar_layer", counted)
     bases(str(path), store, AMD64)
     assert len(reads) == 1  # changed within the last seconds: its times prove nothing
     monkeypatch.setattr(module, "_RACY_S", -1)
@@ -153,9 +156,7 @@ def test_the_store_comes_before_a_registry(store: Store, tmp_path: Path) -> None
     assert bases("local:1", store, AMD64).text == image.digest
 
 
-def test_a_name_with_its_scheme_is_never_a_path(
-    store: Store, tree: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_name_with_its_scheme_is_never_a_path(store: Store, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tree.parent)
     image = make_image()
     layout = write_layout(tree.parent / "layout", {"x": image})

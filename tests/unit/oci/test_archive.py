@@ -38,7 +38,8 @@ def with_index(layout: Path, content: bytes) -> Path:
 
 def saved(path: Path, images: Mapping[str, MadeImage], *, plain: bool = True) -> Path:
     """As docker save did before version 25: a directory a layer, equal layers as links."""
-    entries, seen = [], {}
+    entries = []
+    seen: dict[bytes, str] = {}
     with tarfile.open(path, "w") as tar:
 
         def add(name: str, content: bytes) -> None:
@@ -101,19 +102,15 @@ def test_the_platform_is_chosen_in_a_layout(store: Store, tmp_path: Path) -> Non
 
 def test_an_index_that_holds_itself_ends(store: Store, tmp_path: Path) -> None:
     image = make_image()
-    content = make_index({"linux/amd64": image})
-    for _ in range(9):
-        nested = {"mediaType": "application/vnd.oci.image.index.v1+json", "digest": digest(content), "size": len(content)}
-        nested["platform"] = {"os": "linux", "architecture": "amd64"}  # type: ignore[assignment]
-        layout = tmp_path / digest(content)[7:]
-        content = encode({"schemaVersion": 2, "manifests": [nested]})
     layout = write_layout(tmp_path / "layout", {"a": image})
     blobs = layout / "blobs" / "sha256"
     inner = make_index({"linux/amd64": image})
     for _ in range(9):
         (blobs / digest(inner)[7:]).write_bytes(inner)
         entry = {"mediaType": "application/vnd.oci.image.index.v1+json", "digest": digest(inner), "size": len(inner)}
-        inner = encode({"schemaVersion": 2, "manifests": [{**entry, "platform": {"os": "linux", "architecture": "amd64"}}]})
+        inner = encode(
+            {"schemaVersion": 2, "manifests": [{**entry, "platform": {"os": "linux", "architecture": "amd64"}}]}
+        )
     with_index(layout, inner)
     with pytest.raises(BaseImageError, match="indexes in indexes"):
         import_layout(store, str(layout), AMD64)
@@ -137,9 +134,7 @@ def test_a_damaged_blob_of_a_layout_is_refused(store: Store, tmp_path: Path, par
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress])
-def test_an_oci_archive_is_told_by_its_content(
-    store: Store, tmp_path: Path, pack: Callable[[bytes], bytes]
-) -> None:
+def test_an_oci_archive_is_told_by_its_content(store: Store, tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     image = make_image([{"a": b"1"}, {"b": b"2"}])
     layout = write_layout(tmp_path / "layout", {"a": image})
     path = tar_directory(layout, tmp_path / "image.bin")

@@ -56,7 +56,9 @@ def test_a_lookalike_gets_nothing(config: Path, key: str) -> None:
 
 
 def test_identity_tokens_and_plain_fields_are_read(config: Path) -> None:
-    config.write_text(json.dumps({"auths": {"a": {"identitytoken": "t"}, "b": {"username": "u", "password": "p"}, "c": {}}}))
+    config.write_text(
+        json.dumps({"auths": {"a": {"identitytoken": "t"}, "b": {"username": "u", "password": "p"}, "c": {}}})
+    )
     assert find_credentials("a").credentials == Credentials(identity_token="t")
     assert find_credentials("b").credentials == Credentials("u", "p")
     assert find_credentials("c").credentials is None
@@ -64,7 +66,11 @@ def test_identity_tokens_and_plain_fields_are_read(config: Path) -> None:
 
 def test_a_helper_is_asked_for_exactly_one_registry(config: Path) -> None:
     config.write_text(json.dumps({"credHelpers": {"ghcr.io": "one"}, "credsStore": "all"}))
-    helper(config, "one", 'read server; echo "{\\"ServerURL\\":\\"$server\\",\\"Username\\":\\"one-$server\\",\\"Secret\\":\\"s\\"}"')
+    helper(
+        config,
+        "one",
+        'read server; echo "{\\"ServerURL\\":\\"$server\\",\\"Username\\":\\"one-$server\\",\\"Secret\\":\\"s\\"}"',
+    )
     helper(config, "all", 'read server; echo "{\\"Username\\":\\"<token>\\",\\"Secret\\":\\"all-$server\\"}"')
     assert find_credentials("ghcr.io").credentials == Credentials("one-ghcr.io", "s")
     assert find_credentials("quay.io").credentials == Credentials(identity_token="all-quay.io")
@@ -101,7 +107,9 @@ def test_a_helper_that_fails_is_told_without_its_output(config: Path, script: st
     assert "hunter2" not in f"{caught.value} {caught.value.hint} {caught.value.__cause__}"
 
 
-@pytest.mark.parametrize("content", ['{"auths": {"ghcr.io": {"auth": "hunter2!"}}}', '{"auths": "hunter2"}', "hunter2", "\xff"])
+@pytest.mark.parametrize(
+    "content", ['{"auths": {"ghcr.io": {"auth": "hunter2!"}}}', '{"auths": "hunter2"}', "hunter2", "\xff"]
+)
 def test_a_broken_file_is_told_without_its_content(config: Path, content: str) -> None:
     config.write_bytes(content.encode("latin-1"))
     with pytest.raises(RegistryError) as caught:

@@ -69,7 +69,9 @@ def test_the_media_type_decides_and_must_agree_with_the_announcement() -> None:
     assert isinstance(read(manifest(mediaType=None), "text/plain"), Manifest)
 
 
-@pytest.mark.parametrize("digest", ["", "sha256:abc", "sha512:" + "a" * 128, "sha256:" + "A" * 64, "sha256:../../../etc/passwd", SHA + "\n"])
+@pytest.mark.parametrize(
+    "digest", ["", "sha256:abc", "sha512:" + "a" * 128, "sha256:" + "A" * 64, "sha256:../../../etc/passwd", SHA + "\n"]
+)
 def test_digests_are_parsed_strictly(digest: str) -> None:
     with pytest.raises(BaseImageError, match="not a sha256 digest"):
         read(manifest(layers=[{"mediaType": media_types.OCI_LAYER, "digest": digest, "size": 1}]))
@@ -127,16 +129,17 @@ def test_a_configuration_as_go_writes_it_is_read() -> None:
             created="2024-02-03T04:05:06.123456789+02:00",
             config={
                 "Hostname": "", "User": "app", "ExposedPorts": {"80/tcp": {}, "53/udp": None}, "Env": ["A=1", "B="],
-                "Cmd": None, "Entrypoint": ["/x"], "Volumes": None, "WorkingDir": "/w", "Labels": None, "OnBuild": ["RUN x"],
+                "Cmd": None, "Entrypoint": ["/x"], "Volumes": None, "WorkingDir": "/w", "Labels": None,
+                "OnBuild": ["RUN x"],
                 "Shell": ["/bin/bash", "-c"], "StopSignal": "SIGTERM", "ArgsEscaped": True,
                 "Healthcheck": {"Test": ["CMD", "x"], "Interval": 5, "Retries": 3, "StartInterval": 7},
             },
-            history=[{"created": "2024-01-01T00:00:00Z", "created_by": "x"}, {"created_by": "ENV", "empty_layer": True}],
+            history=[{"created": "2024-01-01T00:00:00Z", "created_by": "x"}, {"empty_layer": True}],
         )
     )  # fmt: skip
     assert image.config == RunConfig(
-        user="app", exposed_ports=("80/tcp", "53/udp"), env=("A=1", "B="), entrypoint=("/x",), cmd=None, working_dir="/w",
-        shell=("/bin/bash", "-c"), on_build=("RUN x",), stop_signal="SIGTERM",
+        user="app", exposed_ports=("80/tcp", "53/udp"), env=("A=1", "B="), entrypoint=("/x",), cmd=None,
+        working_dir="/w", shell=("/bin/bash", "-c"), on_build=("RUN x",), stop_signal="SIGTERM",
         healthcheck=Healthcheck(("CMD", "x"), 5, 0, 0, 7, 3),
     )  # fmt: skip
     assert image.created == datetime(2024, 2, 3, 2, 5, 6, 123457, tzinfo=UTC)
@@ -144,7 +147,9 @@ def test_a_configuration_as_go_writes_it_is_read() -> None:
 
 
 def test_old_forms_of_commands_are_read() -> None:
-    assert image_of(config(config={"Cmd": "/bin/sh", "Entrypoint": []})).config == RunConfig(cmd=("/bin/sh",), entrypoint=())
+    assert image_of(config(config={"Cmd": "/bin/sh", "Entrypoint": []})).config == RunConfig(
+        cmd=("/bin/sh",), entrypoint=()
+    )
 
 
 @pytest.mark.parametrize(
@@ -209,7 +214,12 @@ def test_an_empty_image_is_short_but_complete() -> None:
 def test_a_platform_is_chosen_exactly_before_nearly() -> None:
     def entry(letter: str, architecture: str, variant: str = "") -> dict[str, Any]:
         platform = {"os": "linux", "architecture": architecture, "variant": variant}
-        return {"mediaType": media_types.OCI_MANIFEST, "digest": "sha256:" + letter * 64, "size": 1, "platform": platform}
+        return {
+            "mediaType": media_types.OCI_MANIFEST,
+            "digest": "sha256:" + letter * 64,
+            "size": 1,
+            "platform": platform,
+        }
 
     attestation = {**entry("f", "unknown"), "platform": {"os": "unknown", "architecture": "unknown"}}
     index = read(
@@ -217,7 +227,13 @@ def test_a_platform_is_chosen_exactly_before_nearly() -> None:
             mediaType=media_types.OCI_INDEX,
             config=None,
             layers=None,
-            manifests=[attestation, entry("1", "amd64", "v3"), entry("2", "amd64"), entry("3", "arm64", "v8"), entry("4", "arm", "v6")],
+            manifests=[
+                attestation,
+                entry("1", "amd64", "v3"),
+                entry("2", "amd64"),
+                entry("3", "arm64", "v8"),
+                entry("4", "arm", "v6"),
+            ],
         )
     )
     assert isinstance(index, Index)

@@ -30,15 +30,13 @@ def test_members_are_those_that_python_finds(tmp_path: Path, form: int, pipe: bo
     make(tmp_path / "x.tar", form)
     with tarfile.open(tmp_path / "x.tar") as tar:
         expected = [(m.name, m.type, m.size, m.offset_data, m.linkname) for m in tar]
+    reading = -1
     if pipe:
         reading, writing = os.pipe()
         os.write(writing, (tmp_path / "x.tar").read_bytes())
         os.close(writing)
-        file = open(reading, "rb", buffering=0)
-    else:
-        file = open(tmp_path / "x.tar", "rb", buffering=0)
-    with file:
-        found = [(m.name, m.type, m.size, m.offset, m.link) for m in members(file)]  # type: ignore[arg-type]
+    with open(reading if pipe else tmp_path / "x.tar", "rb", buffering=0) as file:
+        found = [(m.name, m.type, m.size, m.offset, m.link) for m in members(file)]
     assert found == expected
 
 
@@ -52,7 +50,16 @@ def test_a_huge_header_is_not_read_into_memory(tmp_path: Path, kind: bytes) -> N
 
 
 @pytest.mark.parametrize(
-    "record", [b"x", b"9 path", b"99999999999999999999 path=x\n", b"0 path=x\n", b"-5 path=x\n", b"11 size=-1\n", b"11 size=ab\n"]
+    "record",
+    [
+        b"x",
+        b"9 path",
+        b"99999999999999999999 path=x\n",
+        b"0 path=x\n",
+        b"-5 path=x\n",
+        b"11 size=-1\n",
+        b"11 size=ab\n",
+    ],
 )
 def test_a_damaged_pax_header_is_refused(tmp_path: Path, record: bytes) -> None:
     extended = tarfile.TarInfo("x")
