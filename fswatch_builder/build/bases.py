@@ -1,4 +1,4 @@
-"""Where base images come from: a directory, a file, a layout, the store, a registry. All end as an image in the store."""
+"""Where bases come from: a directory, a file, a layout, the store, a registry. All end as an image in the store."""
 
 import hashlib
 import os
@@ -40,7 +40,7 @@ def bases(value: str, store: Store, platform: Platform) -> Digest:
 
     ``docker-image://NAME`` is looked up in the store, then pulled; ``oci-layout://DIR`` is read; a path is a directory
     of files or an archive, told by its content; any other value is a name as in ``docker-image://``. A FROM should use
-    that scheme, lest a directory that happens to have the image's name comes first. Raises BaseImageError, RegistryError.
+    that scheme, lest a directory of the same name comes first. Raises BaseImageError, RegistryError.
     """
     if value.startswith(_IMAGE_SCHEME):
         return _named(value.removeprefix(_IMAGE_SCHEME), store, platform)

@@ -160,12 +160,12 @@ def decode(content: bytes, kind: type[_T], what: str) -> _T:
 def read_manifest(content: bytes, declared: str, what: str) -> Manifest | Index:
     """A manifest or an index, OCI or Docker. ``declared`` is the media type it was announced with, "" if it was not."""
     document = decode(content, ManifestDocument, what)
-    media_type = _media_type_of(document, declared, what)
     if document.schema_version != 2:
         raise BaseImageError(
             f"{what} has schema version {document.schema_version}; only 2 is read",
             hint="push the image again with a newer tool",
         )
+    media_type = _media_type_of(document, declared, what)
     if media_type in media_types.INDEXES:
         return Index(tuple(_choice(entry, what) for entry in document.manifests or ()))
     if document.config is None:
@@ -238,9 +238,10 @@ def layer_media_types(content: bytes, what: str) -> frozenset[str]:
     return frozenset(layer.media_type for layer in decode(content, ManifestDocument, what).layers or ())
 
 
-def history_layers(content: bytes, what: str) -> int:
-    """How many layers the history in a configuration speaks of."""
-    return sum(not line.empty_layer for line in decode(content, _ConfigDocument, what).history or ())
+def history_layers(content: bytes, what: str) -> int | None:
+    """How many layers the history in a configuration speaks of; None: it has no history."""
+    history = decode(content, _ConfigDocument, what).history
+    return sum(not line.empty_layer for line in history) if history else None
 
 
 def config_diff_ids(content: bytes, what: str) -> tuple[DiffID, ...]:

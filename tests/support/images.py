@@ -1,0 +1,127 @@
+"""Small images made by hand, as layouts on disk."""
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+OCI = "application/vnd.oci.image"
+DOCKER = "application/vnd.docker"
+
+
+def digest(content: bytes) -> str:
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+def tar_of(files: Mapping[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def encode(document: object) -> bytes:
+    return json.dumps(document).encode()
+
+
+@dataclass
+class MadeImage:
+    """An image as blobs. ``manifest`` is its manifest's bytes."""
+
+    blobs: dict[str, bytes] = field(default_factory=dict)
+    manifest: bytes = b""
+    config: bytes = b""
+    layers: list[bytes] = field(default_factory=list)
+    media_type: str = f"{OCI}.manifest.v1+json"
+
+    @property
+    def digest(self) -> str:
+        return digest(self.manifest)
+
+    def descriptor(self, **more: object) -> dict[str, Any]:
+        return {"mediaType": self.media_type, "digest": self.digest, "size": len(self.manifest), **more}
+
+
+def make_image(
+    files: Sequence[Mapping[str, bytes]] = ({"hello": b"world"},),
+    *,
+    architecture: str = "amd64",
+    variant: str = "",
+    docker: bool = False,
+    config: Mapping[str, object] | None = None,
+) -> MadeImage:
+    """One gzip layer for each mapping of names to contents."""
+    image = MadeImage(media_type=f"{DOCKER}.distribution.manifest.v2+json" if docker else f"{OCI}.manifest.v1+json")
+    layer_type = f"{DOCKER}.image.rootfs.diff.tar.gzip" if docker else f"{OCI}.layer.v1.tar+gzip"
+    plain = [tar_of(names) for names in files]
+    packed = [gzip.compress(tar, mtime=0) for tar in plain]
+    document: dict[str, object] = {
+        "architecture": architecture,
+        "os": "linux",
+        "config": config if config is not None else {"Cmd": ["sh"], "Env": ["PATH=/bin"]},
+        "rootfs": {"type": "layers", "diff_ids": [digest(tar) for tar in plain]},
+        "history": [
+            {"created": "2024-01-02T03:04:05.123456789Z", "created_by": f"layer {n}"} for n in range(len(plain))
+        ],
+    }
+    if variant:
+        document["variant"] = variant
+    image.config = encode(document)
+    image.layers = packed
+    config_type = f"{DOCKER}.container.image.v1+json" if docker else f"{OCI}.config.v1+json"
+    image.manifest = encode(
+        {
+            "schemaVersion": 2,
+            "mediaType": image.media_type,
+            "config": {"mediaType": config_type, "digest": digest(image.config), "size": len(image.config)},
+            "layers": [{"mediaType": layer_type, "digest": digest(blob), "size": len(blob)} for blob in packed],
+        }
+    )
+    for content in (image.config, image.manifest, *packed):
+        image.blobs[digest(content)] = content
+    return image
+
+
+def make_index(images: Mapping[str, MadeImage], *, docker: bool = False) -> bytes:
+    """``images`` by platform, ``os/arch[/variant]``."""
+    media_type = f"{DOCKER}.distribution.manifest.list.v2+json" if docker else f"{OCI}.index.v1+json"
+    entries = []
+    for platform, image in images.items():
+        system, architecture, *variant = platform.split("/")
+        stated = {"os": system, "architecture": architecture} | ({"variant": variant[0]} if variant else {})
+        entries.append(image.descriptor(platform=stated))
+    return encode({"schemaVersion": 2, "mediaType": media_type, "manifests": entries})
+
+
+def write_layout(directory: Path, images: Mapping[str, MadeImage], extra: Sequence[bytes] = ()) -> Path:
+    """An OCI layout of ``images`` by tag."""
+    blobs = directory / "blobs" / "sha256"
+    blobs.mkdir(parents=True)
+    for image in images.values():
+        for name, content in image.blobs.items():
+            (blobs / name.removeprefix("sha256:")).write_bytes(content)
+    for content in extra:
+        (blobs / digest(content).removeprefix("sha256:")).write_bytes(content)
+    entries = [
+        image.descriptor(annotations={"org.opencontainers.image.ref.name": tag}) for tag, image in images.items()
+    ]
+    (directory / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+    (directory / "index.json").write_bytes(encode({"schemaVersion": 2, "manifests": entries}))
+    return directory
+
+
+def tar_directory(directory: Path, archive: Path) -> Path:
+    """The directory's content in a plain tar."""
+    with tarfile.open(archive, "w") as tar:
+        for name in sorted(os.listdir(directory)):
+            tar.add(directory / name, name)
+    return archive
