@@ -295,7 +295,7 @@ class RunSpec:
         hostname: bytes = b"buildkitsandbox",
         files: Sequence[tuple[bytes, bytes]] = (),
     ) -> RunSpec:
-        """``argv[0]`` is looked up on env's PATH in the rootfs. ``files``: (absolute path in the rootfs, content), mounted
+        """``argv[0]`` is looked up on env's PATH (default: Docker's) in the rootfs. ``files``: (absolute path in the rootfs, content), mounted
         read-only from memory over it: /etc/resolv.conf, /etc/hosts. A missing mount point is made for the run and removed after."""
 
 @final
@@ -313,7 +313,7 @@ class Sandbox:
 
 def spawn(rootfs: Rootfs, spec: RunSpec, stdout_fd: int, stderr_fd: int) -> Sandbox:
     """Starts it. A setup that fails is ``OSError`` with the operation that failed; a command that cannot be executed too
-    (``operation`` "execve")."""
+    (``operation`` "execve"). Needs root. The kernel kills the tree when the calling thread ends: wait in the same one."""
 
 # clock.rs
 

@@ -11,6 +11,8 @@ from fswatch_builder.errors import SandboxError
 CAP_SYS_ADMIN = 21
 """Its bit in the capability sets (linux/capability.h)."""
 
+PRIVILEGED = "in a container, start it with --privileged"
+
 
 def check(
     *,
@@ -37,7 +39,7 @@ def _check_root(proc: Path) -> None:
             return
     raise SandboxError(
         "this root may not make namespaces and mounts (it has no CAP_SYS_ADMIN), so a RUN cannot be isolated",
-        hint="in a container, start it with --privileged",
+        hint=PRIVILEGED,
     )
 
 

@@ -97,7 +97,11 @@ def run(rootfs: Rootfs, command: Command, output: Output) -> Outcome:
             sandbox.kill()
             sandbox.wait()
             raise
-        code = sandbox.wait()
+        try:
+            code = sandbox.wait()
+        except OSError as error:
+            path = os.fsdecode(error.filename or "")
+            raise SandboxError(f"cannot take away what was mounted for a RUN: {path}: {error.strerror}") from error
         return Outcome(code, b"".join(tail).decode(errors="replace"))
 
 
@@ -133,7 +137,8 @@ def _not_started(error: OSError, command: Command, output: Output) -> Outcome:
     if operation in ("chdir", "getcwd"):
         raise RunError(f"cannot enter the working directory {command.cwd}: {cause}", code=126) from error
     path = os.fsdecode(error.filename or "")
-    raise SandboxError(f"cannot set up the isolation of a RUN: {operation} {path}: {cause}") from error
+    hint = host.PRIVILEGED if error.errno in (errno.EPERM, errno.EACCES) else None
+    raise SandboxError(f"cannot set up the isolation of a RUN: {operation} {path}: {cause}", hint=hint) from error
 
 
 def _pump(sandbox: Sandbox, streams: dict[int, "_Lines"]) -> None:

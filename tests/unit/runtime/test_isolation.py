@@ -2,12 +2,14 @@
 
 import os
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from fswatch_builder._native import Rootfs
 from fswatch_builder.runtime.run import Command, run
+from tests.support.rootfs import busybox_rootfs
 from tests.support.running import Recorder, attempt, says, shell
 
 pytestmark = pytest.mark.root
@@ -81,6 +83,20 @@ def test_a_setuid_program_works(root: Path, rootfs: Rootfs) -> None:
     assert outcome.exit_code == 1
     program.chmod(0o4755)
     assert says(rootfs, "ldconfig; stat -c %u /etc/ld.so.cache", user="app") == "0\n"
+
+
+def test_mount_flags_of_the_store_do_not_reach_the_command(tmp_path: Path) -> None:
+    # /tmp and /home are often noexec or nosuid: no concern of an image.
+    store = tmp_path / "store"
+    store.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "nosuid,noexec,mode=755", "none", store], check=True)
+    try:
+        busybox_rootfs(os.fsencode(store / "root"))
+        assert says(Rootfs(os.fsencode(store / "root")), "awk '$5 == \"/\" {print $6}' /proc/self/mountinfo") == (
+            "rw,nodev,relatime\n"
+        )
+    finally:
+        subprocess.run(["umount", "-l", store], check=True)
 
 
 @pytest.mark.parametrize("path", ["/proc/sys/kernel/domainname", "/proc/irq/default_smp_affinity"])

@@ -120,4 +120,4 @@ def test_stubs_go_also_when_the_command_cannot_start(root: Path, rootfs: Rootfs)
 def test_an_id_that_means_unchanged_to_the_kernel_is_refused(rootfs: Rootfs, number: int) -> None:
     for ids in ({"uid": number}, {"gid": number}, {"groups": [number]}):
         with pytest.raises(ValueError, match="no user or group ID"):
-            spawn(rootfs, RunSpec([b"true"], [b"PATH=/bin"], b"/", **ids), 1, 2)  # type: ignore[arg-type]
+            spawn(rootfs, RunSpec([b"true"], [b"PATH=/bin"], b"/", **ids), 1, 2)

@@ -65,7 +65,8 @@ struct State {
 /// Starts a command and returns once it is executed.
 ///
 /// The thread that calls this must live as long as the command: when it ends, the kernel kills the tree
-/// (`PR_SET_PDEATHSIG` counts threads, prctl(2)), so that a builder which is killed leaves nothing running.
+/// (`PR_SET_PDEATHSIG` counts threads, prctl(2)), so that a builder which is killed leaves nothing running. One case is
+/// open: a first process that is itself a setuid program loses that tie, and outlives a builder killed by SIGKILL.
 pub fn spawn(
     root: &Root,
     spec: &RunSpec,
@@ -84,7 +85,9 @@ pub fn spawn(
             }),
         }),
         Err(error) => {
-            stubs.remove()?;
+            // Dropped for the first error, which is the cause to tell; what cannot be removed now is most often its
+            // consequence.
+            let _ = stubs.remove();
             Err(error)
         }
     }
