@@ -1,7 +1,7 @@
 """A second opinion on what changed: slow, plain, and independent of the compiled core.
 
-It reads both states whole, content included, and applies the definition of a change (docs: "What is a change") to them. It
-believes no evidence (ctime, inode numbers between the two states), so it cannot be fooled by it. For tests and audits.
+It reads both states whole, content included, and applies the definition of a change to them. It believes no evidence
+(ctime, inode numbers across the two states), so it cannot be fooled by it. For tests and audits.
 """
 
 import os
@@ -27,7 +27,7 @@ _HOST_NAMES = (b"security.selinux", b"security.ima", b"security.evm")
 
 @dataclass(frozen=True, slots=True)
 class OracleEntry:
-    """What counts about one entry. ``inode`` tells which names share one, within one snapshot; ``None`` for directories."""
+    """What counts about one entry. ``inode`` tells, within a snapshot, which names share one; a directory has none."""
 
     kind: str
     mode: int
@@ -55,7 +55,7 @@ Snapshot = Mapping[bytes, OracleEntry]
 
 
 def snapshot(root: bytes) -> dict[bytes, OracleEntry]:
-    """Reads a whole root file system. Sockets are left out: an image cannot hold one. Every failing call is an ``OSError``."""
+    """Reads a whole root file system. Sockets are left out: an image cannot hold one. What fails is an ``OSError``."""
     found: dict[bytes, OracleEntry] = {}
     fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -142,7 +142,7 @@ def compare(before: Snapshot, after: Snapshot) -> list[OracleChange]:
 
 
 def _is_topmost(path: bytes, after: Snapshot) -> bool:
-    """Whether a missing path needs a whiteout: its directory is still one. (Else the directory's own change says it all.)"""
+    """Whether a missing path needs a whiteout: its directory is still one (else the directory's own change says it)."""
     parent = after.get(os.path.dirname(path))
     return parent is not None and parent.kind == "directory"
 
@@ -176,8 +176,8 @@ def _first(group: frozenset[bytes]) -> tuple[bytes, ...]:
 def _links(before: Snapshot, after: Snapshot, why: Mapping[bytes, frozenset[str]]) -> dict[bytes, frozenset[str]]:
     """Names whose reasons the hard-link rules extend.
 
-    A group of names that gained one is listed whole. Of a group that is now several, one that neither gained nor changed stays
-    unlisted, the first by first name; the others are listed whole. A group that only lost names is left alone.
+    A group of names that gained one is listed whole. Of a group that is now several, one that neither gained nor
+    changed stays unlisted, the first by first name; the others are listed whole. A group that only lost names is left alone.
     """
 
     def is_same(path: bytes) -> bool:

@@ -1,6 +1,6 @@
 """``--flag`` and ``--flag=value`` between an instruction's keyword and its arguments."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import Enum
@@ -40,7 +40,7 @@ FLAGS: Mapping[str, Mapping[str, Kind]] = {
 class Flags:
     """The flags of one instruction: name to values, in the order written. A boolean is ``true`` or ``false``."""
 
-    values: Mapping[str, tuple[Word, ...]]
+    values: Mapping[str, Sequence[Word]]
 
     def word(self, name: str) -> Word | None:
         """The value of a flag that stands at most once; None for one that is absent."""
@@ -55,7 +55,7 @@ class Flags:
 def read_flags(line: LogicalLine, start: int, end: int, keyword: str, escape: str) -> tuple[Flags, int]:
     """The flags that begin at ``start``, checked, and where the arguments begin. A lone ``--`` ends the flags."""
     allowed = FLAGS.get(keyword, {})
-    values: dict[str, tuple[Word, ...]] = {}
+    values: dict[str, list[Word]] = {}
     at = start
     while True:
         at = _skip_blanks(line.text, at, end)
@@ -87,7 +87,7 @@ def read_flags(line: LogicalLine, start: int, end: int, keyword: str, escape: st
         # The value's own column is that of the text after the equals sign, unless quotes shift it: then the flag's.
         plain = line.text.startswith(text, begin)
         word = Word(value, line.at(begin + len(name) + 3) if plain and equals and value else where)
-        values[name] = (*values.get(name, ()), word)
+        values.setdefault(name, []).append(word)
 
 
 def _skip_blanks(text: str, at: int, end: int) -> int:

@@ -47,8 +47,18 @@ def openings(text: str) -> list[Opening]:
     if "<<" not in text:
         return []
     try:
-        words = expansion(text, {}, _LINE).words
+        words = expansion(_without_shifts(text), {}, _LINE).words
     except DockerfileError:
         return []  # for a RUN that is the shell's matter
     found = (opening(word) for word in words)
     return [one for one in found if one is not None]
+
+
+def _without_shifts(text: str) -> str:
+    """The text without the ``<`` of shell arithmetic: ``$((1 << 2))`` opens nothing."""
+    out: list[str] = []
+    at = 0
+    while (begin := text.find("$((", at)) >= 0 and (end := text.find("))", begin)) >= 0:
+        out += [text[at:begin], text[begin:end].replace("<", "")]
+        at = end
+    return "".join([*out, text[at:]])

@@ -221,8 +221,8 @@ def _joined(words: list[Word]) -> list[Word]:
 
 
 def _sources(statement: Statement, words: list[Word]) -> list[Word | Heredoc]:
-    """The sources, a heredoc's word replaced by the heredoc. Each has a body: bodies were read for the same words."""
-    bodies = list(statement.heredocs)
+    """The sources, a heredoc's word replaced by the heredoc. The bodies come in the order of the words."""
+    bodies = iter(statement.heredocs)
     sources: list[Word | Heredoc] = []
     for word in words:
         opened = heredoc.opening(word.text)
@@ -232,7 +232,6 @@ def _sources(statement: Statement, words: list[Word]) -> list[Word | Heredoc]:
         body = next((one for one in bodies if one.name == opened.name), None)
         if body is None:
             raise statement.wrong(f"the heredoc {word} has no body", word)
-        bodies.remove(body)
         if "/" in body.name or body.name in (".", ".."):
             raise statement.wrong(f"a heredoc's name is the file's name, so it cannot be {body.name}", word)
         sources.append(body)

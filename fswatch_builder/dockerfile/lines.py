@@ -61,12 +61,7 @@ class LineReader:
             raise DockerfileError(
                 "the Dockerfile holds a NUL byte", where=Location(name, line, nul - text.rfind("\n", 0, nul))
             )
-        self._lines = text.split("\n")
-        if self._lines[-1] == "":
-            self._lines.pop()
-            self._ends_in_newline = True
-        else:
-            self._ends_in_newline = False
+        self._lines = text.removesuffix("\n").split("\n")
         self._next = 0
 
     @property
@@ -93,16 +88,13 @@ class LineReader:
         """The lines up to ``terminator``, line ends as they are. ``chomp`` drops leading tabs, the terminator's too."""
         body: list[str] = []
         while self._next < len(self._lines):
-            index = self._next
+            line = self._lines[self._next]
             self._next += 1
-            line = self._lines[index]
             if chomp:
                 line = line.lstrip("\t")
             if line.rstrip("\r") == terminator:
                 return "".join(body)
-            body.append(line)
-            if index + 1 < len(self._lines) or self._ends_in_newline:
-                body.append("\n")
+            body.append(line + "\n")
         raise DockerfileError(
             f"unterminated heredoc: no line consists of {terminator}",
             where=Location(opened.file, opened.line, opened.column, max(opened.line, self.line)),
@@ -152,11 +144,12 @@ class LineReader:
         """Parser directives: the first lines only; the first line that is none, or whose key is unknown, ends them."""
         if not self._in_directives:
             return
-        key, equals, value = text.removeprefix("#").partition("=")
-        key, value = key.strip(SPACES).lower(), value.strip(SPACES)
-        if not (text.startswith("#") and equals and value and key in _DIRECTIVES):
+        key, _, value = text.removeprefix("#").partition("=")
+        key = key.strip(SPACES).lower()
+        if not (text.startswith("#") and value and key in _DIRECTIVES):
             self._in_directives = False
             return
+        value = value.strip(SPACES)
         where = Location(self.name, self.line)
         if key in self.directives:
             raise DockerfileError(f"only one {key} parser directive can be used", where=where)

@@ -3,7 +3,6 @@
 import errno
 import hashlib
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -36,7 +35,7 @@ def sync_directory(path: str) -> None:
 
 def write_whole(path: str, content: bytes, temporary: str) -> None:
     """Puts a small file in place: all of it or nothing. ``temporary`` is a directory on the same file system."""
-    draft = os.path.join(temporary, secrets.token_hex(8))
+    draft = os.path.join(temporary, os.urandom(8).hex())
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     with open(descriptor, "wb") as file:
         file.write(content)

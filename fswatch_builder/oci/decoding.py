@@ -1,6 +1,5 @@
 """Decompression as a stream of bounded chunks, whatever the ratio; formats are told by content."""
 
-import bz2
 import os
 from collections.abc import Callable, Iterator
 from itertools import chain
@@ -74,6 +73,8 @@ def plain_chunks(file: BinaryIO, kind: str, head: bytes = b"") -> Iterator[bytes
     if kind == "zstd":
         return _zstd_chunks(compressed)
     if kind == "bzip2":
+        import bz2
+
         return _member_chunks(compressed, bz2.BZ2Decompressor, b"BZh", (OSError, EOFError, ValueError))
     if kind == "xz":
         import lzma

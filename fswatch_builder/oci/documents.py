@@ -238,9 +238,10 @@ def layer_media_types(content: bytes, what: str) -> frozenset[str]:
     return frozenset(layer.media_type for layer in decode(content, ManifestDocument, what).layers or ())
 
 
-def history_layers(content: bytes, what: str) -> int:
-    """How many layers the history in a configuration speaks of."""
-    return sum(not line.empty_layer for line in decode(content, _ConfigDocument, what).history or ())
+def history_layers(content: bytes, what: str) -> int | None:
+    """How many layers the history in a configuration speaks of; None: it has no history."""
+    history = decode(content, _ConfigDocument, what).history
+    return sum(not line.empty_layer for line in history) if history else None
 
 
 def config_diff_ids(content: bytes, what: str) -> tuple[DiffID, ...]:

@@ -2,7 +2,6 @@
 
 import csv
 import os
-import secrets
 import stat
 import sys
 from collections.abc import Iterator, Sequence
@@ -224,7 +223,7 @@ def _write_file(files: Sequence[_Document | _Blob], dest: str) -> None:
 
 
 def _beside(dest: str) -> str:
-    return os.path.join(os.path.dirname(dest), f".{os.path.basename(dest)}.{secrets.token_hex(4)}.tmp")
+    return os.path.join(os.path.dirname(dest), f".{os.path.basename(dest)}.{os.urandom(4).hex()}.tmp")
 
 
 def _write_directory(files: Sequence[_Document | _Blob], dest: str, store: Store) -> None:

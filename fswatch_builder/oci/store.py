@@ -9,7 +9,6 @@ while holding the database's write lock.
 """
 
 import os
-import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -133,7 +132,7 @@ class Store:
             with self._drafts_lock:
                 if self._drafts is None:
                     self._drafts = self._resources.enter_context(self.workspace())
-            blob = BlobWriter(self._blobs, os.path.join(self._drafts, secrets.token_hex(8)))
+            blob = BlobWriter(self._blobs, os.path.join(self._drafts, os.urandom(8).hex()))
         try:
             yield blob
         finally:

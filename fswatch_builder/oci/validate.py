@@ -29,7 +29,7 @@ def validate(store: Store, descriptor: Descriptor) -> Manifest:
         raise OutputError(error.what) from error
     if manifest.config.media_type != media_types.OCI_CONFIG or not families <= media_types.LAYERS:
         raise OutputError(f"{what} mixes media types: {', '.join(sorted({manifest.config.media_type, *families}))}")
-    if image.history and documents.history_layers(store.read(manifest.config.digest), what) != len(image.layers):
+    if documents.history_layers(store.read(manifest.config.digest), what) not in (None, len(image.layers)):
         raise OutputError(f"{what} has a history that does not fit its {len(image.layers)} layers")
     for blob in (manifest.config, *manifest.layers):
         if not store.has(blob.digest):

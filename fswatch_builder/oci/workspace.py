@@ -14,7 +14,6 @@ The kernel drops the lock with its holder, however that ends; a name without a l
 import errno
 import fcntl
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -34,7 +33,7 @@ def workspace(work: str) -> Iterator[str]:
 
 
 def _create(work: str) -> tuple[str, int]:
-    directory = os.path.join(work, secrets.token_hex(8))
+    directory = os.path.join(work, os.urandom(8).hex())
     with _exclusive(work):
         lock = os.open(directory + _LOCK_SUFFIX, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:

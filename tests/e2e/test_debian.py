@@ -28,10 +28,10 @@ pytestmark = [
 # Kind, mode, owner, group, mtime, target, and for files size, links and content. Sizes and link counts of directories
 # belong to the file system; what is mounted for a RUN and the listing itself are left out.
 _LEFT_OUT = ["/proc", "/sys", "/dev", "/manifest", "/etc/resolv.conf", "/etc/hosts"]
+_FIND = rf"find / -mindepth 1 \( {' -o '.join(f'-path {path}' for path in _LEFT_OUT)} \) -prune"
 DESCRIBE = (
-    rf"find / -mindepth 1 \( {' -o '.join(f'-path {path}' for path in _LEFT_OUT)} \) -prune"
-    r""" -o -type f -printf '%P|f|%m|%U|%G|%Ts|%s|%n|' -exec sh -c 'sha256sum < "$1"' - {} \;"""
-    r" -o ! -type f -printf '%P|%y|%m|%U|%G|%Ts|%l\n' | LC_ALL=C sort"
+    f"export LC_ALL=C; {{ {_FIND} -o -type f -print0 | sort -z | xargs -0 sha256sum; {_FIND}"
+    r" -o -type f -printf '%p|f|%m|%U|%G|%Ts|%s|%n\n' -o -printf '%p|%y|%m|%U|%G|%Ts|%l\n' | sort; }"
 )
 
 

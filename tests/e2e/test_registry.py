@@ -69,7 +69,7 @@ def test_the_platform_is_chosen_from_an_index_also_by_its_digest(
         "size": len(index),
         "digest": str(Digest.of(index)),
     }
-    entry["annotations"] = {"org.opencontainers.image.ref.name": "both"}  # type: ignore[assignment]
+    entry["annotations"] = {"org.opencontainers.image.ref.name": "both"}
     (layout / "index.json").write_bytes(encode({"schemaVersion": 2, "manifests": [entry]}))
     registry.push(layout, "both", "app:multi")
     tagged = Reference.parse(f"{registry.host}/app:multi")

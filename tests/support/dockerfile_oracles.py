@@ -7,6 +7,7 @@ its own: this module, run as a program, reads one JSON string a line and answers
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -169,7 +170,7 @@ def _foreign(
         words = [words[0], words[1].lower(), words[2].lower()]
     if keyword in ("COPY", "ADD"):
         names = iter(heredocs)
-        words = [next(names)[0] if heredocs and "<<" in word else word for word in words]
+        words = [next(names, (word,))[0] if re.match(r"\d*<<", word) else word for word in words]
     if keyword in ("RUN", "CMD", "ENTRYPOINT") and not words and not is_json:
         words = [""]
     return [

@@ -30,8 +30,10 @@ class Registry:
         """``layout``:``tag`` as ``repository``, by skopeo."""
         login = ["--dest-creds", f"{self.user}:{self.password}"] if self.user else []
         subprocess.run(
-            ["skopeo", "--insecure-policy", "copy", "--quiet", "--all", "--dest-tls-verify=false", *login]
-            + [f"oci:{layout}:{tag}", f"docker://{self.host}/{repository}"],
+            [
+                *("skopeo", "--insecure-policy", "copy", "--quiet", "--all", "--dest-tls-verify=false", *login),
+                *(f"oci:{layout}:{tag}", f"docker://{self.host}/{repository}"),
+            ],
             check=True,
             capture_output=True,
             timeout=60,
@@ -117,7 +119,7 @@ class FakeRegistry:
             def do_GET(self) -> None:
                 fake._serve(self)
 
-            do_HEAD = do_POST = do_GET
+            do_HEAD = do_POST = do_GET  # noqa: N815
 
             def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
                 pass

@@ -41,6 +41,9 @@ impl Kind {
 /// Extended attributes by name, sorted bytewise.
 pub type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
 
+/// Device and inode number: what tells inodes apart at one moment.
+pub type Inode = (u64, u64);
+
 /// Metadata of one entry.
 ///
 /// The first part counts: a difference there is a change. The second part is evidence: equal evidence proves that
@@ -113,6 +116,16 @@ impl Entry {
             nlink: stat.stx_nlink,
             racy: false,
         })
+    }
+
+    /// Which inode it is.
+    pub fn inode(&self) -> Inode {
+        (self.dev, self.ino)
+    }
+
+    /// Whether other names may lead to the same inode. (A directory's links are its own `.` and `..`.)
+    pub fn is_shared(&self) -> bool {
+        self.nlink > 1 && self.kind != Kind::Directory
     }
 
     /// Whether the stat evidence proves that `self` and `now` are one untouched inode. (`dev` is left out: see there.)

@@ -55,7 +55,7 @@ pub fn pack_layer(
     };
     packer.write(&plan, changes)?;
     let tar = packer.tar.finish()?;
-    record(changes, &packer.digests);
+    record(changes, &packer.digests)?;
     Ok(PackedLayer {
         tar,
         entries: packer.entries,
@@ -63,14 +63,23 @@ pub fn pack_layer(
 }
 
 /// All names of one inode have one content.
-fn record(changes: &mut ChangeSet, digests: &[(usize, Sha256)]) {
+fn record(changes: &mut ChangeSet, digests: &[(usize, Sha256)]) -> Result<()> {
     let mut of_inode = HashMap::new();
     for &(at, sha256) in digests {
-        if let Some(after) = &mut changes.changes[at].after {
-            after.sha256 = Some(sha256);
-            if after.nlink > 1 {
-                of_inode.insert((after.dev, after.ino), sha256);
-            }
+        let change = &mut changes.changes[at];
+        let Some(after) = &mut change.after else {
+            continue;
+        };
+        // Same size, same time, other bytes: someone wrote through a mapping, or set the time back.
+        if after.sha256.is_some_and(|compared| compared != sha256) {
+            return Err(changed(
+                &change.path,
+                "its content is not what was compared",
+            ));
+        }
+        after.sha256 = Some(sha256);
+        if after.nlink > 1 {
+            of_inode.insert((after.dev, after.ino), sha256);
         }
     }
     let linked = changes
@@ -83,6 +92,7 @@ fn record(changes: &mut ChangeSet, digests: &[(usize, Sha256)]) {
             .copied()
             .or(after.sha256);
     }
+    Ok(())
 }
 
 /// What the tar will hold, in order.

@@ -46,6 +46,8 @@ def test_p2_what_opens_a_heredoc(word: str, found: Opening | None) -> None:
         ("RUN cat <<A>out", ["A>out"]),
         ("RUN cat <<A > out", ["A"]),
         ("RUN read x <<< word", []),
+        ("RUN echo $((1 << 2)) $((1<<2)) <<A", ["A"]),
+        ("RUN echo $((1 << 2", ["2"]),
     ],
 )
 def test_p2_what_a_line_opens(line: str, names: list[str]) -> None:

@@ -129,16 +129,17 @@ def test_a_configuration_as_go_writes_it_is_read() -> None:
             created="2024-02-03T04:05:06.123456789+02:00",
             config={
                 "Hostname": "", "User": "app", "ExposedPorts": {"80/tcp": {}, "53/udp": None}, "Env": ["A=1", "B="],
-                "Cmd": None, "Entrypoint": ["/x"], "Volumes": None, "WorkingDir": "/w", "Labels": None, "OnBuild": ["RUN x"],
+                "Cmd": None, "Entrypoint": ["/x"], "Volumes": None, "WorkingDir": "/w", "Labels": None,
+                "OnBuild": ["RUN x"],
                 "Shell": ["/bin/bash", "-c"], "StopSignal": "SIGTERM", "ArgsEscaped": True,
                 "Healthcheck": {"Test": ["CMD", "x"], "Interval": 5, "Retries": 3, "StartInterval": 7},
             },
-            history=[{"created": "2024-01-01T00:00:00Z", "created_by": "x"}, {"created_by": "ENV", "empty_layer": True}],
+            history=[{"created": "2024-01-01T00:00:00Z", "created_by": "x"}, {"empty_layer": True}],
         )
     )  # fmt: skip
     assert image.config == RunConfig(
-        user="app", exposed_ports=("80/tcp", "53/udp"), env=("A=1", "B="), entrypoint=("/x",), cmd=None, working_dir="/w",
-        shell=("/bin/bash", "-c"), on_build=("RUN x",), stop_signal="SIGTERM",
+        user="app", exposed_ports=("80/tcp", "53/udp"), env=("A=1", "B="), entrypoint=("/x",), cmd=None,
+        working_dir="/w", shell=("/bin/bash", "-c"), on_build=("RUN x",), stop_signal="SIGTERM",
         healthcheck=Healthcheck(("CMD", "x"), 5, 0, 0, 7, 3),
     )  # fmt: skip
     assert image.created == datetime(2024, 2, 3, 2, 5, 6, 123457, tzinfo=UTC)

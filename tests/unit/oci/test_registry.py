@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from queue import SimpleQueue
@@ -39,7 +40,7 @@ def elsewhere() -> Iterator[FakeRegistry]:
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Waiting takes no time here; how long it would have been is noted."""
     waited: list[float] = []
-    monkeypatch.setattr(client.time, "sleep", waited.append)
+    monkeypatch.setattr(time, "sleep", waited.append)
     return waited
 
 
@@ -165,7 +166,7 @@ def test_redirects_in_a_circle_end(fake: FakeRegistry, store: Store) -> None:
 )
 def test_a_redirect_to_an_unencrypted_or_odd_place_is_refused(fake: FakeRegistry, store: Store, location: str) -> None:
     fake.content["/v2/app/manifests/1"] = Answer(302, headers={"Location": location})
-    with pytest.raises(RegistryError, match="not encrypted|no sense"):
+    with pytest.raises(RegistryError, match=r"not encrypted|no sense"):
         pull_from(fake, store)
 
 
@@ -308,7 +309,7 @@ def test_an_unknown_host_is_told_at_once_with_a_way_out(
 
 def test_a_registry_that_is_not_there_is_told(fake: FakeRegistry, store: Store, waits: list[float]) -> None:
     fake.close()
-    with pytest.raises(RegistryError, match="no connection to 127.0.0.1"):
+    with pytest.raises(RegistryError, match=r"no connection to 127\.0\.0\.1"):
         pull_from(fake, store)
     assert len(waits) == 4
 

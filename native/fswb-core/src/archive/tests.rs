@@ -335,3 +335,65 @@ fn a_member_is_read_by_its_clean_name_and_within_the_limit() {
         Err(Error::Archive { .. })
     ));
 }
+
+/// GNU tar is the second opinion on what we write.
+#[test]
+fn e10_gnu_tar_reads_what_we_write() {
+    let long = "d/".repeat(80) + "name";
+    let divided = format!("{}/{}", "p".repeat(120), "n".repeat(90));
+    let xattrs = vec![(b"user.a".to_vec(), b"1".to_vec())];
+    let archive = Tar::default()
+        .put(&Header {
+            uid: 4_000_000_000,
+            gid: 3_000_000,
+            mode: 0o4711,
+            mtime: -86_400,
+            xattrs: &xattrs,
+            ..Tar::header(&long, Kind::Fifo)
+        })
+        .put(&Header {
+            uid: 1,
+            gid: 2,
+            mode: 0o1777,
+            ..Tar::header(&format!("{divided}/"), Kind::Directory)
+        })
+        .put(&Header {
+            link: "l".repeat(150).as_bytes(),
+            uid: 0,
+            gid: 0,
+            ..Tar::header("link", Kind::Symlink)
+        })
+        .put(&Header {
+            uid: 0,
+            gid: 0,
+            rdev: libc::makedev(4095, 1_048_575),
+            ..Tar::header("device", Kind::CharDevice)
+        })
+        .end();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.tar");
+    std::fs::write(&path, archive).unwrap();
+    let listed = std::process::Command::new("tar")
+        .args(["--utc", "--full-time", "--numeric-owner", "-tvf"])
+        .arg(&path)
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(listed.stderr).unwrap(), "");
+    let squeezed: Vec<_> = std::str::from_utf8(&listed.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    assert_eq!(
+        squeezed,
+        [
+            format!("prws--x--x 4000000000/3000000 0 1969-12-31 00:00:00 {long}"),
+            format!("drwxrwxrwt 1/2 0 2001-09-09 01:46:40 {divided}/"),
+            format!(
+                "lrw-r--r-- 0/0 0 2001-09-09 01:46:40 link -> {}",
+                "l".repeat(150)
+            ),
+            "crw-r--r-- 0/0 4095,1048575 2001-09-09 01:46:40 device".to_owned(),
+        ]
+    );
+}

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use crate::entry::{Entry, Kind};
+use crate::entry::{Entry, Inode, Kind};
 use crate::path::RelPath;
 
 /// The root of the delta, which is always there.
@@ -32,7 +32,7 @@ pub(super) struct Node {
 pub(super) struct Delta {
     nodes: Vec<Node>,
     free: Vec<u32>,
-    links: HashMap<(u64, u64), BTreeSet<RelPath>>,
+    links: HashMap<Inode, BTreeSet<RelPath>>,
 }
 
 impl Delta {
@@ -72,8 +72,8 @@ impl Delta {
             self.clear(at, path);
         }
         self.forget(at, path);
-        if is_shared(&entry) {
-            let names = self.links.entry((entry.dev, entry.ino)).or_default();
+        if entry.is_shared() {
+            let names = self.links.entry(entry.inode()).or_default();
             names.insert(path.clone());
         }
         let node = &mut self.nodes[at as usize];
@@ -160,7 +160,7 @@ impl Delta {
         let State::Present(entry) = &self.nodes[at as usize].state else {
             return;
         };
-        let inode = (entry.dev, entry.ino);
+        let inode = entry.inode();
         if let Some(names) = self.links.get_mut(&inode) {
             names.remove(path);
             if names.is_empty() {
@@ -175,11 +175,6 @@ impl Delta {
             (self.nodes.len() - 1) as u32
         })
     }
-}
-
-/// Whether other names may lead to the inode.
-pub(super) fn is_shared(entry: &Entry) -> bool {
-    entry.nlink > 1 && entry.kind != Kind::Directory
 }
 
 fn through() -> Node {

@@ -17,7 +17,7 @@ use delta::Delta;
 use mapped::Mapped;
 
 use crate::change::{ChangeKind, ChangeSet};
-use crate::entry::{Entry, Kind};
+use crate::entry::{Entry, Inode, Kind};
 use crate::error::{Error, Result};
 use crate::path::RelPath;
 
@@ -102,10 +102,14 @@ impl Baseline {
     /// All recorded names of an entry's inode (`dev`, `ino`), sorted, if it has several links; none for a directory or a
     /// single name.
     pub fn names_of(&self, inode: &Entry) -> Vec<RelPath> {
-        let mut names: BTreeSet<RelPath> =
-            self.delta.names_of(inode.dev, inode.ino).cloned().collect();
+        self.names_of_inode(inode.inode())
+    }
+
+    /// As [`Self::names_of`], by device and inode number.
+    pub fn names_of_inode(&self, (dev, ino): Inode) -> Vec<RelPath> {
+        let mut names: BTreeSet<RelPath> = self.delta.names_of(dev, ino).cloned().collect();
         if let Some(base) = &self.base {
-            let nodes = base.names_of(inode.dev, inode.ino);
+            let nodes = base.names_of(dev, ino);
             names.extend(nodes.filter_map(|node| self.visible_path(base, node)));
         }
         names.into_iter().collect()

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use super::Baseline;
 use super::cursor::Cursor;
-use super::delta::is_shared;
 use super::format::{
     Counts, Directory, HEADER, Link, NO_DIRECTORY, Place, encode_extra, encode_node,
 };
@@ -156,7 +155,7 @@ impl Writer {
         }
         let extra_end = u32::try_from(self.extras.len()).map_err(too_large)?;
         let device = self.device(entry.dev, sink.path)?;
-        if is_shared(&entry) {
+        if entry.is_shared() {
             self.links.push(Link {
                 device: device.into(),
                 ino: entry.ino,

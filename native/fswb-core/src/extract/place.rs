@@ -15,8 +15,19 @@ use crate::extract::tree::{Directory, Tree};
 use crate::path::RelPath;
 use crate::root::{stat_at, stat_bare};
 
-/// A clean relative path from a name in an archive, `None` if a part of it is `..`.
+// A path is walked once a level: the work grows with the square of its length. Linux itself takes no path above 4 KiB, and
+// what programs nest by going down step by step stays far below this.
+const MAX_NAME: usize = 16 * 1024;
+
+/// A clean relative path from a name in an archive.
+///
+/// # Errors
+///
+/// `Archive` if a part of it is `..`: it is refused rather than cleaned, since no honest writer leaves one.
 pub(super) fn clean_name(member: &Member, name: &[u8]) -> Result<RelPath> {
+    if name.len() > MAX_NAME {
+        return Err(member.error(format!("a name of {} bytes", name.len())));
+    }
     if name.split(|&byte| byte == b'/').any(|part| part == b"..") {
         return Err(member.error("a name with .. in it would lead out of the directory"));
     }

@@ -188,8 +188,16 @@ impl State {
         let room = self.budget.saturating_sub(self.table.len());
         let (within, beyond) = paths.split_at(paths.len().min(room));
         let placed = placer.place_all(open(&self.inotify)?, within)?;
+        let mut watched = Vec::with_capacity(within.len());
         for (path, placed) in within.iter().zip(placed) {
-            self.record(path.clone(), placed);
+            if let Placed::Watched(wd) = placed {
+                watched.push((path.clone(), wd));
+            } else {
+                self.record(path.clone(), placed);
+            }
+        }
+        for twin in self.table.extend(watched) {
+            self.unwatched.add(&twin);
         }
         for path in beyond {
             self.unwatched.add(path);

@@ -42,6 +42,22 @@ impl Table {
         Some(displaced)
     }
 
+    /// Records many at once, sorted by path. Returns the directories that are another name of a later one, which a bind
+    /// mount makes: they share its descriptor, so events cannot tell them apart.
+    pub(super) fn extend(&mut self, watched: Vec<(Arc<RelPath>, i32)>) -> Vec<Arc<RelPath>> {
+        self.by_wd.reserve(watched.len());
+        let twins: Vec<_> = watched
+            .iter()
+            .filter_map(|(path, wd)| self.by_wd.insert(*wd, path.clone()))
+            .collect();
+        // Collected first: a map built from a sorted list takes a quarter of the time of inserting one by one.
+        self.by_path.append(&mut watched.into_iter().collect());
+        for twin in &twins {
+            self.by_path.remove(twin);
+        }
+        twins
+    }
+
     /// Forgets a descriptor; returns the directory it stood for.
     pub(super) fn forget(&mut self, wd: i32) -> Option<Arc<RelPath>> {
         let path = self.by_wd.remove(&wd)?;
@@ -124,6 +140,16 @@ mod tests {
         assert_eq!(set(&mut table, "b", 1), None);
         assert_eq!(**table.path(1).unwrap(), path("b"));
         assert_eq!(**table.path(2).unwrap(), path("a"));
+    }
+
+    #[test]
+    fn of_two_names_for_one_directory_the_later_is_kept_and_the_other_told() {
+        let mut table = Table::default();
+        let pairs = [("a", 1), ("b", 2), ("c", 1)].map(|(text, wd)| (Arc::new(path(text)), wd));
+        assert_eq!(table.extend(pairs.to_vec()), [Arc::new(path("a"))]);
+        assert!(!table.has_path(&path("a")));
+        assert_eq!(**table.path(1).unwrap(), path("c"));
+        assert_eq!(table.take_within(&RelPath::ROOT), [2, 1]);
     }
 
     #[test]

@@ -327,6 +327,10 @@ fn e13_a_file_that_is_no_longer_what_was_compared_is_refused() {
         .unwrap();
     });
     assert!(fifo.contains("another file"));
+    let mut rootfs = Rootfs::new(&[]);
+    rootfs.write("f", "12345");
+    rootfs.changes.changes[0].after.as_mut().unwrap().sha256 = Some([0; 32]);
+    assert!(refusal(rootfs.pack(None)).contains("content"));
 }
 
 #[test]

@@ -13,18 +13,8 @@ use super::Found;
 use super::look::Observation;
 use crate::baseline::Baseline;
 use crate::change::Why;
-use crate::entry::{Entry, Kind};
+use crate::entry::{Entry, Inode};
 use crate::path::RelPath;
-
-type Inode = (u64, u64);
-
-fn shared(entry: &Entry) -> bool {
-    entry.nlink > 1 && entry.kind != Kind::Directory
-}
-
-fn inode(entry: &Entry) -> Inode {
-    (entry.dev, entry.ino)
-}
 
 /// The shared inodes on disk and in the baseline that something happened to, or that are listed.
 #[derive(Debug, Default)]
@@ -33,37 +23,34 @@ pub(super) struct Touched {
     after: HashSet<Inode>,
 }
 
-/// Gathers the shared inodes whose other names matter.
-pub(super) fn touched(found: &Found, listed: &BTreeSet<&RelPath>) -> Touched {
-    let mut touched = Touched::default();
+/// Gathers the shared inodes whose other names matter. `lost`: those that had a name below something that is gone.
+pub(super) fn touched(
+    found: &Found,
+    listed: &BTreeSet<&RelPath>,
+    lost: &HashSet<Inode>,
+) -> Touched {
+    let mut touched = Touched {
+        before: lost.clone(),
+        after: HashSet::new(),
+    };
     for (path, seen) in found {
         if !seen.touched && !listed.contains(path) {
             continue;
         }
-        let before = seen.before.as_ref().filter(|entry| shared(entry));
-        touched.before.extend(before.map(inode));
-        let after = seen.after.as_ref().filter(|entry| shared(entry));
-        touched.after.extend(after.map(inode));
+        let before = seen.before.as_ref().filter(|entry| entry.is_shared());
+        touched.before.extend(before.map(Entry::inode));
+        let after = seen.after.as_ref().filter(|entry| entry.is_shared());
+        touched.after.extend(after.map(Entry::inode));
     }
     touched
 }
 
 /// All recorded names of the touched inodes.
-pub(super) fn recorded_names(
-    baseline: &Baseline,
-    found: &Found,
-    touched: &Touched,
-) -> BTreeSet<RelPath> {
-    let mut rest = (touched.before.clone(), touched.after.clone());
-    let mut names = BTreeSet::new();
-    for seen in found.values() {
-        for (entry, set) in [(&seen.before, &mut rest.0), (&seen.after, &mut rest.1)] {
-            if let Some(entry) = entry.as_ref().filter(|entry| set.remove(&inode(entry))) {
-                names.extend(baseline.names_of(entry));
-            }
-        }
-    }
-    names
+pub(super) fn recorded_names(baseline: &Baseline, touched: &Touched) -> BTreeSet<RelPath> {
+    let inodes = touched.before.union(&touched.after);
+    inodes
+        .flat_map(|&inode| baseline.names_of_inode(inode))
+        .collect()
 }
 
 /// Inode numbers of touched inodes that have more names on disk than were found.
@@ -71,9 +58,9 @@ pub(super) fn short_of_names(found: &Found, touched: &Touched) -> HashSet<u64> {
     let mut names: HashMap<Inode, u32> = HashMap::new();
     let mut links: HashMap<Inode, u32> = HashMap::new();
     let present = found.values().filter_map(|seen| seen.after.as_ref());
-    for entry in present.filter(|entry| touched.after.contains(&inode(entry))) {
-        *names.entry(inode(entry)).or_default() += 1;
-        links.insert(inode(entry), entry.nlink);
+    for entry in present.filter(|entry| touched.after.contains(&entry.inode())) {
+        *names.entry(entry.inode()).or_default() += 1;
+        links.insert(entry.inode(), entry.nlink);
     }
     let short = links
         .into_iter()
@@ -150,12 +137,12 @@ fn groups(found: &Found) -> Vec<Group> {
     for (path, seen) in found {
         let Some(after) = &seen.after else { continue };
         let before = seen.before.as_ref().filter(|_| is_comparable(seen));
-        let was_shared = before.is_some_and(shared);
-        if !shared(after) && !was_shared {
+        let was_shared = before.is_some_and(Entry::is_shared);
+        if !after.is_shared() && !was_shared {
             continue;
         }
-        let index = if shared(after) {
-            *by_inode.entry(inode(after)).or_insert(groups.len())
+        let index = if after.is_shared() {
+            *by_inode.entry(after.inode()).or_insert(groups.len())
         } else {
             groups.len()
         };
@@ -167,7 +154,7 @@ fn groups(found: &Found) -> Vec<Group> {
         group.why |= seen.why;
         group.origins.insert(before.map(|before| {
             if was_shared {
-                Origin::Shared(inode(before))
+                Origin::Shared(before.inode())
             } else {
                 Origin::Alone(path.clone())
             }

@@ -8,7 +8,7 @@ use super::HashMode;
 use crate::baseline::Cursor;
 use crate::change::{Effort, Why};
 use crate::clock::Clock;
-use crate::entry::{Entry, Kind, STATX_WANTED};
+use crate::entry::{Entry, Inode, Kind, STATX_WANTED};
 use crate::error::{Context, Result, present};
 use crate::hash::{hash_rest, open_file};
 use crate::path::RelPath;
@@ -71,6 +71,9 @@ pub(super) struct Looker {
     clock: Clock,
     mode: HashMode,
     pub(super) observations: Vec<(RelPath, Observation)>,
+    /// Shared inodes that had a name below a directory that is gone. Whatever was done through that name shows at their
+    /// other names.
+    pub(super) lost: Vec<Inode>,
     pub(super) sockets: Vec<RelPath>,
     pub(super) effort: Effort,
 }
@@ -81,6 +84,7 @@ impl Looker {
             clock,
             mode,
             observations: Vec::new(),
+            lost: Vec::new(),
             sockets: Vec::new(),
             effort: Effort::default(),
         }
@@ -88,7 +92,22 @@ impl Looker {
 
     /// Records that a recorded entry is gone.
     pub(super) fn gone(&mut self, path: RelPath, known: Cursor<'_>) {
+        self.lose_below(known);
         self.keep(path, Some(known.entry()), None, Why::empty());
+    }
+
+    fn lose_below(&mut self, known: Cursor<'_>) {
+        let mut rest = vec![known];
+        while let Some(directory) = rest.pop() {
+            for (_, child) in directory.children() {
+                if child.kind() == Kind::Directory {
+                    rest.push(child);
+                } else {
+                    let entry = child.entry();
+                    self.lost.extend(entry.is_shared().then(|| entry.inode()));
+                }
+            }
+        }
     }
 
     /// Looks at one entry. Untouched ones leave no observation, unless `always` or they share their inode with others.
@@ -115,8 +134,7 @@ impl Looker {
         if let Some(before) = &before {
             let untouched = before.is_untouched(&now);
             if untouched && !(self.mode == HashMode::All && now.kind == Kind::File) {
-                let shared = now.nlink > 1 && now.kind != Kind::Directory;
-                if shared || always {
+                if now.is_shared() || always {
                     let after = Entry {
                         dev: now.dev,
                         ..before.clone()
@@ -131,6 +149,9 @@ impl Looker {
                 }
                 return Ok(below);
             }
+        }
+        if let Some(known) = known.filter(|_| now.kind != Kind::Directory) {
+            self.lose_below(known);
         }
         let path = site.path()?;
         match self.compare(site, &path, before.as_ref(), now) {

@@ -73,9 +73,9 @@ pub fn reconcile(
     let mut asked = BTreeSet::new();
     let mut searched = HashSet::new();
     while !scanned {
-        let touched = links::touched(&found, &listed);
+        let touched = links::touched(&found, &listed, walk.lost());
         let short = links::short_of_names(&found, &touched);
-        let mut names = links::recorded_names(baseline, &found, &touched);
+        let mut names = links::recorded_names(baseline, &touched);
         names.retain(|name| !found.contains_key(name) && asked.insert(name.clone()));
         let unsearched: HashSet<u64> = short.difference(&searched).copied().collect();
         if names.is_empty() && !unsearched.is_empty() {

@@ -1,6 +1,6 @@
 //! The way down from the root to every place of interest, directory by directory, on several threads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use super::{Found, HashMode};
 use crate::baseline::{Baseline, Cursor};
 use crate::change::Effort;
 use crate::clock::Clock;
-use crate::entry::Kind;
+use crate::entry::{Inode, Kind};
 use crate::error::{Context, Error, Result};
 use crate::hint::Scope;
 use crate::path::RelPath;
@@ -82,6 +82,7 @@ pub(super) struct Walk<'a> {
     clock: Clock,
     mode: HashMode,
     threads: usize,
+    lost: HashSet<Inode>,
     sockets: Vec<RelPath>,
     effort: Effort,
 }
@@ -100,6 +101,7 @@ impl<'a> Walk<'a> {
             clock,
             mode,
             threads,
+            lost: HashSet::new(),
             sockets: Vec::new(),
             effort: Effort::default(),
         }
@@ -177,7 +179,13 @@ impl<'a> Walk<'a> {
         (self.sockets, self.effort)
     }
 
+    /// Shared inodes that had a name below something that is gone.
+    pub(super) fn lost(&self) -> &HashSet<Inode> {
+        &self.lost
+    }
+
     fn absorb(&mut self, looker: Looker, found: &mut Found) {
+        self.lost.extend(looker.lost);
         found.extend(looker.observations);
         self.sockets.extend(looker.sockets);
         self.effort.stats += looker.effort.stats;

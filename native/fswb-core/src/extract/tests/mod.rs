@@ -1,0 +1,143 @@
+mod add;
+mod metadata;
+mod paths;
+mod whiteouts;
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::archive::testing::Tar;
+use crate::archive::{Header, MemberKind};
+use crate::baseline::Baseline;
+use crate::entry::{Entry, Kind};
+use crate::error::{Error, Result};
+use crate::path::RelPath;
+use crate::root::Root;
+
+/// A root file system that layers are unpacked over.
+struct Rootfs {
+    directory: tempfile::TempDir,
+    root: Root,
+    baseline: Baseline,
+}
+
+impl Rootfs {
+    fn new() -> Self {
+        use std::os::unix::ffi::OsStrExt;
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("root")).unwrap();
+        let root = Root::open(directory.path().join("root").as_os_str().as_bytes()).unwrap();
+        let baseline = Baseline::empty(root.entry(&RelPath::ROOT).unwrap().unwrap());
+        Self {
+            directory,
+            root,
+            baseline,
+        }
+    }
+
+    fn apply(&mut self, layer: Tar) -> Result<UnpackedLayer> {
+        let unpacked = unpack_layer(
+            &self.root,
+            &mut self.baseline,
+            layer.end().as_slice(),
+            Limits::default(),
+        );
+        if unpacked.is_ok() {
+            self.check();
+        }
+        unpacked
+    }
+
+    fn with(mut self, layer: Tar) -> Self {
+        self.apply(layer).unwrap();
+        self
+    }
+
+    fn add(&self, dest: &str, archive: Tar) -> Result<Added> {
+        add_archive(&self.root, &path(dest), archive.end().as_slice(), None)
+    }
+
+    fn at(&self, path: &str) -> PathBuf {
+        self.directory.path().join("root").join(path)
+    }
+
+    fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.at(path)).unwrap()
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        self.at(path).symlink_metadata().is_ok()
+    }
+
+    /// The baseline is what is on disk: every entry, with the evidence it has now.
+    fn check(&self) {
+        let mut on_disk = vec![RelPath::ROOT];
+        list(&self.at(""), &RelPath::ROOT, &mut on_disk);
+        assert_eq!(self.baseline.len() + 1, on_disk.len());
+        for path in on_disk {
+            let recorded = self
+                .baseline
+                .entry(&path)
+                .unwrap_or_else(|| panic!("{path:?} is not recorded"));
+            let now = self.root.entry(&path).unwrap().unwrap();
+            assert_eq!(
+                Entry {
+                    sha256: None,
+                    ..recorded.clone()
+                },
+                now,
+                "{path:?}"
+            );
+            if now.kind == Kind::File {
+                use sha2::Digest as _;
+                use std::os::unix::ffi::OsStrExt;
+                let content = fs::read(
+                    self.at("")
+                        .join(std::ffi::OsStr::from_bytes(path.as_bytes())),
+                )
+                .unwrap();
+                assert_eq!(
+                    recorded.sha256,
+                    Some(sha2::Sha256::digest(content).into()),
+                    "{path:?}"
+                );
+            }
+        }
+    }
+}
+
+fn list(directory: &Path, path: &RelPath, found: &mut Vec<RelPath>) {
+    use std::os::unix::ffi::OsStrExt;
+    for entry in fs::read_dir(directory).unwrap() {
+        let entry = entry.unwrap();
+        let below = path.join(entry.file_name().as_bytes()).unwrap();
+        found.push(below.clone());
+        if entry.file_type().unwrap().is_dir() {
+            list(&entry.path(), &below, found);
+        }
+    }
+}
+
+fn path(text: &str) -> RelPath {
+    RelPath::new(text).unwrap()
+}
+
+fn tar() -> Tar {
+    Tar::default()
+}
+
+fn names(paths: &[RelPath]) -> Vec<String> {
+    paths
+        .iter()
+        .map(|path| String::from_utf8(path.as_bytes().to_vec()).unwrap())
+        .collect()
+}
+
+fn reason<T: std::fmt::Debug>(result: Result<T>) -> String {
+    match result {
+        Err(Error::Archive { reason, .. }) => reason,
+        other => panic!("{other:?}"),
+    }
+}

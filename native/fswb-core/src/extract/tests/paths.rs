@@ -1,0 +1,174 @@
+//! Where a member lands (MUSEUM L), and hard links (MUSEUM D).
+
+use super::*;
+
+#[test]
+fn l1_a_name_with_dotdot_is_refused_and_nothing_leaves_the_root() {
+    for name in ["../x", "a/../../x", "/../x", "a/.."] {
+        let mut rootfs = Rootfs::new();
+        assert!(
+            reason(rootfs.apply(tar().file(name, "evil"))).contains(".."),
+            "{name}"
+        );
+        assert!(
+            reason(rootfs.add("", tar().file(name, "evil"))).contains(".."),
+            "{name}"
+        );
+        assert!(
+            reason(rootfs.apply(tar().hard_link("h", name))).contains(".."),
+            "{name}"
+        );
+        assert!(!rootfs.directory.path().join("x").exists());
+    }
+}
+
+#[test]
+fn l2_a_file_through_a_link_stays_inside_the_root() {
+    let mut rootfs = Rootfs::new();
+    let outside = rootfs.directory.path().join("outside");
+    fs::create_dir(&outside).unwrap();
+    let target = outside.to_str().unwrap().to_owned();
+    rootfs
+        .apply(tar().symlink("out", &target).file("out/f", "x"))
+        .unwrap();
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+    assert_eq!(
+        rootfs.read(&format!("{}/f", target.trim_start_matches('/'))),
+        "x"
+    );
+}
+
+#[test]
+fn l2_a_file_over_a_link_replaces_the_link() {
+    let mut rootfs = Rootfs::new();
+    let victim = rootfs.directory.path().join("victim");
+    fs::write(&victim, "kept").unwrap();
+    let layer = tar()
+        .symlink("l", victim.to_str().unwrap())
+        .file("l", "new");
+    rootfs.apply(layer).unwrap();
+    assert_eq!(fs::read_to_string(victim).unwrap(), "kept");
+    assert_eq!(rootfs.read("l"), "new");
+}
+
+#[test]
+fn l3_a_link_with_surplus_dotdot_is_clamped_at_the_root() {
+    let layer = tar()
+        .directory("usr/bin")
+        .symlink("bin", "../../../usr/bin")
+        .file("bin/sh", "#!");
+    assert_eq!(Rootfs::new().with(layer).read("usr/bin/sh"), "#!");
+}
+
+#[test]
+fn l4_the_root_of_a_layer_stays_a_directory() {
+    for layer in [
+        tar().symlink("./", "/tmp"),
+        tar().symlink(".", "/tmp"),
+        tar().file("/", "x"),
+    ] {
+        let mut rootfs = Rootfs::new();
+        if let Err(error) = rootfs.apply(layer) {
+            assert!(matches!(error, Error::Archive { .. }));
+        }
+        assert!(rootfs.at("").symlink_metadata().unwrap().is_dir());
+    }
+    let link = tar().hard_link("./", "f");
+    assert!(reason(Rootfs::new().with(tar().file("f", "")).apply(link)).contains("root"));
+}
+
+#[test]
+fn a_layer_under_a_merged_bin_lands_in_usr() {
+    let mut rootfs = Rootfs::new().with(tar().file("usr/bin/old", "").symlink("bin", "usr/bin"));
+    let unpacked = rootfs
+        .apply(tar().file("bin/new", "x").file("bin/.wh.old", ""))
+        .unwrap();
+    assert_eq!(names(&unpacked.paths), ["usr/bin/new", "usr/bin/old"]);
+    assert!(rootfs.at("bin").symlink_metadata().unwrap().is_symlink());
+    assert!(!rootfs.exists("usr/bin/old"));
+}
+
+#[test]
+fn a_file_below_a_file_is_refused() {
+    let mut rootfs = Rootfs::new().with(tar().file("f", ""));
+    assert!(reason(rootfs.apply(tar().file("f/x", ""))).contains("directory"));
+}
+
+#[test]
+fn a_chain_of_links_without_end_is_an_error() {
+    let mut rootfs = Rootfs::new();
+    let looped = rootfs.apply(tar().symlink("a", "b").symlink("b", "a").file("a/f", ""));
+    assert!(matches!(
+        looped,
+        Err(Error::System {
+            errno: libc::ELOOP,
+            ..
+        })
+    ));
+}
+
+#[test]
+fn d2_hard_link_targets_are_below_the_root_with_or_without_slash() {
+    let rootfs = Rootfs::new().with(
+        tar()
+            .file("f", "x")
+            .hard_link("g", "/f")
+            .hard_link("h", "./f"),
+    );
+    assert_eq!(rootfs.at("g").metadata().unwrap().nlink(), 3);
+}
+
+#[test]
+fn d5_a_link_to_a_lower_file_renews_the_evidence_of_all_names() {
+    let mut rootfs = Rootfs::new().with(tar().file("a", "x").hard_link("b", "a").file("c", ""));
+    // `apply` compares the record of every name with the disk.
+    rootfs.apply(tar().hard_link("d", "a")).unwrap();
+    rootfs.apply(tar().file(".wh.a", "")).unwrap();
+    rootfs.apply(tar().file("b", "parted")).unwrap();
+    assert_eq!(rootfs.read("d"), "x");
+    assert_eq!(rootfs.baseline.entry(&path("d")).unwrap().nlink, 1);
+    rootfs
+        .apply(tar().file("e/x", "").hard_link("e/y", "d"))
+        .unwrap();
+    rootfs.apply(tar().file(".wh.e", "")).unwrap();
+}
+
+#[test]
+fn a_hard_link_to_what_is_not_there_is_refused() {
+    let base = || Rootfs::new().with(tar().file("d/f", "x").symlink("l", "/etc"));
+    assert!(reason(base().apply(tar().hard_link("h", "no"))).contains("does not exist"));
+    assert!(reason(base().apply(tar().hard_link("h", "no/f"))).contains("does not exist"));
+    assert!(reason(base().apply(tar().hard_link("h", "d"))).contains("directory"));
+    assert!(reason(base().apply(tar().hard_link("h", "/"))).contains("directory"));
+    assert!(reason(base().apply(tar().hard_link("d/f", "d/f"))).contains("itself"));
+    assert!(reason(base().apply(tar().hard_link("d", "d/f"))).contains("does not exist"));
+    assert!(reason(base().apply(tar().hard_link("h", "l/passwd"))).contains("does not exist"));
+}
+
+#[test]
+fn a_hard_link_to_a_link_is_one_more_name_of_the_link() {
+    let rootfs = Rootfs::new().with(tar().symlink("l", "/etc/passwd").hard_link("m", "l"));
+    assert!(rootfs.at("m").symlink_metadata().unwrap().is_symlink());
+}
+
+#[test]
+fn a_hard_link_member_is_no_entry_of_its_own() {
+    // The header of a link repeats the inode's metadata; what it says is not applied.
+    let header = Header {
+        mode: 0o777,
+        link: b"f",
+        kind: MemberKind::HardLink,
+        ..Tar::header("g", Kind::File)
+    };
+    let rootfs = Rootfs::new().with(tar().file("f", "").put(&header));
+    assert_eq!(
+        rootfs.at("f").metadata().unwrap().permissions().mode() & 0o7777,
+        0o644
+    );
+}
+
+#[test]
+fn a_name_of_absurd_length_is_refused_at_once() {
+    let name = "a/".repeat(100_000);
+    assert!(reason(Rootfs::new().apply(tar().file(&name, ""))).contains("200000 bytes"));
+}

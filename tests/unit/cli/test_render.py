@@ -1,0 +1,93 @@
+"""What a build looks like."""
+
+import io
+import json
+
+import pytest
+
+from fswatch_builder.build.events import StepFinished, StepOutput, StepReport, StepStarted, WarningFound
+from fswatch_builder.cli.render import Pipe, Plain, RawJSON, size_text
+from fswatch_builder.errors import Location
+
+
+def shown(*events: object, kind: type[Plain] | type[RawJSON] = Plain) -> list[str]:
+    out = io.StringIO()
+    renderer = kind(Pipe(out))
+    for event in events:
+        renderer.emit(event)  # type: ignore[arg-type]
+    return out.getvalue().splitlines()
+
+
+START = StepStarted(5, "build", 2, 4, "RUN make \\\n all")
+
+
+def test_a_step_is_told_with_number_stage_and_position() -> None:
+    assert shown(START) == ["#5 [build 2/4] RUN make \\ ..."]
+
+
+def test_output_is_cut_into_lines_whatever_pieces_it_comes_in() -> None:
+    events = [
+        StepOutput(5, "stdout", b"one\ntw", 0.1),
+        StepOutput(5, "stderr", b"err\n", 0.2),
+        StepOutput(5, "stdout", b"o\nrest \xff", 0.3),
+        StepFinished(5, "done", 0.4),
+    ]
+    assert shown(*events) == [
+        "#5 0.100 one",
+        "#5 0.200 err",
+        "#5 0.300 two",
+        "#5 0.400 rest \ufffd",
+        "#5 DONE 0.4s",
+        "",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (StepFinished(5, "cached", 0.0, StepReport()), "#5 CACHED  no layer"),
+        (StepFinished(5, "cached", 0.0, StepReport(stored=1200, diff_id="d")), "#5 CACHED  layer 1.2kB"),
+        (StepFinished(5, "config", 0.0), "#5 CONFIG"),
+        (StepFinished(5, "failed", 1.26), "#5 ERROR 1.3s"),
+        (
+            StepFinished(5, "done", 0.3, StepReport("inotify", 3, (), 2, 1200, 300, "d")),
+            "#5 DONE 0.3s  tracker inotify, 3 hints, 0 losses, layer 2 entries 1.2kB",
+        ),
+        (
+            StepFinished(5, "done", 0.3, StepReport("scan", 1, (("queue-overflow", b""),))),
+            "#5 DONE 0.3s  tracker scan, 1 hint, 1 loss, no layer",
+        ),
+        (StepFinished(5, "done", 0.3, StepReport(entries=1, size=10, diff_id="d")), "#5 DONE 0.3s  layer 1 entry 10B"),
+    ],
+)
+def test_the_end_of_a_step_says_what_it_did(event: StepFinished, line: str) -> None:
+    assert shown(event)[0] == line
+
+
+def test_rawjson_is_one_object_a_line() -> None:
+    warning = WarningFound("Rule", "text", Location("Dockerfile", 3))
+    lines = [json.loads(line) for line in shown(START, StepOutput(5, "stdout", b"\xff\n", 0.5), warning, kind=RawJSON)]
+    assert [line["event"] for line in lines] == ["StepStarted", "StepOutput", "WarningFound"]
+    assert lines[1]["data"] == "\ufffd\n"
+    assert lines[2]["where"]["line"] == 3
+
+
+def test_a_reader_that_goes_away_is_no_error(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Gone(io.StringIO):
+        def write(self, _text: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr("fswatch_builder.cli.render.silence", lambda _stream: None)
+    renderer = Plain(Pipe(Gone()))
+    renderer.emit(START)
+    renderer.emit(START)
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0B"), (999, "999B"), (1000, "1kB"), (1234567, "1.23MB"), (5 * 10**9, "5GB"), (10**13, "10TB")],
+)
+def test_sizes(size: int, text: str) -> None:
+    assert size_text(size) == text

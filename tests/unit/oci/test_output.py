@@ -1,0 +1,221 @@
+"""Outputs: parsed as docker does, valid, deterministic, whole or not at all."""
+
+import errno
+import io
+import json
+import os
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fswatch_builder.errors import OutputError, StoreError, UsageError
+from fswatch_builder.model.digest import Digest
+from fswatch_builder.model.image import Descriptor
+from fswatch_builder.model.platform import Platform
+from fswatch_builder.oci import exchange, media_types, output
+from fswatch_builder.oci.layout import import_layout
+from fswatch_builder.oci.output import OutputSpec, write_output
+from fswatch_builder.oci.reference import Reference
+from fswatch_builder.oci.store import Store
+from fswatch_builder.oci.validate import validate
+from tests.support.images import encode, make_image, write_layout
+
+AMD64 = Platform("linux", "amd64")
+NAMES = (Reference.parse("app:1"), Reference.parse("ghcr.io/team/app:2"))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(str(tmp_path / "store")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def manifest(store: Store, tmp_path: Path) -> Descriptor:
+    image = make_image([{"a": b"1"}, {"b": os.urandom(5000)}])
+    digest = import_layout(store, str(write_layout(tmp_path / "source", {"x": image})), AMD64)
+    return store.put_image(store.load_image(digest))
+
+
+@pytest.mark.parametrize(
+    ("text", "spec"),
+    [
+        ("type=oci,dest=x.tar", OutputSpec("oci", "x.tar")),
+        ("type=oci,dest=dir,tar=false", OutputSpec("oci", "dir", tar=False)),
+        ("dest=-,type=docker", OutputSpec("docker", "-")),
+        ('type=oci,"dest=a,b.tar"', OutputSpec("oci", "a,b.tar")),
+        ("type=oci,dest=a=b", OutputSpec("oci", "a=b")),
+    ],
+)
+def test_outputs_are_parsed_as_docker_does(text: str, spec: OutputSpec) -> None:
+    assert OutputSpec.parse(text) == spec
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("dir", "type=local is not supported yet"),
+        ("-", "type=tar is not supported yet"),
+        ("type=image,push=true", "type=image is not supported yet"),
+        ("type=zip,dest=x", "unknown type 'zip'"),
+        ("dest=x", "no type"),
+        ("type=oci", "no destination"),
+        ("type=oci,dest=", "no destination"),
+        ("type=oci,dest=x,compression=zstd", "'compression' is not supported"),
+        ("type=oci,dest=x,tar=maybe", "true or false"),
+        ("type=oci,dest=x,dest=y", "given twice"),
+        ("type=docker,dest=x,tar=false", "always a tar"),
+        ("type=oci,dest=-,tar=false", "standard output"),
+        ("type=oci,x", "not KEY=VALUE"),
+        ('type=oci,"dest', "unexpected end"),
+        ("", "not KEY=VALUE|no type|local"),
+    ],
+)
+def test_what_is_not_supported_is_refused_by_name(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        OutputSpec.parse(text)
+
+
+def test_an_archive_holds_the_image_under_all_names_and_nothing_of_the_host(
+    store: Store, manifest: Descriptor, tmp_path: Path
+) -> None:
+    path = write_output(store, manifest, NAMES, OutputSpec("oci", str(tmp_path / "x.tar")))
+    with tarfile.open(path) as tar:
+        found = tar.getmembers()
+        index = json.loads((tar.extractfile("index.json") or io.BytesIO()).read())
+    assert {(m.mtime, m.uid, m.gid, m.uname, m.gname) for m in found} == {(0, 0, 0, "", "")}
+    assert [m.name for m in found] == sorted(m.name for m in found)
+    assert [e["annotations"]["io.containerd.image.name"] for e in index["manifests"]] == [
+        "docker.io/library/app:1",
+        "ghcr.io/team/app:2",
+    ]
+    assert [e["annotations"]["org.opencontainers.image.ref.name"] for e in index["manifests"]] == ["1", "2"]
+    assert {e["digest"] for e in index["manifests"]} == {manifest.digest.text}
+    again = write_output(store, manifest, NAMES, OutputSpec("oci", str(tmp_path / "y.tar")))
+    assert Path(path).read_bytes() == Path(again).read_bytes()
+
+
+def test_a_docker_archive_says_what_to_load(store: Store, manifest: Descriptor, tmp_path: Path) -> None:
+    path = write_output(store, manifest, NAMES, OutputSpec("docker", str(tmp_path / "x.tar")))
+    with tarfile.open(path) as tar:
+        (entry,) = json.loads((tar.extractfile("manifest.json") or io.BytesIO()).read())
+        names = tar.getnames()
+    assert entry["RepoTags"] == ["app:1", "ghcr.io/team/app:2"]
+    assert {entry["Config"], *entry["Layers"]} < set(names)
+
+
+def test_a_directory_is_a_layout_and_replaces_one(store: Store, manifest: Descriptor, tmp_path: Path) -> None:
+    spec = OutputSpec("oci", str(tmp_path / "out"), tar=False)
+    for _ in range(2):
+        write_output(store, manifest, NAMES[:1], spec)
+        assert sorted(os.listdir(tmp_path / "out")) == ["blobs", "index.json", "oci-layout"]
+        assert import_layout(store, str(tmp_path / "out"), AMD64) == manifest.digest
+    (tmp_path / "empty").mkdir()
+    write_output(store, manifest, (), OutputSpec("oci", str(tmp_path / "empty"), tar=False))
+    assert import_layout(store, str(tmp_path / "empty"), AMD64) == manifest.digest
+    assert [name for name in os.listdir(tmp_path) if name.endswith(".tmp")] == []
+
+
+def test_where_directories_cannot_be_exchanged_they_are_moved_in_turn(
+    store: Store, manifest: Descriptor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = OutputSpec("oci", str(tmp_path / "out"), tar=False)
+    write_output(store, manifest, (), spec)
+    monkeypatch.setattr(exchange, "_RENAME_EXCHANGE", 1 << 20)  # a flag no kernel knows: EINVAL
+    write_output(store, manifest, NAMES, spec)
+    assert len(json.loads((tmp_path / "out" / "index.json").read_text())["manifests"]) == 2
+    assert sorted(os.listdir(tmp_path)) == ["out", "source", "store"]
+
+
+def test_directories_with_other_things_are_never_replaced(store: Store, manifest: Descriptor, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "thesis.tex").write_text("years")
+    for dest in (str(work), store.directory):
+        with pytest.raises(OutputError, match=r"would be lost|store itself"):
+            write_output(store, manifest, (), OutputSpec("oci", dest, tar=False))
+    (work / "oci-layout").write_text("{}")
+    with pytest.raises(OutputError, match="would be lost"):
+        write_output(store, manifest, (), OutputSpec("oci", str(work), tar=False))
+    with pytest.raises(OutputError, match="is a directory"):
+        write_output(store, manifest, (), OutputSpec("oci", str(work)))
+    with pytest.raises(OutputError, match="is a file"):
+        write_output(store, manifest, (), OutputSpec("oci", str(work / "thesis.tex"), tar=False))
+    assert (work / "thesis.tex").read_text() == "years"
+
+
+@pytest.mark.parametrize("tar", [True, False])
+def test_a_full_disk_leaves_what_was_there(
+    store: Store, manifest: Descriptor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tar: bool
+) -> None:
+    spec = OutputSpec("oci", str(tmp_path / "out"), tar=tar)
+    write_output(store, manifest, NAMES, spec)
+    before = (tmp_path / "out").read_bytes() if tar else (tmp_path / "out" / "index.json").read_bytes()
+
+    def full(*arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(output, "_copy", full)
+    with pytest.raises(OutputError, match="No space left on device") as caught:
+        write_output(store, manifest, (), spec)
+    assert "free some space" in (caught.value.hint or "")
+    after = (tmp_path / "out").read_bytes() if tar else (tmp_path / "out" / "index.json").read_bytes()
+    assert after == before
+    assert sorted(os.listdir(tmp_path)) == ["out", "source", "store"]
+
+
+def test_a_device_or_pipe_is_written_to_not_replaced(store: Store, manifest: Descriptor, tmp_path: Path) -> None:
+    os.symlink("/dev/null", tmp_path / "link")
+    write_output(store, manifest, (), OutputSpec("oci", str(tmp_path / "link")))
+    assert os.path.samefile(tmp_path / "link", "/dev/null")
+    (tmp_path / "target").write_text("old")
+    os.symlink("target", tmp_path / "file-link")
+    write_output(store, manifest, (), OutputSpec("oci", str(tmp_path / "file-link")))
+    assert (tmp_path / "file-link").is_symlink()
+    assert tarfile.is_tarfile(tmp_path / "target")
+
+
+def test_a_missing_directory_is_told(store: Store, manifest: Descriptor, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="No such file or directory"):
+        write_output(store, manifest, (), OutputSpec("oci", str(tmp_path / "no" / "x.tar")))
+
+
+def test_an_incomplete_image_is_not_written(store: Store, manifest: Descriptor, tmp_path: Path) -> None:
+    layer = store.load_image(manifest.digest).layers[0].descriptor
+    path = Path(store.blob_path(layer.digest))
+    content = path.read_bytes()
+    path.write_bytes(content + b"x")
+    with pytest.raises(StoreError, match="bytes, not"):
+        write_output(store, manifest, (), OutputSpec("oci", str(tmp_path / "x.tar")))
+    path.unlink()
+    with pytest.raises(StoreError, match="is missing"):
+        write_output(store, manifest, (), OutputSpec("oci", str(tmp_path / "x.tar")))
+    assert not (tmp_path / "x.tar").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"config": {"mediaType": media_types.DOCKER_CONFIG}}, "mixes media types"),
+        ({"layer": {"mediaType": media_types.DOCKER_LAYER_GZIP}}, "mixes media types"),
+        ({"history": [{"created_by": "x"}]}, "history that does not fit"),
+    ],
+)
+def test_an_image_of_mixed_families_or_with_a_wrong_history_is_not_valid(
+    store: Store, manifest: Descriptor, change: dict[str, Any], message: str
+) -> None:
+    document = json.loads(store.read(manifest.digest))
+    document["config"].update(change.get("config", {}))
+    document["layers"][0].update(change.get("layer", {}))
+    if "history" in change:
+        config = json.loads(store.read(Digest(document["config"]["digest"])))
+        content = encode({**config, "history": change["history"]})
+        document["config"].update(digest=store.put(content).text, size=len(content))
+    content = encode(document)
+    with pytest.raises(OutputError, match=message):
+        validate(store, Descriptor(media_types.OCI_MANIFEST, store.put(content), len(content)))
+    with pytest.raises(OutputError, match="not an OCI manifest"):
+        validate(store, Descriptor(media_types.DOCKER_MANIFEST, manifest.digest, manifest.size))
