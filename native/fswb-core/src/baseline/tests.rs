@@ -148,7 +148,7 @@ fn operation() -> impl Strategy<Value = Operation> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn it_behaves_as_one_map_of_all_entries(operations in prop::collection::vec(operation(), 1..50)) {
@@ -228,7 +228,7 @@ fn nonsense_with_a_right_checksum_never_panics() {
     let (_directory, file, bytes) = saved();
     let mut opened = 0;
     for at in (16..40).chain(format::HEADER..bytes.len()) {
-        for value in [0_u8, 1, 2, 0x2f, 0x7f, 0xff] {
+        for value in [0_u8, 1, 0x2f, 0xff] {
             let mut damaged = bytes.clone();
             damaged[at] = value;
             let body = crc32fast::hash(&damaged[format::HEADER..]);
