@@ -235,9 +235,10 @@ class RegistryClient:
             token = msgspec.json.decode(content, type=_TokenAnswer)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             raise RegistryError(f"{url.host} gave no valid token for {self._registry}") from None
-        if not (token.token or token.access_token):
-            raise RegistryError(f"{url.host} gave no token for {self._registry}")
-        self._authorization.accept_token(scope, token.token or token.access_token, token.expires_in)
+        text = token.token or token.access_token
+        if not text or not text.isascii() or not text.isprintable():  # one that is no header would show in an error
+            raise RegistryError(f"{url.host} gave no valid token for {self._registry}")
+        self._authorization.accept_token(scope, text, token.expires_in)
 
     def _status_error(self, response: httpx.Response, what: str) -> Exception:
         status = response.status_code

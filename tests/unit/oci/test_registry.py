@@ -103,6 +103,16 @@ def test_a_token_that_ran_out_is_fetched_again(fake: FakeRegistry, store: Store)
     assert len(fake.asked("/token")) == 2
 
 
+def test_a_token_that_cannot_be_sent_is_refused_and_not_shown(fake: FakeRegistry, store: Store) -> None:
+    fake.require = "Bearer x"
+    fake.challenge = f'Bearer realm="http://{fake.host}/token",service="fake"'
+    for answer in (b'{"token": "hunter2\\nX: y"}', b'{"token": "hunter\\u00e4"}', b'{"token": ""}', b"hunter2", b"{}"):
+        fake.token_service = {"answer": answer}
+        with pytest.raises(RegistryError, match="no valid token") as caught:
+            pull_from(fake, store)
+        assert "hunter" not in f"{caught.value} {caught.value.__cause__}"
+
+
 def test_an_identity_token_is_exchanged_by_post(fake: FakeRegistry, store: Store, tmp_path: Path) -> None:
     image = make_image()
     fake.add("app", "1", image)
@@ -320,6 +330,11 @@ def test_plain_http_is_for_this_machine_only() -> None:
     assert client.is_loopback("[::1]")
     for host in ("localhost.example", "127.0.0.1.example", "10.0.0.1", "0.0.0.0", "::ffff:10.0.0.1"):
         assert not client.is_loopback(host)
+
+
+@pytest.mark.parametrize("registry", ["[::1]:5000", "localhost", "127.0.0.1:1", "docker.io", "host.example:8443"])
+def test_every_form_of_host_is_taken(store: Store, registry: str) -> None:
+    client.RegistryClient(registry).close()
 
 
 def test_a_proxy_is_not_asked_for_this_machine(
