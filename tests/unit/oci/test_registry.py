@@ -40,7 +40,7 @@ def elsewhere() -> Iterator[FakeRegistry]:
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Waiting takes no time here; how long it would have been is noted."""
     waited: list[float] = []
-    monkeypatch.setattr(time, "sleep", waited.append)
+    monkeypatch.setattr(client.RegistryClient, "_pause", lambda _, seconds: waited.append(seconds))
     return waited
 
 
@@ -361,12 +361,15 @@ def test_progress_is_told_to_the_end(fake: FakeRegistry, store: Store) -> None:
     assert last[digest(image.layers[0])] == (len(image.layers[0]),) * 2
 
 
-def test_one_failing_blob_ends_the_others(fake: FakeRegistry, store: Store, waits: list[float]) -> None:
+def test_one_failing_blob_ends_the_others_even_while_they_wait(fake: FakeRegistry, store: Store) -> None:
     image = make_image([{str(n): b""} for n in range(20)])
     fake.add("app", "1", image)
-    fake.content[blob_path(image)] = Answer(400)
+    fake.content[f"/v2/app/blobs/{digest(image.layers[1])}"] = Answer(400)
+    fake.content[blob_path(image)] = Answer(429, headers={"Retry-After": "100"})
+    began = time.monotonic()
     with pytest.raises(RegistryError, match="answered 400"):
         pull_from(fake, store)
+    assert time.monotonic() - began < 60
     assert [thread.name for thread in threading.enumerate() if thread.name.startswith("pull")] == []
 
 
