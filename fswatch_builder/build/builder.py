@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -13,10 +13,12 @@ from fswatch_builder.build.planner import PlanOptions, plan
 from fswatch_builder.build.sources import Sources
 from fswatch_builder.build.walk import Finished, How, Walker
 from fswatch_builder.build.worksite import Worksite
-from fswatch_builder.dockerfile.parser import parse
+from fswatch_builder.dockerfile.parser import ParseError, parse
 from fswatch_builder.errors import DockerfileError
 from fswatch_builder.model.digest import Digest
 from fswatch_builder.model.image import Descriptor, Image
+from fswatch_builder.model.instruction import Warning  # noqa: A004 - the language's own word
+from fswatch_builder.model.plan import Stage
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci.compression import Compression
 from fswatch_builder.oci.reference import Reference
@@ -55,7 +57,11 @@ class BuiltImage:
 
 def build(request: Request, store: Store, events: Events) -> BuiltImage:
     """Builds the image and stores it. Raises BuildError."""
-    dockerfile = parse(read_dockerfile(request.dockerfile), _shown_name(request))
+    try:
+        dockerfile = parse(read_dockerfile(request.dockerfile), _shown_name(request))
+    except ParseError as error:
+        _warn(error.warnings, events)
+        raise
     the_plan = plan(
         dockerfile,
         PlanOptions(
@@ -66,8 +72,7 @@ def build(request: Request, store: Store, events: Events) -> BuiltImage:
             contexts=request.contexts,
         ),
     )
-    for warning in the_plan.warnings:
-        events.emit(WarningFound(warning.rule, warning.message, warning.where))
+    _warn(the_plan.warnings, events)
     cache = StepCache(store, read=request.use_cache, write=request.hash_mode != "none")
     finished: dict[int, Finished] = {}
     with (
@@ -76,9 +81,25 @@ def build(request: Request, store: Store, events: Events) -> BuiltImage:
     ):
         how = How(request.hash_mode, request.compression)
         walker = Walker(the_plan, cache, sources, how, events, finished)
-        for stage in the_plan.stages:
-            last = walker.walk(stage, sites.enter_context(Worksite(store, request.tracker)))
-        return _store(last.image, request, store, events)
+        for position, stage in enumerate(the_plan.stages, 1):
+            site = sites.enter_context(Worksite(store, request.tracker))
+            finished[stage.index] = walker.walk(stage, site)
+            site.stop_tracking()
+            _release(finished, the_plan.stages[position:])
+        return _store(finished[the_plan.target.index].image, request, store, events)
+
+
+def _warn(warnings: Sequence[Warning], events: Events) -> None:
+    for warning in warnings:
+        events.emit(WarningFound(warning.rule, warning.message, warning.where))
+
+
+def _release(finished: Mapping[int, Finished], to_come: Sequence[Stage]) -> None:
+    """Root file systems that no later stage takes anything from go at once, not at the end of the build."""
+    needed = {index for stage in to_come for index in stage.needs}
+    for index, stage in finished.items():
+        if index not in needed:
+            stage.site.close()
 
 
 def _store(image: Image, request: Request, store: Store, events: Events) -> BuiltImage:

@@ -1,7 +1,7 @@
 """Walking one stage: instruction by instruction, from the cache where it can, on the rootfs where it must."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -54,9 +54,9 @@ class Walker:
         sources: Sources,
         how: "How",
         events: Events,
-        finished: dict[int, Finished],
+        finished: Mapping[int, Finished],
     ) -> None:
-        """``finished`` is filled here and read by ``sources``."""
+        """``finished`` has the stages walked before; ``sources`` reads it too."""
         self._plan = plan
         self._cache = cache
         self._sources = sources
@@ -87,9 +87,7 @@ class Walker:
                 layers = (*layers, layer)
             history = (*history, history_line(step.created_by, layer=layer is not None, created=created))
         image = assemble(stage.platform, state.config, layers, history, start, self._plan.source_date_epoch)
-        finished = Finished(image, site, state.scope)
-        self._finished[stage.index] = finished
-        return finished
+        return Finished(image, site, state.scope)
 
     def _base(self, stage: Stage) -> tuple[Image, Scope | None]:
         match stage.base:

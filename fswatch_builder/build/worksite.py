@@ -46,7 +46,11 @@ class Worksite:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._disarm()
+        self.close()
+
+    def close(self) -> None:
+        """Removes all of it. A second call does nothing."""
+        self.stop_tracking()
         self._rootfs = self._baseline = None
         if self._workspace is not None:
             self._workspace.__exit__(None, None, None)
@@ -84,7 +88,7 @@ class Worksite:
         if self._layers != tuple(layers[:done]):
             raise RuntimeError("these layers are not on top of the ones unpacked")
         if layers[done:]:
-            self._disarm()
+            self.stop_tracking()
         for layer in layers[done:]:
             self._unpack(layer)
         fresh = done == 0 and layers
@@ -92,9 +96,9 @@ class Worksite:
             self.baseline.save(os.fsencode(f"{self._directory}/baseline"))
         self._layers = tuple(layers)
 
-    def _disarm(self) -> None:
-        """Before layers go on top of a watched rootfs (a step hit the cache after one that missed): the next RUN arms
-        anew.
+    def stop_tracking(self) -> None:
+        """At the end of the stage, and before layers go on top of a watched rootfs (a step that hits the cache after
+        one that missed): should a RUN follow, it arms anew.
         """
         if self._armed is not None:
             self._armed.session.close()

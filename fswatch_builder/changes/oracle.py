@@ -177,7 +177,8 @@ def _links(before: Snapshot, after: Snapshot, why: Mapping[bytes, frozenset[str]
     """Names whose reasons the hard-link rules extend.
 
     A group of names that gained one is listed whole. Of a group that is now several, one that neither gained nor
-    changed stays unlisted, the first by first name; the others are listed whole. A group that only lost names is left alone.
+    changed stays unlisted, the first by first name; the others are listed whole. A group that only lost names is left
+    alone.
     """
 
     def is_same(path: bytes) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from fswatch_builder.errors import StoreError
+from fswatch_builder.errors import OutputError, StoreError
 
 _SCHEMA_VERSION: Final = 1
 _BUSY_SECONDS: Final = 60
@@ -71,6 +71,8 @@ class State:
         try:
             yield
         except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+                raise OutputError(f"cannot write to {self._path}: {error}", hint="free some space") from error
             raise StoreError(
                 f"{self._path}: {error}",
                 hint="if it stays, remove that file: images by name and the step cache are lost with it",

@@ -5,7 +5,6 @@ import os
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -32,7 +31,7 @@ _MAX_TOKEN_BODY: Final = 1 << 20
 _CHUNK: Final = 256 << 10
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _T = TypeVar("_T")
-_TIMEOUT: Final = httpx.Timeout(60.0, connect=15.0)  # seconds without a byte, not for the whole
+_TIMEOUT: Final = httpx.Timeout(30.0, connect=15.0)  # seconds without a byte, not for the whole
 _ACCEPT: Final = ", ".join(
     (media_types.OCI_INDEX, media_types.OCI_MANIFEST, media_types.DOCKER_LIST, media_types.DOCKER_MANIFEST)
 )
@@ -90,6 +89,14 @@ class RegistryClient:
             mounts={f"all://{'[' + host + ']' if ':' in host else host}": None} if self._local else None,
         )
         self._scheme = ""
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Ends what other threads do here, at the next bytes that arrive or at once if they wait to try again."""
+        self._stopped.set()
+
+    def _pause(self, seconds: float) -> None:
+        self._stopped.wait(seconds)
 
     def close(self) -> None:
         """Ends all connections."""
@@ -112,16 +119,14 @@ class RegistryClient:
         path = f"manifests/{digest if digest is not None else reference.tag}"
         return self._get(reference, path, what, receive, {"Accept": _ACCEPT})
 
-    def blob(
-        self, reference: Reference, blob: Descriptor, store: Store, progress: Progress, stop: threading.Event
-    ) -> None:
-        """Downloads a blob into the store, checking size and digest on the way. ``stop`` ends it early."""
+    def blob(self, reference: Reference, blob: Descriptor, store: Store, progress: Progress) -> None:
+        """Downloads a blob into the store, checking size and digest on the way. ``stop`` ends it."""
         what = f"blob {blob.digest} of {reference.familiar()}"
 
         def receive(response: httpx.Response) -> None:
             with store.new_blob() as writer:
                 for chunk in response.iter_raw(_CHUNK):
-                    if stop.is_set():
+                    if self._stopped.is_set():
                         return
                     writer.write(chunk)
                     if writer.size > blob.size:
@@ -164,7 +169,9 @@ class RegistryClient:
                 raise RegistryError(
                     f"{self._registry} gave an answer that makes no sense: {_printable(failure)}"
                 ) from failure
-            time.sleep(wait)
+            self._pause(wait)
+            if self._stopped.is_set():
+                raise error
             waited += wait
             attempt += 1
 
@@ -235,9 +242,10 @@ class RegistryClient:
             token = msgspec.json.decode(content, type=_TokenAnswer)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             raise RegistryError(f"{url.host} gave no valid token for {self._registry}") from None
-        if not (token.token or token.access_token):
-            raise RegistryError(f"{url.host} gave no token for {self._registry}")
-        self._authorization.accept_token(scope, token.token or token.access_token, token.expires_in)
+        text = token.token or token.access_token
+        if not text or not text.isascii() or not text.isprintable():  # one that is no header would show in an error
+            raise RegistryError(f"{url.host} gave no valid token for {self._registry}")
+        self._authorization.accept_token(scope, text, token.expires_in)
 
     def _status_error(self, response: httpx.Response, what: str) -> Exception:
         status = response.status_code

@@ -1,8 +1,7 @@
 """Pulling: what is missing of an image is fetched, checked and put into the store, the manifest last."""
 
-import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Final
 
 from fswatch_builder.errors import BaseImageError
@@ -68,13 +67,12 @@ def _fetch(
 ) -> None:
     # The same layer may be there several times.
     missing = [blob for blob in {blob.digest: blob for blob in blobs}.values() if not store.has(blob.digest)]
-    stop = threading.Event()
     with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="pull") as threads:
         try:
-            running = [threads.submit(client.blob, reference, blob, store, progress, stop) for blob in missing]
-            for future in running:
+            running = [threads.submit(client.blob, reference, blob, store, progress) for blob in missing]
+            for future in wait(running, return_when=FIRST_EXCEPTION).done:
                 future.result()
         except BaseException:
-            stop.set()
+            client.stop()
             threads.shutdown(cancel_futures=True)
             raise

@@ -67,10 +67,16 @@ impl UnpackedLayer {
     }
 }
 
+const EBADF: i32 = 9;
+
 /// A duplicate of the caller's descriptor, which stays the caller's to close.
 pub(crate) fn file(fd: RawFd) -> Result<File, Error> {
     if fd < 0 {
-        return Err(Error::io("dup", "", &std::io::Error::from_raw_os_error(9)));
+        return Err(Error::io(
+            "dup",
+            "",
+            &std::io::Error::from_raw_os_error(EBADF),
+        ));
     }
     // SAFETY: the number is not -1; the caller keeps it open during the call, and a closed one only makes dup fail.
     let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };

@@ -40,7 +40,7 @@ def elsewhere() -> Iterator[FakeRegistry]:
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Waiting takes no time here; how long it would have been is noted."""
     waited: list[float] = []
-    monkeypatch.setattr(time, "sleep", waited.append)
+    monkeypatch.setattr(client.RegistryClient, "_pause", lambda _, seconds: waited.append(seconds))
     return waited
 
 
@@ -101,6 +101,16 @@ def test_a_token_that_ran_out_is_fetched_again(fake: FakeRegistry, store: Store)
     fake.queue[blob_path(image)] = [Answer(401, headers={"WWW-Authenticate": fake.challenge})]
     assert pull_from(fake, store) == image.digest
     assert len(fake.asked("/token")) == 2
+
+
+def test_a_token_that_cannot_be_sent_is_refused_and_not_shown(fake: FakeRegistry, store: Store) -> None:
+    fake.require = "Bearer x"
+    fake.challenge = f'Bearer realm="http://{fake.host}/token",service="fake"'
+    for answer in (b'{"token": "hunter2\\nX: y"}', b'{"token": "hunter\\u00e4"}', b'{"token": ""}', b"hunter2", b"{}"):
+        fake.token_service = {"answer": answer}
+        with pytest.raises(RegistryError, match="no valid token") as caught:
+            pull_from(fake, store)
+        assert "hunter" not in f"{caught.value} {caught.value.__cause__}"
 
 
 def test_an_identity_token_is_exchanged_by_post(fake: FakeRegistry, store: Store, tmp_path: Path) -> None:
@@ -322,6 +332,11 @@ def test_plain_http_is_for_this_machine_only() -> None:
         assert not client.is_loopback(host)
 
 
+@pytest.mark.parametrize("registry", ["[::1]:5000", "localhost", "127.0.0.1:1", "docker.io", "host.example:8443"])
+def test_every_form_of_host_is_taken(store: Store, registry: str) -> None:
+    client.RegistryClient(registry).close()
+
+
 def test_a_proxy_is_not_asked_for_this_machine(
     fake: FakeRegistry, store: Store, monkeypatch: pytest.MonkeyPatch, waits: list[float]
 ) -> None:
@@ -346,12 +361,15 @@ def test_progress_is_told_to_the_end(fake: FakeRegistry, store: Store) -> None:
     assert last[digest(image.layers[0])] == (len(image.layers[0]),) * 2
 
 
-def test_one_failing_blob_ends_the_others(fake: FakeRegistry, store: Store, waits: list[float]) -> None:
+def test_one_failing_blob_ends_the_others_even_while_they_wait(fake: FakeRegistry, store: Store) -> None:
     image = make_image([{str(n): b""} for n in range(20)])
     fake.add("app", "1", image)
-    fake.content[blob_path(image)] = Answer(400)
+    fake.content[f"/v2/app/blobs/{digest(image.layers[1])}"] = Answer(400)
+    fake.content[blob_path(image)] = Answer(429, headers={"Retry-After": "100"})
+    began = time.monotonic()
     with pytest.raises(RegistryError, match="answered 400"):
         pull_from(fake, store)
+    assert time.monotonic() - began < 60
     assert [thread.name for thread in threading.enumerate() if thread.name.startswith("pull")] == []
 
 

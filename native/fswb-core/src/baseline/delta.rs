@@ -128,7 +128,9 @@ impl Delta {
                 }
             }
             let found = match &node.state {
-                State::Present(entry) => wanted.contains(&entry.ino),
+                State::Present(entry) => {
+                    entry.kind != Kind::Directory && wanted.contains(&entry.ino)
+                }
                 State::Through | State::Absent => false,
             };
             Some(found.then_some(path))

@@ -214,10 +214,13 @@ impl Mapped {
             .map(|link| link.node)
     }
 
-    /// The nodes with one of these inode numbers, whatever their number of names: reads every node.
+    /// The nodes with one of these inode numbers, whatever their number of names; no directories. Reads every node.
     pub(super) fn with_ino(&self, wanted: &std::collections::HashSet<u64>) -> Vec<u32> {
         (0..self.counts.nodes)
-            .filter(|&node| wanted.contains(&self.node(node).ino()))
+            .filter(|&node| {
+                let node = self.node(node);
+                node.directory().is_none() && wanted.contains(&node.ino())
+            })
             .collect()
     }
 

@@ -8,6 +8,8 @@ mod delta;
 mod format;
 mod mapped;
 mod save;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
@@ -115,8 +117,8 @@ impl Baseline {
         names.into_iter().collect()
     }
 
-    /// All recorded names with one of these inode numbers, sorted, however many links were recorded and on whatever
-    /// device: it reads every record (not the disk), for inodes that have more names now than were known.
+    /// All recorded names with one of these inode numbers, sorted, directories left out, however many links were recorded
+    /// and on whatever device: it reads every record (not the disk), for inodes that have more names now than were known.
     pub fn names_with_ino(&self, wanted: &HashSet<u64>) -> Vec<RelPath> {
         let mut names: BTreeSet<RelPath> = self.delta.names_with_ino(wanted).collect();
         if let Some(base) = &self.base {

@@ -9,7 +9,7 @@ use crate::entry::Kind;
 use crate::error::Result;
 use crate::extract::metadata::Owner;
 use crate::extract::place::clean_name;
-use crate::extract::tree::{Created, Tree};
+use crate::extract::tree::{Created, Tree, default_owner};
 use crate::layer::WHITEOUT;
 use crate::path::RelPath;
 use crate::root::Root;
@@ -43,7 +43,7 @@ pub fn add_archive(
     owner: Option<Owner>,
 ) -> Result<Added> {
     let created = Created {
-        owner: owner.unwrap_or((0, 0)),
+        owner: owner.unwrap_or_else(default_owner),
         mtime_ns: None,
     };
     let mut tree = Tree::new(root, created);

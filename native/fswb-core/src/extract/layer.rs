@@ -14,7 +14,7 @@ use crate::baseline::Baseline;
 use crate::entry::{Entry, Kind};
 use crate::error::Result;
 use crate::extract::place::{Linked, clean_name};
-use crate::extract::tree::{Created, Directory, Tree};
+use crate::extract::tree::{Created, Directory, Tree, default_owner};
 use crate::layer::WHITEOUT;
 use crate::path::RelPath;
 use crate::root::{Root, stat_bare};
@@ -64,7 +64,7 @@ pub fn unpack_layer(
         tree: Tree::new(
             root,
             Created {
-                owner: (0, 0),
+                owner: default_owner(),
                 mtime_ns: Some(0),
             },
         ),

@@ -60,6 +60,15 @@ pub(super) struct Tree<'a> {
     pub(super) warnings: Vec<String>,
 }
 
+/// Who owns what no one lists: root. (An ordinary user, in a test, can only give away nothing.)
+pub(super) fn default_owner() -> Owner {
+    let user = rustix::process::geteuid();
+    if user.is_root() {
+        return (0, 0);
+    }
+    (user.as_raw(), rustix::process::getegid().as_raw())
+}
+
 /// How parents that an archive takes for granted are made.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Created {

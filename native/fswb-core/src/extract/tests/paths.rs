@@ -62,15 +62,12 @@ fn l3_a_link_with_surplus_dotdot_is_clamped_at_the_root() {
 
 #[test]
 fn l4_the_root_of_a_layer_stays_a_directory() {
-    for layer in [
-        tar().symlink("./", "/tmp"),
-        tar().symlink(".", "/tmp"),
-        tar().file("/", "x"),
-    ] {
+    for name in ["./", ".", "/"] {
         let mut rootfs = Rootfs::new();
-        if let Err(error) = rootfs.apply(layer) {
-            assert!(matches!(error, Error::Archive { .. }));
-        }
+        assert!(
+            reason(rootfs.apply(tar().symlink(name, "/tmp"))).contains("root"),
+            "{name}"
+        );
         assert!(rootfs.at("").symlink_metadata().unwrap().is_dir());
     }
     let link = tar().hard_link("./", "f");
