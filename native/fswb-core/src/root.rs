@@ -10,6 +10,9 @@ use crate::entry::{Entry, Kind, STATX_WANTED, Xattrs};
 use crate::error::{Context, Error, Result, present};
 use crate::path::RelPath;
 
+/// An open directory and a name in it; `None` for the root, which is in no directory of ours.
+pub type Place = Option<(OwnedFd, Vec<u8>)>;
+
 /// A root file system, opened once. The directory behind it cannot be swapped by renaming or mounting at its path.
 #[derive(Debug)]
 pub struct Root {
@@ -134,7 +137,7 @@ impl Root {
     }
 
     /// The opened parent of `path` and its last part: `Some(None)` for the root, `None` where there is no such parent.
-    pub fn directory_of(&self, path: &RelPath) -> Result<Option<Option<(OwnedFd, Vec<u8>)>>> {
+    pub fn directory_of(&self, path: &RelPath) -> Result<Option<Place>> {
         let (Some(parent), Some(name)) = (path.parent(), path.name()) else {
             return Ok(Some(None));
         };
