@@ -32,7 +32,8 @@ pytestmark = pytest.mark.root
 actions = st.sampled_from(sorted(set(ACTIONS) - {"flood"}))
 numbers = st.integers(0, 40)
 operations = st.tuples(actions, numbers, numbers, st.integers(0, len(programs.NAMES) - 1), st.integers(0, 7))
-steps = st.lists(operations, max_size=8)
+steps = st.lists(operations, min_size=1, max_size=8)
+first_steps = st.lists(operations, max_size=3)
 budgets = st.integers(0, 6)
 
 
@@ -52,9 +53,7 @@ class Watched:
     @property
     def is_short(self) -> bool:
         """Whether it lacks watches."""
-        return isinstance(self.session, InotifySession) and (
-            self.session.watches.count < self.baseline.directories
-        )
+        return isinstance(self.session, InotifySession) and (self.session.watches.count < self.baseline.directories)
 
 
 @dataclass
@@ -113,7 +112,7 @@ class Machine(RuleBasedStateMachine):
 
     helper: Helper
 
-    @initialize(first=steps, budget=budgets)
+    @initialize(first=first_steps, budget=budgets)
     def unpack_and_arm(self, first: list[Operation], budget: int) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="fswb-trackers-"))
         source = self.directory / "source"
@@ -147,25 +146,30 @@ class Machine(RuleBasedStateMachine):
     def run(self, program: list[Operation]) -> None:
         self.show(self.helper.run(os.fsdecode(self.rootfs.path), program))
 
-    @rule(program=steps)
-    def run_a_program(self, program: list[Operation]) -> None:
-        self.run(program)
-        self.settle_and_judge()
-
-    @rule(program=steps)
-    def run_a_program_that_nobody_reads_along(self, program: list[Operation]) -> None:
-        self.pause()
+    def finish_run(self, program: list[Operation], *, read_along: bool) -> None:
+        if not read_along:
+            self.pause()
         self.run(program)
         self.settle_and_judge()
         self.resume()
+
+    @rule(program=steps, read_along=st.booleans())
+    def run_a_program(self, program: list[Operation], read_along: bool) -> None:
+        self.finish_run(program, read_along=read_along)
+
+    # Rules are drawn evenly; these are what it is about.
+    @rule(program=steps)
+    def run_another_program(self, program: list[Operation]) -> None:
+        self.finish_run(program, read_along=True)
+
+    @rule(one=operations)
+    def run_one_operation(self, one: Operation) -> None:
+        self.finish_run([one], read_along=True)
 
     @rule(before=steps, after=steps)
     def run_a_program_that_fills_the_queue(self, before: list[Operation], after: list[Operation]) -> None:
-        self.pause()
         flood: Operation = ("flood", 0, 0, 0, read_limits().queued_events)
-        self.run([*before, flood, *after])
-        self.settle_and_judge()
-        self.resume()
+        self.finish_run([*before, flood, *after], read_along=False)
 
     @rule()
     def run_true(self) -> None:
