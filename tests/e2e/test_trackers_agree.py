@@ -134,7 +134,8 @@ CASES: dict[str, tuple[str, list[list[str]]]] = {
     "b1 RUN true": ("RUN true\n" + mark(1) + "RUN true\n", [["mark1"]]),
     "b4 made and removed, moved and moved back": (
         f"RUN touch -d '{OLD}' /tmp /etc\n"
-        f"RUN echo x >/tmp/x && rm /tmp/x && mv /etc/group /tmp/g && mv /tmp/g /etc/group && touch -d '{OLD}' /tmp /etc\n"
+        "RUN echo x >/tmp/x && rm /tmp/x && mv /etc/group /tmp/g && mv /tmp/g /etc/group"
+        f" && touch -d '{OLD}' /tmp /etc\n"
         + mark(1),
         [["etc", "tmp"], ["mark1"]],
     ),
@@ -232,7 +233,7 @@ def test_a_hundred_rebuilds_give_the_same_layers_a_hundred_times(
 # -- losses, in a real build ------------------------------------------------------------------------------------------
 
 BUSY = (
-    "RUN mkdir -p /a/b/c && echo 1 >/a/b/c/f && ln /a/b/c/f /a/link && mkdir /full && cd /full && seq 200 | xargs touch\n"
+    "RUN mkdir -p /a/b/c /full && echo 1 >/a/b/c/f && ln /a/b/c/f /a/link && cd /full && seq 200 | xargs touch\n"
     "RUN mv /a/b /moved && echo 2 >>/moved/c/f && rm /a/link && mv /full /a/ && echo x >/a/full/7\n"
     "COPY d /a/full\n"
     "RUN rm -r /moved && mkdir /moved && mv /a/full/sub /moved && echo y >>/moved/sub/g\n"
