@@ -154,7 +154,7 @@ _HashMode = Literal["evidence", "all", "none"]
 
 @final
 class Baseline:
-    """The recorded metadata of one root file system: an immutable mapped base and a sorted delta."""
+    """The recorded metadata of one root file system: an immutable mapped base and a delta laid over it."""
 
     @staticmethod
     def empty(rootfs: Rootfs) -> Baseline:
@@ -181,8 +181,10 @@ class Baseline:
     ) -> ChangeSet:
         """Compares the hinted places with the disk. Losses in ``hints`` must have been widened to hints before.
 
-        ``listed`` paths are in the result even if nothing about them differs. ``hash``: ``evidence`` reads content where stat
-        evidence is not conclusive; ``all`` reads every file looked at; ``none`` never reads (lossy)."""
+        ``listed`` paths are in the result even if nothing about them differs; one that is not on disk is refused. ``hash``:
+        ``evidence`` reads a file of the same size as before where stat evidence does not prove it untouched (one without a
+        recorded digest then counts as changed); ``all`` reads every file looked at that has the size it had; ``none`` never
+        reads (lossy). New files and new sizes are never read here: packing the layer does."""
     def advance(self, changes: ChangeSet) -> None:
         """Makes the state after ``changes`` the new baseline."""
 

@@ -142,7 +142,7 @@ class Worksite:
         return self._armed
 
     def advance(self, changes: ChangeSet, layer: Layer | None) -> None:
-        """The state after ``changes`` is the new baseline; what the tracker saw up to here, our own writes too, is no news."""
+        """The state after ``changes`` is the new baseline; what the tracker saw so far, our writes too, is no news."""
         self.baseline.advance(changes)
         if self._armed is not None:
             self._armed.session.advance(self.baseline, changes)

@@ -105,3 +105,43 @@ fn scratch(root: &Root) -> Result<Option<OwnedFd>> {
         Err(errno) => Err(Error::system("open", root.path(), errno)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStrExt;
+
+    use super::*;
+    use crate::path::RelPath;
+
+    #[test]
+    fn a_ctime_of_the_tick_that_was_current_before_the_stats_is_racy() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = Root::open(directory.path().as_os_str().as_bytes()).unwrap();
+        let entry = root.entry(&RelPath::ROOT).unwrap().unwrap();
+        let at = entry.ctime_ns;
+        assert!(!Clock::Coarse(at + 1).is_racy(&entry));
+        assert!(Clock::Coarse(at).is_racy(&entry));
+        assert!(Clock::Coarse(at - 1).is_racy(&entry));
+        assert!(!Clock::Multigrain.is_racy(&entry));
+        assert!(Clock::Unknown.is_racy(&entry));
+    }
+
+    #[test]
+    fn what_the_probe_says_holds_for_a_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = Root::open(directory.path().as_os_str().as_bytes()).unwrap();
+        let clock = Clock::of(&root).unwrap();
+        let (file, path) = (directory.path().join("f"), RelPath::new("f").unwrap());
+        std::fs::write(&file, b"0").unwrap();
+        let mut before = root.entry(&path).unwrap().unwrap();
+        before.racy = clock.is_racy(&before);
+        for round in 0..1000 {
+            std::fs::write(&file, format!("{}", round % 10)).unwrap();
+            let mut now = root.entry(&path).unwrap().unwrap();
+            assert!(!before.is_untouched(&now), "round {round}");
+            // A later file of a coarse tick is as racy as this one: the tick may only have gone on.
+            now.racy = clock.is_racy(&now);
+            before = now;
+        }
+    }
+}

@@ -51,3 +51,36 @@ pub fn hash_rest(file: impl AsFd, path: &RelPath) -> Result<(Sha256, u64)> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_that_of_the_whole_content_across_buffers() {
+        let mut file = tempfile::tempfile().unwrap();
+        let content: Vec<u8> = (0..BUFFER * 2 + 1).map(|index| index as u8).collect();
+        std::io::Write::write_all(&mut file, &content).unwrap();
+        std::io::Seek::rewind(&mut file).unwrap();
+        let expected: Sha256 = Hasher::digest(&content).into();
+        assert_eq!(
+            hash_rest(&file, &RelPath::ROOT).unwrap(),
+            (expected, content.len() as u64)
+        );
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_and_never_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = std::fs::File::open(directory.path()).unwrap();
+        let path = RelPath::new("p").unwrap();
+        fs::mknodat(&at, "p", rustix::fs::FileType::Fifo, Mode::RUSR, 0).unwrap();
+        assert!(matches!(
+            open_file(at.as_fd(), b"p", &path),
+            Err(Error::Refused { .. })
+        ));
+        std::os::unix::fs::symlink("/etc/passwd", directory.path().join("l")).unwrap();
+        let linked = open_file(at.as_fd(), b"l", &path).unwrap_err();
+        assert_eq!(linked, Error::system("openat2", &path, Errno::LOOP));
+    }
+}

@@ -7,12 +7,15 @@
 
 mod links;
 mod look;
+mod places;
+mod queue;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use look::Observation;
-use walk::{Places, Walk};
+use places::Places;
+use walk::Walk;
 
 use crate::baseline::Baseline;
 use crate::change::{Change, ChangeKind, ChangeSet, Why};

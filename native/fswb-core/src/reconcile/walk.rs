@@ -1,21 +1,22 @@
 //! The way down from the root to every place of interest, directory by directory, on several threads.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{self, Mode, OFlags, RawDir, ResolveFlags};
 
 use super::look::{Below, Looker, Site};
+use super::places::{Place, Places, Todo, is_children, narrow};
+use super::queue::Queue;
 use super::{Found, HashMode};
 use crate::baseline::{Baseline, Cursor};
 use crate::change::Effort;
 use crate::clock::Clock;
 use crate::entry::{Inode, Kind};
 use crate::error::{Context, Error, Result};
-use crate::hint::Scope;
 use crate::path::RelPath;
 use crate::root::Root;
 
@@ -28,32 +29,6 @@ const ALONE: usize = 64;
 
 /// Bytes for one getdents64 call.
 const LISTING: usize = 32 << 10;
-
-/// Where to look, sorted: what is below a directory is one run.
-#[derive(Debug, Default)]
-pub(super) struct Places(BTreeMap<RelPath, Scope>);
-
-impl Places {
-    pub(super) fn add(&mut self, path: RelPath, scope: Scope) {
-        let known = self.0.entry(path).or_insert(scope);
-        *known = scope.max(*known);
-    }
-
-    /// Whether everything is to be looked at.
-    pub(super) fn is_whole(&self) -> bool {
-        self.0.get(&RelPath::ROOT) == Some(&Scope::Subtree)
-    }
-}
-
-type Place = (RelPath, Scope);
-
-/// What to look at in a directory and below.
-#[derive(Clone, Copy)]
-enum Todo<'a> {
-    Everything,
-    /// Places at or below the directory.
-    Places(&'a [Place]),
-}
 
 /// One directory to be done.
 struct Task<'a> {
@@ -109,7 +84,7 @@ impl<'a> Walk<'a> {
 
     /// Looks at `places` and adds what was seen to `found`.
     pub(super) fn look_at(&mut self, places: Places, found: &mut Found) -> Result<()> {
-        let places: Vec<Place> = places.0.into_iter().collect();
+        let places: Vec<Place> = places.into_sorted();
         if places.is_empty() {
             return Ok(());
         }
@@ -211,94 +186,14 @@ impl<'a> Walk<'a> {
             let mut rest = workers.iter_mut();
             let own = rest.next();
             for worker in rest {
-                scope.spawn(|| queue.work(worker));
+                scope.spawn(|| queue.work(|task, more| worker.directory(task, more)));
             }
             if let Some(worker) = own {
-                queue.work(worker);
+                queue.work(|task, more| worker.directory(task, more));
             }
         });
         queue.result()?;
         Ok(workers.into_iter().map(|worker| worker.looker).collect())
-    }
-}
-
-/// Tasks for several threads; the last one in is the first one out, so that directories close soon.
-struct Queue<'a> {
-    state: Mutex<State<'a>>,
-    changed: Condvar,
-}
-
-struct State<'a> {
-    tasks: Vec<Task<'a>>,
-    busy: usize,
-    failed: Option<Error>,
-}
-
-impl<'a> Queue<'a> {
-    fn new(tasks: Vec<Task<'a>>) -> Self {
-        Self {
-            state: Mutex::new(State {
-                tasks,
-                busy: 0,
-                failed: None,
-            }),
-            changed: Condvar::new(),
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State<'a>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn work(&self, worker: &mut Worker<'a>) {
-        let mut more = Vec::new();
-        while let Some(task) = self.next() {
-            let _busy = Busy(self);
-            let done = worker.directory(&task, &mut more);
-            let mut state = self.lock();
-            state.tasks.append(&mut more);
-            if let Err(error) = done {
-                state.failed.get_or_insert(error);
-            }
-        }
-    }
-
-    fn next(&self) -> Option<Task<'a>> {
-        let mut state = self.lock();
-        loop {
-            if state.failed.is_some() {
-                return None;
-            }
-            if let Some(task) = state.tasks.pop() {
-                state.busy += 1;
-                return Some(task);
-            }
-            if state.busy == 0 {
-                return None;
-            }
-            state = self
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn result(self) -> Result<()> {
-        let state = self
-            .state
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner);
-        state.failed.map_or(Ok(()), Err)
-    }
-}
-
-/// A task being done. Its end is told even if it panics, lest the others wait for ever.
-struct Busy<'q, 'a>(&'q Queue<'a>);
-
-impl Drop for Busy<'_, '_> {
-    fn drop(&mut self) {
-        self.0.lock().busy -= 1;
-        self.0.changed.notify_all();
     }
 }
 
@@ -475,24 +370,4 @@ impl Names {
             .iter()
             .map(|&(start, end)| &self.bytes[start..end])
     }
-}
-
-/// What of `places` is to be done in and below a directory; `None` if nothing is.
-fn narrow<'a>(directory: &RelPath, places: &'a [Place]) -> Option<Todo<'a>> {
-    let start = places.partition_point(|(path, _)| path < directory);
-    let inside = &places[start..];
-    let inside = &inside[..inside.partition_point(|(path, _)| path.is_within(directory))];
-    match inside {
-        [] => None,
-        [(path, scope), ..] if path == directory => match (scope, inside.len()) {
-            (Scope::Subtree, _) => Some(Todo::Everything),
-            (Scope::Entry, 1) => None,
-            _ => Some(Todo::Places(inside)),
-        },
-        _ => Some(Todo::Places(inside)),
-    }
-}
-
-fn is_children(directory: &RelPath, places: &[Place]) -> bool {
-    matches!(places, [(path, Scope::Children), ..] if path == directory)
 }
