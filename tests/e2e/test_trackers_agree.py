@@ -135,8 +135,7 @@ CASES: dict[str, tuple[str, list[list[str]]]] = {
     "b4 made and removed, moved and moved back": (
         f"RUN touch -d '{OLD}' /tmp /etc\n"
         "RUN echo x >/tmp/x && rm /tmp/x && mv /etc/group /tmp/g && mv /tmp/g /etc/group"
-        f" && touch -d '{OLD}' /tmp /etc\n"
-        + mark(1),
+        f" && touch -d '{OLD}' /tmp /etc\n" + mark(1),
         [["etc", "tmp"], ["mark1"]],
     ),
     "b5 reading is no change": ("RUN cat /etc/passwd /etc/group /bin/busybox >/dev/null; ls -lR /etc >/dev/null\n", []),
