@@ -291,7 +291,7 @@ def run(examples: int, number: int, steps_each: int) -> None:
 
 
 def test_every_tracker_gives_the_layers_of_a_scan_step_after_step() -> None:
-    run(examples=150, number=random.randrange(2**32), steps_each=6)
+    run(examples=100, number=random.randrange(2**32), steps_each=6)
 
 
 @pytest.mark.soak
