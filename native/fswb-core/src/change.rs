@@ -59,9 +59,9 @@ pub struct Change {
     /// What differs.
     pub why: Why,
     /// As recorded in the baseline.
-    pub before: Option<Entry>,
+    pub before: Option<Box<Entry>>,
     /// As found on disk.
-    pub after: Option<Entry>,
+    pub after: Option<Box<Entry>>,
 }
 
 /// How much was looked at to find the changes: the cost, not the result.
@@ -86,7 +86,7 @@ pub struct ChangeSet {
     /// What goes into the layer, but for the directories above.
     pub changes: Vec<Change>,
     /// Entries whose evidence is new though nothing about them changed: for the next baseline only.
-    pub refreshed: Vec<(RelPath, Entry)>,
+    pub refreshed: Vec<(RelPath, Box<Entry>)>,
     /// Sockets found; an image cannot hold them.
     pub sockets: Vec<RelPath>,
     /// What was lost and is found again: the places in it have been looked at.

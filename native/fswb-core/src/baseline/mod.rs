@@ -195,11 +195,11 @@ impl Baseline {
                 self.remove(&change.path);
             }
             if let Some(after) = &change.after {
-                self.put(&change.path, after.clone())?;
+                self.put(&change.path, Entry::clone(after))?;
             }
         }
         for (path, entry) in &changes.refreshed {
-            self.put(path, entry.clone())?;
+            self.put(path, Entry::clone(entry))?;
         }
         Ok(())
     }

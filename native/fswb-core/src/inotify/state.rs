@@ -110,16 +110,16 @@ impl State {
         self.settle()?;
         let mut orphans = Vec::new();
         for change in &changes.changes {
-            let was = is_directory(change.before.as_ref());
-            if was && !is_directory(change.after.as_ref()) {
+            let was = is_directory(change.before.as_deref());
+            if was && !is_directory(change.after.as_deref()) {
                 orphans.extend(self.table.take_within(&change.path));
                 self.unwatched.remove_within(&change.path);
             }
         }
         let changed = changes.changes.iter();
-        let changed = changed.map(|change| (&change.path, change.after.as_ref()));
+        let changed = changed.map(|change| (&change.path, change.after.as_deref()));
         let refreshed = changes.refreshed.iter();
-        let refreshed = refreshed.map(|(path, entry)| (path, Some(entry)));
+        let refreshed = refreshed.map(|(path, entry)| (path, Some(&**entry)));
         // Every directory that was looked at, even if it seems the same: one that was removed and made anew may have its
         // inode number again (ext4 does that), but not its watch. Adding a watch that is there already changes nothing.
         let mut wanted: Vec<Arc<RelPath>> = changed

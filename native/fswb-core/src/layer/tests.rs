@@ -66,8 +66,8 @@ impl Rootfs {
             path: path.clone(),
             kind,
             why,
-            before,
-            after,
+            before: before.map(Box::new),
+            after: after.map(Box::new),
         };
         let at = self
             .changes
@@ -419,7 +419,7 @@ fn base_and_layer_unpack_to_the_rootfs() {
         };
         assert_eq!(
             there.as_ref().map(facts),
-            change.after.as_ref().map(facts),
+            change.after.as_deref().map(facts),
             "{:?}",
             change.path
         );
