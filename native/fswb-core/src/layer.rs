@@ -106,7 +106,7 @@ enum Planned {
     /// A change, by its place in the change set.
     Changed(usize),
     /// A directory above a change.
-    Above(Entry),
+    Above(Box<Entry>),
     /// The unchanged root: only its whiteouts are written.
     Root,
 }
@@ -156,7 +156,8 @@ impl Plan {
                 .filter(|entry| entry.kind == Kind::Directory);
             let entry = entry.ok_or_else(|| changed(&directory, "it is no directory any more"))?;
             above = directory.parent();
-            self.members.insert(directory, Planned::Above(entry));
+            self.members
+                .insert(directory, Planned::Above(Box::new(entry)));
         }
         Ok(())
     }

@@ -61,10 +61,13 @@ impl Baseline {
         })
     }
 
-    /// Writes everything to a file (temporary, fsync, rename) and goes on with that file as the mapped base.
+    /// Writes everything to a file (temporary, rename) and goes on with that file as the mapped base.
+    ///
+    /// Nothing waits for the disk: what a power cut leaves of the file fails its checksum, and a baseline can be made anew.
     pub fn save(&mut self, path: &Path) -> Result<()> {
         save::save(self, path)?;
         *self = Self::open(path)?;
+        give_back();
         Ok(())
     }
 
@@ -217,6 +220,16 @@ impl Baseline {
     /// Whether there is nothing but the root.
     pub fn is_empty(&self) -> bool {
         self.entries == 0
+    }
+}
+
+/// Returns what was freed to the system. The delta of an unpacked base is many small pieces, which the GNU allocator would
+/// keep for ever.
+fn give_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim(3) has no preconditions and may be called by any thread.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 
