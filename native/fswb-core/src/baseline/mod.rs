@@ -13,6 +13,7 @@ mod tests;
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 
 pub use cursor::Cursor;
 use delta::Delta;
@@ -139,11 +140,15 @@ impl Baseline {
 
     /// Records an entry. Its parent must be a recorded directory. What was below is gone if it is no directory.
     pub fn put(&mut self, path: &RelPath, entry: Entry) -> Result<()> {
+        self.put_shared(path, &Arc::new(entry))
+    }
+
+    fn put_shared(&mut self, path: &RelPath, entry: &Arc<Entry>) -> Result<()> {
         let Some(parent) = path.parent() else {
             if entry.kind != Kind::Directory {
                 return Err(Error::refused(path, "the root must be a directory"));
             }
-            self.root = entry;
+            self.root = Entry::clone(entry);
             return Ok(());
         };
         if self.cursor(&parent).map(Cursor::kind) != Some(Kind::Directory) {
@@ -164,7 +169,7 @@ impl Baseline {
         self.directories += usize::from(is_directory);
         self.directories -= usize::from(was_directory);
         self.delta
-            .put(path, entry, !(is_directory && was_directory));
+            .put(path, Arc::clone(entry), !(is_directory && was_directory));
         Ok(())
     }
 
@@ -198,11 +203,11 @@ impl Baseline {
                 self.remove(&change.path);
             }
             if let Some(after) = &change.after {
-                self.put(&change.path, Entry::clone(after))?;
+                self.put_shared(&change.path, after)?;
             }
         }
         for (path, entry) in &changes.refreshed {
-            self.put(path, Entry::clone(entry))?;
+            self.put_shared(path, entry)?;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@
 //!   several such the one that holds the first name. The others are listed whole.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use super::Found;
 use super::look::Observation;
@@ -166,6 +167,6 @@ fn groups(found: &Found) -> Vec<Group> {
 
 /// Whether the name was there before as the same kind of thing.
 fn is_comparable(seen: &Observation) -> bool {
-    let kind = |entry: &Option<Box<Entry>>| entry.as_ref().map(|entry| entry.kind);
+    let kind = |entry: &Option<Arc<Entry>>| entry.as_ref().map(|entry| entry.kind);
     seen.before.is_some() && kind(&seen.before) == kind(&seen.after)
 }

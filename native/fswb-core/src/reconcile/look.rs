@@ -1,6 +1,7 @@
 //! One entry: what the baseline has, what the disk has, and what differs.
 
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 
 use rustix::fs::{self, AtFlags};
 
@@ -17,8 +18,8 @@ use crate::root::complete;
 /// What one look found.
 #[derive(Debug, Clone)]
 pub(super) struct Observation {
-    pub(super) before: Option<Box<Entry>>,
-    pub(super) after: Option<Box<Entry>>,
+    pub(super) before: Option<Arc<Entry>>,
+    pub(super) after: Option<Arc<Entry>>,
     /// What differs, if both are there and of one kind.
     pub(super) why: Why,
     /// The stat evidence does not prove that nothing happened.
@@ -93,7 +94,7 @@ impl Looker {
     /// Records that a recorded entry is gone.
     pub(super) fn gone(&mut self, path: RelPath, known: Cursor<'_>) {
         self.lose_below(known);
-        self.keep(path, Some(Box::new(known.entry())), None, Why::empty());
+        self.keep(path, Some(Arc::new(known.entry())), None, Why::empty());
     }
 
     fn lose_below(&mut self, known: Cursor<'_>) {
@@ -125,7 +126,7 @@ impl Looker {
             }
             Stat::Absent => return self.absent(site, known),
         };
-        let before = known.map(|known| Box::new(known.entry()));
+        let before = known.map(|known| Arc::new(known.entry()));
         let below = match &before {
             _ if now.kind != Kind::Directory => Below::Nothing,
             Some(before) if is_same_directory(before, &now) => Below::Known,
@@ -135,8 +136,10 @@ impl Looker {
             let untouched = before.is_untouched(&now);
             if untouched && !(self.mode == HashMode::All && now.kind == Kind::File) {
                 if now.is_shared() || always {
-                    let mut after = before.clone();
-                    after.dev = now.dev;
+                    let after = Arc::new(Entry {
+                        dev: now.dev,
+                        ..Entry::clone(before)
+                    });
                     let seen = Observation {
                         before: Some(before.clone()),
                         after: Some(after),
@@ -157,7 +160,7 @@ impl Looker {
                 // A content that was read to be sure, and is what it was, is nothing to remember.
                 let same = why.is_empty() && before.as_deref() == Some(&after);
                 if !same || after.is_shared() || always {
-                    self.keep(path, before, Some(Box::new(after)), why);
+                    self.keep(path, before, Some(Arc::new(after)), why);
                 }
                 Ok(below)
             }
@@ -180,8 +183,8 @@ impl Looker {
     fn keep(
         &mut self,
         path: RelPath,
-        before: Option<Box<Entry>>,
-        after: Option<Box<Entry>>,
+        before: Option<Arc<Entry>>,
+        after: Option<Arc<Entry>>,
         why: Why,
     ) {
         let seen = Observation {
