@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from fswatch_builder.build.cache import StepCache
-from fswatch_builder.build.events import Events, ImageStored, WarningFound
+from fswatch_builder.build.events import ArgsUnused, Events, ImageStored, WarningFound
 from fswatch_builder.build.planner import PlanOptions, plan
 from fswatch_builder.build.sources import Sources
 from fswatch_builder.build.walk import Finished, How, Walker
@@ -73,6 +73,8 @@ def build(request: Request, store: Store, events: Events) -> BuiltImage:
         ),
     )
     _warn(the_plan.warnings, events)
+    if the_plan.unused_args:
+        events.emit(ArgsUnused(the_plan.unused_args))
     cache = StepCache(store, read=request.use_cache, write=request.hash_mode != "none")
     finished: dict[int, Finished] = {}
     with (

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fswatch_builder._native import IgnorePatterns, Rootfs, content_digest, expand
 from fswatch_builder.build.keys import selection_key
 from fswatch_builder.build.worksite import Worksite
-from fswatch_builder.errors import BuildContextError
+from fswatch_builder.errors import BaseImageError, BuildContextError, RegistryError
 from fswatch_builder.model.image import Image
 from fswatch_builder.model.plan import CopySource, ImageSource, MainContext, NamedContext, StageSource
 from fswatch_builder.model.platform import Platform
@@ -77,8 +77,9 @@ class Sources:
     def __exit__(self, *exc: object) -> None:
         self._stack.close()
 
-    def image(self, value: str, platform: Platform) -> Image:
-        """The image that a name or the value of a named context stands for."""
+    def image(self, source: NamedContext | ImageSource, platform: Platform) -> Image:
+        """The image that a name, or the value of a named context, stands for."""
+        value = source.value if isinstance(source, NamedContext) else _by_name(source.reference)
         key = (value, platform)
         if key not in self._images:
             from fswatch_builder.build.bases import bases
@@ -134,11 +135,20 @@ class Sources:
             case StageSource(index=index):
                 return self._stages[index].image
             case ImageSource(reference=reference):
-                return self.image(reference, self._platform)
+                try:
+                    return self.image(source, self._platform)
+                except (BaseImageError, RegistryError) as error:
+                    error.hint = f"no earlier stage is called {reference}, so it is taken for an image"
+                    raise
             case NamedContext(value=value):
-                return None if os.path.isdir(value) else self.image(value, self._platform)
+                return None if os.path.isdir(value) else self.image(source, self._platform)
             case _:
                 return None
+
+
+def _by_name(reference: str) -> str:
+    """A name in FROM or --from as the value of a context: a directory here that is called alike is not meant."""
+    return reference if "://" in reference else f"docker-image://{reference}"
 
 
 def _directory(path: str, dockerfile: str) -> Tree:

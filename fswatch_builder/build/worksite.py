@@ -105,6 +105,9 @@ class Worksite:
             self._armed = None
 
     def _make(self) -> None:
+        from fswatch_builder.runtime.host import check_owners
+
+        check_owners()
         self._workspace = self._store.workspace()
         self._directory = self._workspace.__enter__()
         path = f"{self._directory}/rootfs"

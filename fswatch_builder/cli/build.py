@@ -65,7 +65,7 @@ def build_command(
         build_args=options.build_args(build_arg or (), os.environ),
         contexts=options.build_contexts(build_context or ()),
         labels=options.pairs("--label", label or ()),
-        tracker=tracker,
+        tracker=options.tracker(tracker),
         hash_mode=options.hash_mode(hash_mode),
         use_cache=not no_cache,
         compression=Compression(options.choice("--compression", compression, [known.value for known in Compression])),

@@ -9,6 +9,7 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from fswatch_builder.build.events import (
+    ArgsUnused,
     Event,
     OutputWritten,
     StepFinished,
@@ -53,7 +54,7 @@ class Live:
                 style = {"failed": "red", "cached": "cyan", "config": "dim"}.get(event.status, "green")
                 self._say(f"{self._title}  {outcome(event)}", style)
                 self._display.update(Text(""))
-            case WarningFound():
+            case WarningFound() | ArgsUnused():
                 self._say(warning_line(event), "yellow")
             case OutputWritten():
                 self._say(f"wrote {event.kind} output to {event.path}", "green")
