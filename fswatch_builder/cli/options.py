@@ -189,6 +189,14 @@ def choice(option: str, value: str, allowed: Sequence[str]) -> str:
     return value
 
 
+def known_reference(text: str) -> Reference | None:
+    """An image's name that somebody else wrote; None for what is no name by our rules."""
+    try:
+        return Reference.parse(text).without_digest()
+    except ValueError:
+        return None
+
+
 def references(names: Sequence[str]) -> tuple[Reference, ...]:
     """Names of images."""
     found = []
