@@ -104,7 +104,7 @@ class Executor:
         """Tells why changes are found the way they are, once as long as the reasons are the same."""
         if armed.why not in self.explained:
             self.explained.add(armed.why)
-            self.events.emit(StepNote(number, f"changes are found by {armed.session.tracker} ({'; '.join(armed.why)})"))
+            self.events.emit(StepNote(number, f"changes are found by {_reasons(armed)}"))
 
     def _written(self, paths: Sequence[bytes], site: Worksite, number: int) -> Performed:
         """After writes of our own: their list is authoritative, their events are no news."""
@@ -183,6 +183,13 @@ class Executor:
             for warning in copied.warnings:
                 self.events.emit(StepNote(number, warning))
         return sorted({path for copied in written for path in copied.paths})
+
+
+def _reasons(armed: Armed) -> str:
+    name = armed.session.tracker
+    if len(armed.why) == 1:
+        return f"{name}: {armed.why[0].removeprefix(f'{name}: ')}"
+    return f"{name} ({'; '.join(armed.why)})"
 
 
 def _runs(tree: Tree, paths: Sequence[bytes], add: bool) -> list[tuple[bool, list[bytes]]]:

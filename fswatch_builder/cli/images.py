@@ -51,7 +51,9 @@ def load_command(
     with Store.open(options.store_directory(store)) as opened:
         loaded = load_archive(opened, file, wanted)
         if names and len(loaded) > 1:
-            raise UsageError(f"{file} holds {len(loaded)} images", hint="without --tag they get the names they have in it")
+            raise UsageError(
+                f"{file} holds {len(loaded)} images", hint="without --tag they get the names they have in it"
+            )
         for digest, found in loaded:
             image = opened.load_image(digest)
             manifest = Descriptor(OCI_MANIFEST, digest, opened.size(digest))

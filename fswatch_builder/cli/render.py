@@ -70,6 +70,12 @@ def silence(stream: TextIO) -> None:
     os.close(null)
 
 
+def printable(line: bytes) -> str:
+    """Without control characters: what a RUN prints, or a Dockerfile holds, must not steer the terminal."""
+    text = line.rstrip().decode("utf-8", "replace").expandtabs()
+    return "".join(character for character in text if character.isprintable())
+
+
 class Quiet:
     """Warnings alone."""
 

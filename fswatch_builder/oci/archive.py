@@ -129,9 +129,7 @@ def load_archive(store: Store, path: str, platform: Platform) -> list[tuple[Dige
         if len(fitting) < 2:
             digest = _import_saved(store, archive, platform)
             return [(digest, tuple(fitting[0][0].RepoTags or ()))]
-        return [
-            (_take_saved(store, archive, entry, config), tuple(entry.RepoTags or ())) for entry, config in fitting
-        ]
+        return [(_take_saved(store, archive, entry, config), tuple(entry.RepoTags or ())) for entry, config in fitting]
 
 
 @contextmanager

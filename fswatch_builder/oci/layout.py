@@ -132,7 +132,7 @@ def _index(files: Files) -> Index:
 
 
 def _full_names(choice: Choice) -> Iterator[str]:
-    """containerd's annotation is a full name; that of the image spec may be one, or a tag alone, which names nothing."""
+    """One annotation is always a full name; that of the image spec may be one, or a tag alone, which names nothing."""
     annotations = choice.descriptor.annotations
     full, short = annotations.get(CONTAINERD_NAME), annotations.get(REF_NAME, "")
     if full:
