@@ -12,6 +12,7 @@ from fswatch_builder.errors import BaseImageError, BuildContextError, RegistryEr
 from fswatch_builder.model.image import Image
 from fswatch_builder.model.plan import CopySource, ImageSource, MainContext, NamedContext, StageSource
 from fswatch_builder.model.platform import Platform
+from fswatch_builder.oci.reference import IMAGE_SCHEME
 from fswatch_builder.oci.store import Store
 
 _CONTENT = "copy content"
@@ -78,8 +79,12 @@ class Sources:
         self._stack.close()
 
     def image(self, source: NamedContext | ImageSource, platform: Platform) -> Image:
-        """The image that a name, or the value of a named context, stands for."""
-        value = source.value if isinstance(source, NamedContext) else _by_name(source.reference)
+        """The image that a source stands for.
+
+        A Dockerfile names images and nothing else: its ``FROM /etc`` must not reach a directory of the host, nor its
+        ``FROM oci-layout://...`` a layout. What a named context means comes from the command line, so that may.
+        """
+        value = source.value if isinstance(source, NamedContext) else IMAGE_SCHEME + source.reference
         key = (value, platform)
         if key not in self._images:
             from fswatch_builder.build.bases import bases
@@ -144,11 +149,6 @@ class Sources:
                 return None if os.path.isdir(value) else self.image(source, self._platform)
             case _:
                 return None
-
-
-def _by_name(reference: str) -> str:
-    """A name in FROM or --from as the value of a context: a directory here that is called alike is not meant."""
-    return reference if "://" in reference else f"docker-image://{reference}"
 
 
 def _directory(path: str, dockerfile: str) -> Tree:
