@@ -14,7 +14,8 @@ from benchmarks import machine
 from benchmarks.corpora.tree import make_rootfs, pack
 from benchmarks.peers.base import Peer
 from benchmarks.peers.buildah import Buildah
-from benchmarks.peers.kaniko import Kaniko
+from benchmarks.peers.buildkit import CLIENT, BuildKit
+from benchmarks.peers.kaniko import VERSION, Kaniko
 from benchmarks.peers.ours import Ours
 from benchmarks.workloads.cached import STEPS, measure_cached
 from benchmarks.workloads.extra_run import Row, dockerfiles, measure_peer
@@ -32,6 +33,7 @@ def _peers(cache: str, names: list[str]) -> list[Peer]:
         Ours("scan"),
         Ours("scan", "all"),
         Buildah(),
+        BuildKit(),
         Kaniko("full", cache),
         Kaniko("redo", cache),
     ]
@@ -94,7 +96,11 @@ def main() -> None:
     document = {
         "taken": datetime.now(UTC).strftime("%Y-%m-%d"),
         "machine": machine.describe(arguments.directory),
-        "peers": {"buildah": machine.version("buildah", "--version"), "kaniko": "executor v1.23.2, built from source"},
+        "peers": {
+            "buildah": machine.version("buildah", "--version"),
+            "BuildKit (dockerd)": machine.version(CLIENT, "--version"),
+            "kaniko": f"executor {VERSION}, built from source",
+        },
         "cached_rebuild": _cached(arguments),
         "extra_run": [asdict(row) for row in _extra_run(arguments)],
     }

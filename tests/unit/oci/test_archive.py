@@ -220,7 +220,9 @@ def test_a_root_file_system_is_told_from_an_image(store: Store, tmp_path: Path) 
             import_archive(store, str(path), AMD64)
 
 
-@pytest.mark.parametrize("content", [b"#!/bin/sh\n" * 60, b"x" * 10, gzip.compress(b"x" * 600)])
+@pytest.mark.parametrize(
+    "content", [b"#!/bin/sh\n" * 60, b"x" * 10, gzip.compress(b"x" * 600)], ids=["script", "short", "gzip"]
+)
 def test_what_is_no_tar_is_told(store: Store, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.tar").write_bytes(content)
     with pytest.raises(BaseImageError, match="cannot be used"):
