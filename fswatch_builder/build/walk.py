@@ -18,7 +18,7 @@ from fswatch_builder.build.failures import explained
 from fswatch_builder.build.sources import Built, Sources
 from fswatch_builder.build.steps import SCRATCH, StageState, begin, translate
 from fswatch_builder.build.worksite import Worksite
-from fswatch_builder.errors import DockerfileError, Location
+from fswatch_builder.errors import BaseImageError, DockerfileError, Location
 from fswatch_builder.model.digest import Digest
 from fswatch_builder.model.image import History, Image, Layer
 from fswatch_builder.model.instruction import Instruction
@@ -84,7 +84,7 @@ class Walker:
                 step, state = translate(instruction, state, stage, self._plan)
                 layer, created = None, None
                 if isinstance(step, RootfsStep):
-                    layer, created = self._rootfs_step(step, layers, site, progress)
+                    layer, created = self._rootfs_step(step, layers, site, progress, stage.where)
                 else:
                     progress.done("config")
             if layer is not None:
@@ -118,7 +118,7 @@ class Walker:
                 return image, None
 
     def _rootfs_step(
-        self, step: RootfsStep, layers: tuple[Layer, ...], site: Worksite, progress: "Progress"
+        self, step: RootfsStep, layers: tuple[Layer, ...], site: Worksite, progress: "Progress", base: Location
     ) -> tuple[Layer | None, datetime | None]:
         key = self._key(step.action, layers)
         hit = self._cache.find(key)
@@ -127,7 +127,10 @@ class Walker:
             return hit.layer, hit.created
         executor = self._executor()
         executor.check(step.action)
-        site.bring_to(layers)
+        try:
+            site.bring_to(layers)
+        except BaseImageError as error:
+            raise error.at(base) from error
         performed = executor.perform(step.action, site, progress.number)
         created = datetime.now(UTC).replace(microsecond=0)
         self._cache.record(key, performed.layer, created)

@@ -121,6 +121,7 @@ class Worksite:
         from fswatch_builder.oci.decoding import CompressionError
 
         place = f"layer {layer.diff_id}"
+        self._store.size(layer.descriptor.digest)  # a missing blob is told as what it is
         try:
             with decompressed(self._store.blob_path(layer.descriptor.digest)) as descriptor:
                 unpacked = unpack_layer(self.rootfs, self.baseline, descriptor)
