@@ -96,8 +96,8 @@ class Walker:
             case StageSource(index=index):
                 parent = self._finished[index]
                 return parent.image, parent.scope
-            case NamedContext(value=value) | ImageSource(reference=value):
-                image = self._sources.image(value, stage.platform)
+            case NamedContext() | ImageSource() as source:
+                image = self._sources.image(source, stage.platform)
                 if image.config.on_build:
                     raise DockerfileError(
                         f"the base image {stage.base_text} has ONBUILD triggers, which are not supported yet",
