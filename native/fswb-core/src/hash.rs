@@ -35,12 +35,15 @@ pub fn open_file(directory: BorrowedFd<'_>, name: &[u8], path: &RelPath) -> Resu
 }
 
 /// Digest and length in bytes of what is left to read of `file`. `path` is for messages.
-pub fn hash_rest(file: impl AsFd, path: &RelPath) -> Result<(Sha256, u64)> {
+///
+/// `buffer` is scratch space for many calls: a new one of this size is a mapping of its own, whose pages cost more than the
+/// digest of a small file.
+pub fn hash_rest(file: impl AsFd, path: &RelPath, buffer: &mut Vec<u8>) -> Result<(Sha256, u64)> {
     let mut hasher = Hasher::new();
-    let mut buffer = vec![0; BUFFER];
+    buffer.resize(BUFFER, 0);
     let mut size = 0;
     loop {
-        match rustix::io::read(&file, &mut buffer) {
+        match rustix::io::read(&file, &mut *buffer) {
             Ok(0) => return Ok((hasher.finalize().into(), size)),
             Ok(length) => {
                 hasher.update(&buffer[..length]);
@@ -64,7 +67,7 @@ mod tests {
         std::io::Seek::rewind(&mut file).unwrap();
         let expected: Sha256 = Hasher::digest(&content).into();
         assert_eq!(
-            hash_rest(&file, &RelPath::ROOT).unwrap(),
+            hash_rest(&file, &RelPath::ROOT, &mut Vec::new()).unwrap(),
             (expected, content.len() as u64)
         );
     }

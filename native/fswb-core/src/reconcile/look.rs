@@ -77,6 +77,8 @@ pub(super) struct Looker {
     pub(super) lost: Vec<Inode>,
     pub(super) sockets: Vec<RelPath>,
     pub(super) effort: Effort,
+    /// Scratch space.
+    buffer: Vec<u8>,
 }
 
 impl Looker {
@@ -88,6 +90,7 @@ impl Looker {
             lost: Vec::new(),
             sockets: Vec::new(),
             effort: Effort::default(),
+            buffer: Vec::new(),
         }
     }
 
@@ -216,8 +219,15 @@ impl Looker {
         before: Option<&Entry>,
         mut now: Entry,
     ) -> Result<(Entry, Why)> {
+        match before.filter(|before| before.is_untouched(&now)) {
+            // Only the content is in doubt: a store into a mapping may leave the ctime alone, nothing else does.
+            Some(before) => {
+                now.target.clone_from(&before.target);
+                now.xattrs.clone_from(&before.xattrs);
+            }
+            None => complete(site.fd, site.name, path, &mut now)?,
+        }
         now.racy = self.clock.is_racy(&now);
-        complete(site.fd, site.name, path, &mut now)?;
         let Some(before) = before.filter(|before| before.kind == now.kind) else {
             return Ok((now, Why::empty()));
         };
@@ -254,7 +264,7 @@ impl Looker {
             (HashMode::Evidence | HashMode::All, _) => {}
         }
         let file = open_file(site.fd, site.name, path)?;
-        let (digest, size) = hash_rest(&file, path)?;
+        let (digest, size) = hash_rest(&file, path, &mut self.buffer)?;
         self.effort.hashed_files += 1;
         self.effort.hashed_bytes += size;
         now.sha256 = Some(digest);
