@@ -43,6 +43,8 @@ class BuildError(Exception):
         self.what = what
         self.where = where
         self.hint = hint
+        #: Of the Dockerfile, where it cannot be read once more from the file that ``where`` names.
+        self.text: bytes | None = None
 
     def at(self, where: Location) -> "BuildError":
         """The same error with its place, unless it knows one already."""

@@ -16,10 +16,9 @@ from fswatch_builder.model.image import DEFAULT_PATH, Descriptor, History, Image
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci.blobs import write_errors
 from fswatch_builder.oci.compression import Compression, compressing
-from fswatch_builder.oci.reference import Reference
+from fswatch_builder.oci.reference import IMAGE_SCHEME, Reference
 from fswatch_builder.oci.store import Store
 
-_IMAGE_SCHEME: Final = "docker-image://"
 _LAYOUT_SCHEME: Final = "oci-layout://"
 _IMPORT: Final = Compression.GZIP
 #: A file that changed this recently (seconds) may change again without its times telling: it is not remembered.
@@ -42,8 +41,8 @@ def bases(value: str, store: Store, platform: Platform) -> Digest:
     of files or an archive, told by its content; any other value is a name as in ``docker-image://``. A FROM should use
     that scheme, lest a directory of the same name comes first. Raises BaseImageError, RegistryError.
     """
-    if value.startswith(_IMAGE_SCHEME):
-        return _named(value.removeprefix(_IMAGE_SCHEME), store, platform)
+    if value.startswith(IMAGE_SCHEME):
+        return _named(value.removeprefix(IMAGE_SCHEME), store, platform)
     if value.startswith(_LAYOUT_SCHEME):
         from fswatch_builder.oci.layout import import_layout
 
@@ -161,6 +160,7 @@ def _directory(path: str, store: Store, platform: Platform) -> Digest:
             layer = Layer(Descriptor(_IMPORT.layer_media_type, digest, size), DiffID.from_raw(packed.diff_id))
             store.record_layer(layer)
         baseline.advance(changes)
+        del changes  # as large as the tree, and so is what comes next
     except (RefusedError, ArchiveError) as error:
         raise BaseImageError(
             f"{path}: {os.fsdecode(error.path)}: {error.reason}", hint="a base holds no such file"

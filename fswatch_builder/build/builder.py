@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from fswatch_builder.build.cache import StepCache
-from fswatch_builder.build.events import Events, ImageStored, WarningFound
+from fswatch_builder.build.events import ArgsUnused, Events, ImageStored, WarningFound
 from fswatch_builder.build.planner import PlanOptions, plan
 from fswatch_builder.build.sources import Sources
 from fswatch_builder.build.walk import Finished, How, Walker
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be built, and how. ``context`` is a directory, ``dockerfile`` the path of a file."""
+    """What is to be built, and how. ``context`` is a directory, ``dockerfile`` the path of a file.
+
+    ``text`` is the Dockerfile if it comes from elsewhere; ``dockerfile`` is then what messages call it.
+    """
 
     context: str
     dockerfile: str
@@ -44,6 +47,7 @@ class Request:
     hash_mode: "HashMode" = "evidence"
     use_cache: bool = True
     compression: Compression = Compression.GZIP
+    text: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +61,9 @@ class BuiltImage:
 
 def build(request: Request, store: Store, events: Events) -> BuiltImage:
     """Builds the image and stores it. Raises BuildError."""
+    text = read_dockerfile(request.dockerfile) if request.text is None else request.text
     try:
-        dockerfile = parse(read_dockerfile(request.dockerfile), _shown_name(request))
+        dockerfile = parse(text, _shown_name(request))
     except ParseError as error:
         _warn(error.warnings, events)
         raise
@@ -73,10 +78,12 @@ def build(request: Request, store: Store, events: Events) -> BuiltImage:
         ),
     )
     _warn(the_plan.warnings, events)
+    if the_plan.unused_args:
+        events.emit(ArgsUnused(the_plan.unused_args))
     cache = StepCache(store, read=request.use_cache, write=request.hash_mode != "none")
     finished: dict[int, Finished] = {}
     with (
-        Sources(store, request.context, request.dockerfile, request.platform, finished) as sources,
+        Sources(store, request.context, _beside(request), request.platform, finished) as sources,
         ExitStack() as sites,
     ):
         how = How(request.hash_mode, request.compression)
@@ -142,7 +149,14 @@ def read_dockerfile(path: str) -> bytes:
         raise DockerfileError(f"cannot read the Dockerfile {path}: {error.strerror}") from error
 
 
+def _beside(request: Request) -> str:
+    """Where an ignore file of the Dockerfile's own would be; one without a place has none."""
+    return request.dockerfile if request.text is None else f"{request.context}/"
+
+
 def _shown_name(request: Request) -> str:
     """The path as a user would type it."""
+    if request.text is not None:
+        return request.dockerfile
     relative = os.path.relpath(request.dockerfile)
     return request.dockerfile if relative.startswith("..") else relative

@@ -73,6 +73,13 @@ class WarningFound:
 
 
 @dataclass(frozen=True, slots=True)
+class ArgsUnused:
+    """Build arguments that no line of the Dockerfile asks for."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ImageStored:
     """The image is in the store."""
 
@@ -93,7 +100,7 @@ class OutputWritten:
     path: str
 
 
-Event = StepStarted | StepOutput | StepNote | StepFinished | WarningFound | ImageStored | OutputWritten
+Event = StepStarted | StepOutput | StepNote | StepFinished | WarningFound | ArgsUnused | ImageStored | OutputWritten
 
 
 class Events(Protocol):

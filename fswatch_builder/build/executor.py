@@ -3,14 +3,14 @@
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from fswatch_builder._native import ArchiveError, Copied, HintSet, Mode, Rootfs, add_archive, copy
 from fswatch_builder.build.events import Events, StepNote, StepOutput, StepReport
 from fswatch_builder.build.sources import Sources, Tree
-from fswatch_builder.build.worksite import Worksite
+from fswatch_builder.build.worksite import Armed, Worksite
 from fswatch_builder.changes.widen import widen
 from fswatch_builder.errors import BuildContextError, DockerfileError, RunError
 from fswatch_builder.layering.writer import write_layer
@@ -19,6 +19,7 @@ from fswatch_builder.model.step import Action, CopyAction, DirectoryAction, RunA
 from fswatch_builder.oci.compression import Compression, decompressed, is_archive
 from fswatch_builder.oci.decoding import CompressionError
 from fswatch_builder.oci.store import Store
+from fswatch_builder.runtime import host
 from fswatch_builder.runtime.run import Command, Stream, run
 from fswatch_builder.runtime.user import resolve_owner
 
@@ -58,6 +59,12 @@ class Executor:
     hash_mode: "HashMode"
     compression: Compression
     max_mtime: int | None
+    explained: set[tuple[str, ...]] = field(default_factory=set)  # reasons for a tracker that were told already
+
+    def check(self, action: Action) -> None:
+        """Whether this host lets us do ``action``: asked before anything is unpacked for it. Raises SandboxError."""
+        if isinstance(action, RunAction):
+            host.check()
 
     def perform(self, action: Action, site: Worksite, number: int) -> Performed:
         """Does ``action``, the rootfs being at its parent. Raises what belongs to it: RunError, BuildContextError,
@@ -73,6 +80,7 @@ class Executor:
 
     def _run(self, action: RunAction, site: Worksite, number: int) -> Performed:
         armed = site.armed
+        self._explain(armed, number)
         command = Command(
             argv=action.argv,
             env=(*action.env, *action.proxies),
@@ -91,6 +99,12 @@ class Executor:
             )
         hints, losses = widen(armed.session.settle())
         return self._layer(site, hints, (), number, tracker=armed.session.tracker, losses=losses)
+
+    def _explain(self, armed: Armed, number: int) -> None:
+        """Tells why changes are found the way they are, once as long as the reasons are the same."""
+        if armed.why not in self.explained:
+            self.explained.add(armed.why)
+            self.events.emit(StepNote(number, f"changes are found by {_reasons(armed)}"))
 
     def _written(self, paths: Sequence[bytes], site: Worksite, number: int) -> Performed:
         """After writes of our own: their list is authoritative, their events are no news."""
@@ -169,6 +183,13 @@ class Executor:
             for warning in copied.warnings:
                 self.events.emit(StepNote(number, warning))
         return sorted({path for copied in written for path in copied.paths})
+
+
+def _reasons(armed: Armed) -> str:
+    name = armed.session.tracker
+    if len(armed.why) == 1:
+        return f"{name}: {armed.why[0].removeprefix(f'{name}: ')}"
+    return f"{name} ({'; '.join(armed.why)})"
 
 
 def _runs(tree: Tree, paths: Sequence[bytes], add: bool) -> list[tuple[bool, list[bytes]]]:

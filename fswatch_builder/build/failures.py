@@ -23,9 +23,7 @@ def explained(error: Exception, where: Location) -> Exception:
 
 
 def _system_error(error: OSError, where: Location) -> BuildError:
-    shown = _path(error.filename)
-    operation = getattr(error, "operation", None)
-    what = f"{shown}: {error.strerror or error}" + (f" ({operation})" if operation else "")
+    what = f"{_path(error.filename)}: {reason(error)}"
     if error.errno in _FULL:
         return OutputError(
             what, where=where, hint="free space on the disk of the store, or choose another with --store"
@@ -33,7 +31,16 @@ def _system_error(error: OSError, where: Location) -> BuildError:
     return BuildError(what, where=where)
 
 
+def reason(error: OSError) -> str:
+    """Why, in the system's words, and in which call where the core tells."""
+    if error.errno is None:
+        return str(error)
+    operation = getattr(error, "operation", None)
+    return os.strerror(error.errno) + (f" ({operation})" if operation else "")
+
+
 def _path(path: object) -> str:
-    if isinstance(path, bytes | str) and path:
-        return os.fsdecode(path)
-    return "the root"
+    """The core's paths are bytes below a root; those of the host are text."""
+    if isinstance(path, bytes):
+        return "/" + os.fsdecode(path)
+    return path if isinstance(path, str) and path else "the system"

@@ -1,13 +1,14 @@
 """From a parsed Dockerfile to a plan: no image is looked at, no file is read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, takewhile
 
 from fswatch_builder.build import stages
-from fswatch_builder.build.environment import add_global, platform_args
+from fswatch_builder.build.environment import PROXY_NAMES, add_global, platform_args
 from fswatch_builder.errors import DockerfileError, UsageError
 from fswatch_builder.model.instruction import Arg, Copy, Dockerfile, From, Instruction, Run, Unsupported
-from fswatch_builder.model.plan import Plan
+from fswatch_builder.model.plan import Plan, Stage
 from fswatch_builder.model.platform import Platform
 
 EPOCH = "SOURCE_DATE_EPOCH"
@@ -50,6 +51,22 @@ def plan(dockerfile: Dockerfile, options: PlanOptions) -> Plan:
         escape=dockerfile.escape,
         source_date_epoch=_epoch(options.build_args.get(EPOCH) or global_args.get(EPOCH)),
         warnings=dockerfile.warnings,
+        checks=dockerfile.checks,
+        unused_args=_unused(dockerfile, needed, options.build_args),
+    )
+
+
+def _unused(dockerfile: Dockerfile, needed: Sequence[Stage], build_args: Mapping[str, str]) -> tuple[str, ...]:
+    """Build arguments for which there is no ARG, neither a global one nor in a stage that is built."""
+    known = {EPOCH, *platform_args(Platform.host(), Platform.host(), None)}
+    above = takewhile(lambda instruction: not isinstance(instruction, From), dockerfile.instructions)
+    for instruction in chain(above, *(stage.instructions for stage in needed)):
+        if isinstance(instruction, Arg):
+            known.update(name.text for name, _ in instruction.items)
+    return tuple(
+        name
+        for name in sorted(build_args)
+        if name not in known and name.upper() not in PROXY_NAMES and not name.startswith("BUILDKIT_")
     )
 
 

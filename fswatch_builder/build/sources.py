@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from fswatch_builder._native import IgnorePatterns, Rootfs, content_digest, expand
 from fswatch_builder.build.keys import selection_key
 from fswatch_builder.build.worksite import Worksite
-from fswatch_builder.errors import BuildContextError
+from fswatch_builder.errors import BaseImageError, BuildContextError, RegistryError
 from fswatch_builder.model.image import Image
 from fswatch_builder.model.plan import CopySource, ImageSource, MainContext, NamedContext, StageSource
 from fswatch_builder.model.platform import Platform
+from fswatch_builder.oci.reference import IMAGE_SCHEME
 from fswatch_builder.oci.store import Store
 
 _CONTENT = "copy content"
@@ -77,8 +78,13 @@ class Sources:
     def __exit__(self, *exc: object) -> None:
         self._stack.close()
 
-    def image(self, value: str, platform: Platform) -> Image:
-        """The image that a name or the value of a named context stands for."""
+    def image(self, source: NamedContext | ImageSource, platform: Platform) -> Image:
+        """The image that a source stands for.
+
+        A Dockerfile names images and nothing else: its ``FROM /etc`` must not reach a directory of the host, nor its
+        ``FROM oci-layout://...`` a layout. What a named context means comes from the command line, so that may.
+        """
+        value = source.value if isinstance(source, NamedContext) else IMAGE_SCHEME + source.reference
         key = (value, platform)
         if key not in self._images:
             from fswatch_builder.build.bases import bases
@@ -134,9 +140,13 @@ class Sources:
             case StageSource(index=index):
                 return self._stages[index].image
             case ImageSource(reference=reference):
-                return self.image(reference, self._platform)
+                try:
+                    return self.image(source, self._platform)
+                except (BaseImageError, RegistryError) as error:
+                    error.hint = f"no earlier stage is called {reference}, so it is taken for an image"
+                    raise
             case NamedContext(value=value):
-                return None if os.path.isdir(value) else self.image(value, self._platform)
+                return None if os.path.isdir(value) else self.image(source, self._platform)
             case _:
                 return None
 

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING
 from fswatch_builder.build import keys
 from fswatch_builder.build.assembly import assemble, history_line
 from fswatch_builder.build.cache import Hit, StepCache
+from fswatch_builder.build.checks import warnings
 from fswatch_builder.build.environment import Scope
-from fswatch_builder.build.events import Events, Status, StepFinished, StepReport, StepStarted
+from fswatch_builder.build.events import Events, Status, StepFinished, StepReport, StepStarted, WarningFound
 from fswatch_builder.build.failures import explained
 from fswatch_builder.build.sources import Built, Sources
-from fswatch_builder.build.steps import SCRATCH, begin, translate
+from fswatch_builder.build.steps import SCRATCH, StageState, begin, translate
 from fswatch_builder.build.worksite import Worksite
-from fswatch_builder.errors import DockerfileError, Location
+from fswatch_builder.errors import BaseImageError, DockerfileError, Location
 from fswatch_builder.model.digest import Digest
 from fswatch_builder.model.image import History, Image, Layer
+from fswatch_builder.model.instruction import Instruction
 from fswatch_builder.model.plan import ImageSource, NamedContext, Plan, Scratch, Stage, StageSource
 from fswatch_builder.model.step import Action, CopyAction, DirectoryAction, RootfsStep, RunAction
 from fswatch_builder.oci.compression import Compression
@@ -64,6 +66,7 @@ class Walker:
         self._events = events
         self._finished = finished
         self._numbers = count(1)
+        self._loaded: Executor | None = None
 
     def walk(self, stage: Stage, site: Worksite) -> Finished:
         """The stage's image. ``site`` stays empty if the cache knows every step."""
@@ -77,10 +80,11 @@ class Walker:
         start = len(history)
         for position, instruction in enumerate(stage.instructions, 2):
             with self._step(stage, position, total, instruction.source, instruction.where) as progress:
+                self._check(instruction, state)
                 step, state = translate(instruction, state, stage, self._plan)
                 layer, created = None, None
                 if isinstance(step, RootfsStep):
-                    layer, created = self._rootfs_step(step, layers, site, progress)
+                    layer, created = self._rootfs_step(step, layers, site, progress, stage.where)
                 else:
                     progress.done("config")
             if layer is not None:
@@ -89,6 +93,14 @@ class Walker:
         image = assemble(stage.platform, state.config, layers, history, start, self._plan.source_date_epoch)
         return Finished(image, site, state.scope)
 
+    def _check(self, instruction: Instruction, state: StageState) -> None:
+        checks = self._plan.checks
+        for warning in warnings(instruction, state, self._plan):
+            if checks.reports(warning.rule, instruction.where.line):
+                self._events.emit(WarningFound(warning.rule, warning.message, warning.where))
+                if checks.fail:
+                    raise DockerfileError(f"lint violation found for rules: {warning.rule}", where=warning.where)
+
     def _base(self, stage: Stage) -> tuple[Image, Scope | None]:
         match stage.base:
             case Scratch():
@@ -96,8 +108,8 @@ class Walker:
             case StageSource(index=index):
                 parent = self._finished[index]
                 return parent.image, parent.scope
-            case NamedContext(value=value) | ImageSource(reference=value):
-                image = self._sources.image(value, stage.platform)
+            case NamedContext() | ImageSource() as source:
+                image = self._sources.image(source, stage.platform)
                 if image.config.on_build:
                     raise DockerfileError(
                         f"the base image {stage.base_text} has ONBUILD triggers, which are not supported yet",
@@ -106,15 +118,20 @@ class Walker:
                 return image, None
 
     def _rootfs_step(
-        self, step: RootfsStep, layers: tuple[Layer, ...], site: Worksite, progress: "Progress"
+        self, step: RootfsStep, layers: tuple[Layer, ...], site: Worksite, progress: "Progress", base: Location
     ) -> tuple[Layer | None, datetime | None]:
         key = self._key(step.action, layers)
         hit = self._cache.find(key)
         if hit is not None:
             progress.done("cached", _cached_report(hit))
             return hit.layer, hit.created
-        site.bring_to(layers)
-        performed = self._executor().perform(step.action, site, progress.number)
+        executor = self._executor()
+        executor.check(step.action)
+        try:
+            site.bring_to(layers)
+        except BaseImageError as error:
+            raise error.at(base) from error
+        performed = executor.perform(step.action, site, progress.number)
         created = datetime.now(UTC).replace(microsecond=0)
         self._cache.record(key, performed.layer, created)
         progress.done("done", performed.report)
@@ -122,16 +139,18 @@ class Walker:
 
     def _executor(self) -> "Executor":
         """Loaded at the first step that has to be done: a build from the cache needs neither sandbox nor trackers."""
-        from fswatch_builder.build.executor import Executor
+        if self._loaded is None:
+            from fswatch_builder.build.executor import Executor
 
-        return Executor(
-            store=self._cache.store,
-            sources=self._sources,
-            events=self._events,
-            hash_mode=self._how.hash_mode,
-            compression=self._how.compression,
-            max_mtime=self._plan.source_date_epoch,
-        )
+            self._loaded = Executor(
+                store=self._cache.store,
+                sources=self._sources,
+                events=self._events,
+                hash_mode=self._how.hash_mode,
+                compression=self._how.compression,
+                max_mtime=self._plan.source_date_epoch,
+            )
+        return self._loaded
 
     def _key(self, action: Action, layers: tuple[Layer, ...]) -> Digest:
         parent = keys.chain_of(layer.diff_id for layer in layers)

@@ -105,6 +105,9 @@ class Worksite:
             self._armed = None
 
     def _make(self) -> None:
+        from fswatch_builder.runtime.host import check_owners
+
+        check_owners()
         self._workspace = self._store.workspace()
         self._directory = self._workspace.__enter__()
         path = f"{self._directory}/rootfs"
@@ -118,6 +121,7 @@ class Worksite:
         from fswatch_builder.oci.decoding import CompressionError
 
         place = f"layer {layer.diff_id}"
+        self._store.size(layer.descriptor.digest)  # a missing blob is told as what it is
         try:
             with decompressed(self._store.blob_path(layer.descriptor.digest)) as descriptor:
                 unpacked = unpack_layer(self.rootfs, self.baseline, descriptor)

@@ -11,7 +11,7 @@ from fswatch_builder.build.events import Events, OutputWritten
 from fswatch_builder.cli import options
 from fswatch_builder.cli.failure import reported
 from fswatch_builder.cli.render import counted, renderer, size_text
-from fswatch_builder.errors import OutputError, UsageError
+from fswatch_builder.errors import BuildError, OutputError, UsageError
 from fswatch_builder.oci.compression import Compression
 from fswatch_builder.oci.store import Store
 
@@ -56,16 +56,18 @@ def build_command(
             f"the context {context} is not a directory",
             hint="a context from stdin, an archive or a URL is not supported yet",
         )
+    text = sys.stdin.buffer.read() if file == "-" else None
     request = Request(
         context=os.path.abspath(context),
-        dockerfile=find_dockerfile(context, file),
+        dockerfile="stdin" if text is not None else find_dockerfile(context, file),
+        text=text,
         platform=options.platform(platform),
         target=target,
         names=options.references(tag or ()),
         build_args=options.build_args(build_arg or (), os.environ),
         contexts=options.build_contexts(build_context or ()),
         labels=options.pairs("--label", label or ()),
-        tracker=tracker,
+        tracker=options.tracker(tracker),
         hash_mode=options.hash_mode(hash_mode),
         use_cache=not no_cache,
         compression=Compression(options.choice("--compression", compression, [known.value for known in Compression])),
@@ -74,7 +76,7 @@ def build_command(
     with Store.open(options.store_directory(store)) as opened:
         shown = renderer(progress, sys.stderr)
         try:
-            built = build(request, opened, shown)
+            built = _build(request, opened, shown)
             _write_outputs(built, specs, request, opened, shown)
         finally:
             shown.close()
@@ -86,6 +88,14 @@ def build_command(
             print(built.config)
         elif progress != "rawjson":
             print(summary(built, specs, request, opened.directory))
+
+
+def _build(request: Request, store: Store, events: Events) -> BuiltImage:
+    try:
+        return build(request, store, events)
+    except BuildError as error:
+        error.text = request.text
+        raise
 
 
 def _output_specs(texts: Sequence[str]) -> "list[OutputSpec]":

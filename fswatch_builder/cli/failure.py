@@ -1,14 +1,14 @@
 """The end of a command that failed: one message, an exit status, and never half a sentence."""
 
 import functools
-import os
+import io
 import signal
 import sys
 from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn, ParamSpec
 
-from fswatch_builder.cli.render import silence
+from fswatch_builder.cli.render import printable, silence
 from fswatch_builder.errors import BuildError, Location, RunError
 
 P = ParamSpec("P")
@@ -76,23 +76,26 @@ def message(error: BuildError) -> str:
     """What, where with the line itself, why, what to do."""
     lines: list[str] = []
     if isinstance(error, RunError) and error.tail:
-        lines += ["last lines of its output:", *(f"  | {line}" for line in error.tail.rstrip("\n").splitlines())]
+        lines += [
+            "last lines of its output:",
+            *(f"  | {printable(line)}" for line in error.tail.encode().rstrip(b"\n").split(b"\n")),
+        ]
     lines.append(f"ERROR: {error.what}")
     if error.where is not None:
         lines.append(f"  at {error.where}")
-        lines += [f"  {line}" for line in source_lines(error.where)]
+        lines += [f"  {line}" for line in source_lines(error.where, error.text)]
     if error.hint:
         lines.append(f"  hint: {error.hint}")
     return "\n".join(lines)
 
 
-def source_lines(where: Location) -> list[str]:
-    """The lines of the file that ``where`` speaks of; none if the file cannot be read (it came from a pipe)."""
+def source_lines(where: Location, text: bytes | None = None) -> list[str]:
+    """The lines that ``where`` speaks of: of ``text``, else of the file; none if it cannot be read."""
     last = where.end_line or where.line
     try:
-        with open(os.fspath(where.file), encoding="utf-8", errors="replace") as file:
+        with io.BytesIO(text) if text is not None else open(where.file, "rb") as file:
             return [
-                f"{number:>4} | {line.rstrip()}"
+                f"{number:>4} | {printable(line)}"
                 for number, line in enumerate(file, 1)
                 if where.line <= number <= min(last, where.line + 9)
             ]

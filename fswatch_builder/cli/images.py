@@ -33,25 +33,36 @@ def load_command(
     platform: options.PlatformName = None,
     store: options.StoreDirectory = None,
 ) -> None:
-    """Load an image archive (OCI, or written by docker save) into the local store.
+    """Load an archive of images into the local store.
+
+    The archive is an OCI one, or one that docker save wrote. Its images keep the names they have in it; --tag names an
+    image too.
 
     \b
     Example:
       fswatch-builder load --tag base:1 base.tar
     """  # noqa: D301 - the escape keeps the lines as they are
-    from fswatch_builder.oci.archive import import_archive
+    from fswatch_builder.oci.archive import load_archive
 
     wanted = options.platform(platform)
     names = options.references(tag or ())
     if not os.path.exists(file):
         raise UsageError(f"there is no file {file}")
     with Store.open(options.store_directory(store)) as opened:
-        digest = import_archive(opened, file, wanted)
-        image = opened.load_image(digest)
-        manifest = Descriptor(OCI_MANIFEST, digest, opened.size(digest))
-        for name in names:
-            opened.tag(name, manifest, image.platform)
-        print(digest)
+        loaded = load_archive(opened, file, wanted)
+        if names and len(loaded) > 1:
+            raise UsageError(
+                f"{file} holds {len(loaded)} images", hint="without --tag they get the names they have in it"
+            )
+        for digest, found in loaded:
+            image = opened.load_image(digest)
+            manifest = Descriptor(OCI_MANIFEST, digest, opened.size(digest))
+            own = [name for text in found if (name := options.known_reference(text)) is not None]
+            for name in dict.fromkeys((*names, *own)):
+                opened.tag(name, manifest, image.platform)
+                print(f"loaded {name.familiar()}  {digest}")
+            if not names and not own:
+                print(f"loaded {digest}, which has no name: give it one with --tag")
 
 
 def table(stored: Sequence[StoredImage]) -> list[str]:

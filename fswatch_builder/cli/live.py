@@ -1,5 +1,6 @@
 """Progress on a terminal: finished steps scroll away as lines, the running one shows its last output below."""
 
+import time
 from collections import deque
 from typing import TextIO
 
@@ -9,6 +10,7 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from fswatch_builder.build.events import (
+    ArgsUnused,
     Event,
     OutputWritten,
     StepFinished,
@@ -17,7 +19,7 @@ from fswatch_builder.build.events import (
     StepStarted,
     WarningFound,
 )
-from fswatch_builder.cli.render import outcome, step_title, warning_line
+from fswatch_builder.cli.render import outcome, printable, step_title, warning_line
 
 #: Lines of a running step's output that are kept in sight.
 _TAIL = 6
@@ -31,6 +33,8 @@ class Live:
         self._console = Console(file=stream, highlight=False)
         self._display = Display(console=self._console, refresh_per_second=8, transient=True)
         self._display.start()
+        self._spinner = Spinner("dots")
+        self._started = time.monotonic()
         self._title = ""
         self._tail: deque[str] = deque(maxlen=_TAIL)
         self._rest = b""
@@ -40,12 +44,13 @@ class Live:
         match event:
             case StepStarted():
                 self._title = f"#{event.number} {step_title(event)}"
+                self._started = time.monotonic()
                 self._tail.clear()
                 self._rest = b""
                 self._show()
             case StepOutput():
                 *lines, self._rest = (self._rest + event.data).split(b"\n")
-                self._tail.extend(_printable(line) for line in lines)
+                self._tail.extend(printable(line.rstrip(b"\r").rpartition(b"\r")[2]) for line in lines)
                 self._show()
             case StepNote():
                 self._say(f"   note: {event.text}", "yellow")
@@ -53,7 +58,7 @@ class Live:
                 style = {"failed": "red", "cached": "cyan", "config": "dim"}.get(event.status, "green")
                 self._say(f"{self._title}  {outcome(event)}", style)
                 self._display.update(Text(""))
-            case WarningFound():
+            case WarningFound() | ArgsUnused():
                 self._say(warning_line(event), "yellow")
             case OutputWritten():
                 self._say(f"wrote {event.kind} output to {event.path}", "green")
@@ -64,15 +69,15 @@ class Live:
         self._console.print(Text(text, style=style), soft_wrap=True)
 
     def _show(self) -> None:
-        tail = [Text(f"   {line}", style="dim", no_wrap=True, overflow="ellipsis") for line in self._tail]
-        self._display.update(Group(Spinner("dots", Text(self._title, no_wrap=True, overflow="ellipsis")), *tail))
+        self._display.update(self)
+
+    def __rich__(self) -> Group:
+        """The running step, as of now: the display asks for it several times a second."""
+        title = f"{time.monotonic() - self._started:.1f}s {self._title}"
+        self._spinner.update(text=Text(title, no_wrap=True, overflow="ellipsis"))
+        tail = [Text(f"   {line}", style="dim", no_wrap=True, overflow="ellipsis") for line in list(self._tail)]
+        return Group(self._spinner, *tail)
 
     def close(self) -> None:
         """Gives the terminal back."""
         self._display.stop()
-
-
-def _printable(line: bytes) -> str:
-    """Without control characters: what a RUN prints must not steer the terminal."""
-    text = line.decode("utf-8", "replace").rpartition("\r")[2].expandtabs()
-    return "".join(character for character in text if character.isprintable())

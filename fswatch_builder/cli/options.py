@@ -6,7 +6,7 @@ Every option can be given by an environment variable, ``FSWATCH_BUILDER_`` and i
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,9 +14,6 @@ from fswatch_builder.errors import UsageError
 from fswatch_builder.model.hash_mode import HashMode as Hashing
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci.reference import Reference
-
-if TYPE_CHECKING:
-    pass
 
 _CONTEXT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]*")
 
@@ -192,6 +189,14 @@ def choice(option: str, value: str, allowed: Sequence[str]) -> str:
     return value
 
 
+def known_reference(text: str) -> Reference | None:
+    """An image's name that somebody else wrote; None for what is no name by our rules."""
+    try:
+        return Reference.parse(text).without_digest()
+    except ValueError:
+        return None
+
+
 def references(names: Sequence[str]) -> tuple[Reference, ...]:
     """Names of images."""
     found = []
@@ -201,6 +206,15 @@ def references(names: Sequence[str]) -> tuple[Reference, ...]:
         except ValueError as error:
             raise UsageError(f"--tag {name}: {error}") from error
     return tuple(found)
+
+
+def tracker(name: str) -> str:
+    """A tracker there is, or ``auto``. The trackers are loaded for nothing but a name given."""
+    if name != "auto":
+        from fswatch_builder.tracking.registry import trackers
+
+        choice("--tracker", name, ("auto", *trackers()))
+    return name
 
 
 def hash_mode(value: str) -> Hashing:

@@ -7,6 +7,7 @@ from dataclasses import asdict, fields, is_dataclass
 from typing import Protocol, TextIO
 
 from fswatch_builder.build.events import (
+    ArgsUnused,
     Event,
     ImageStored,
     OutputWritten,
@@ -69,6 +70,12 @@ def silence(stream: TextIO) -> None:
     os.close(null)
 
 
+def printable(line: bytes) -> str:
+    """Without control characters: what a RUN prints, or a Dockerfile holds, must not steer the terminal."""
+    text = line.rstrip().decode("utf-8", "replace").expandtabs()
+    return "".join(character for character in text if character.isprintable())
+
+
 class Quiet:
     """Warnings alone."""
 
@@ -78,7 +85,7 @@ class Quiet:
 
     def emit(self, event: Event) -> None:
         """Drops all but warnings."""
-        if isinstance(event, WarningFound):
+        if isinstance(event, WarningFound | ArgsUnused):
             self._out.line(warning_line(event))
 
     def close(self) -> None:
@@ -134,7 +141,7 @@ class Plain:
             case StepFinished():
                 self._flush(event.number, event.seconds)
                 self._out.line(f"#{event.number} {outcome(event)}\n")
-            case WarningFound():
+            case WarningFound() | ArgsUnused():
                 self._out.line(warning_line(event))
             case OutputWritten():
                 self._out.line(f"wrote {event.kind} output to {event.path}")
@@ -174,10 +181,15 @@ def outcome(event: StepFinished) -> str:
         case "config":
             return "CONFIG"
         case "failed":
-            return f"ERROR {event.seconds:.1f}s"
+            return f"ERROR {seconds_text(event.seconds)}"
         case _:
             details = f"  {report_text(event.report)}" if event.report else ""
-            return f"DONE {event.seconds:.1f}s{details}"
+            return f"DONE {seconds_text(event.seconds)}{details}"
+
+
+def seconds_text(seconds: float) -> str:
+    """``7ms`` below a second, ``1.2s`` from there on."""
+    return f"{seconds * 1000:.0f}ms" if seconds < 0.9995 else f"{seconds:.1f}s"
 
 
 def report_text(report: StepReport) -> str:
@@ -217,6 +229,8 @@ def size_text(size: int) -> str:
     return f"{size}B" if unit == "B" else f"{value:.3g}{unit}"
 
 
-def warning_line(event: WarningFound) -> str:
+def warning_line(event: WarningFound | ArgsUnused) -> str:
     """``WARN: Rule: sentence (file:line)``."""
+    if isinstance(event, ArgsUnused):
+        return f"WARN: One or more build-args [{' '.join(event.names)}] were not consumed"
     return f"WARN: {event.rule}: {event.message} ({event.where})"

@@ -12,6 +12,7 @@ from fswatch_builder.dockerfile.instructions import Statement
 from fswatch_builder.errors import DockerfileError, Location
 from fswatch_builder.model.instruction import (
     Arg,
+    Checks,
     Env,
     From,
     Instruction,
@@ -73,6 +74,12 @@ def warnings(parsed: Sequence[Parsed], check: Check) -> tuple[Warning, ...]:
         if check.reports(warning.rule) and Check(skip=_muted(statement)).reports(warning.rule)
     ]
     return tuple(sorted(found, key=lambda one: (one.where.line, one.where.column, one.rule)))
+
+
+def checks(parsed: Sequence[Parsed], check: Check) -> Checks:
+    """The same for rules that others look after."""
+    muted = {statement.where.line: _muted(statement) for statement, _ in parsed}
+    return Checks(check.skip, {line: rules for line, rules in muted.items() if rules}, check.error)
 
 
 def _muted(statement: Statement) -> frozenset[str]:

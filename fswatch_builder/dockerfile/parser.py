@@ -8,7 +8,7 @@ from fswatch_builder.dockerfile import heredoc
 from fswatch_builder.dockerfile.flags import read_flags
 from fswatch_builder.dockerfile.instructions import KEYWORDS, Statement, instruction
 from fswatch_builder.dockerfile.lines import SPACES, LineReader, LogicalLine
-from fswatch_builder.dockerfile.lint import Check, Parsed
+from fswatch_builder.dockerfile.lint import Check, Parsed, checks
 from fswatch_builder.dockerfile.lint import warnings as lint
 from fswatch_builder.errors import DockerfileError, Location
 from fswatch_builder.model.instruction import (
@@ -65,7 +65,8 @@ def parse(content: bytes, name: str) -> Dockerfile:
         rules = ", ".join(sorted({warning.rule for warning in warnings}))
         violation = DockerfileError(f"lint violation found for rules: {rules}", where=warnings[0].where)
         raise ParseError(violation, warnings)
-    return Dockerfile(name, tuple(read for _, read in parsed), reader.escape, reader.directives, warnings)
+    instructions = tuple(read for _, read in parsed)
+    return Dockerfile(name, instructions, reader.escape, reader.directives, warnings, checks(parsed, check))
 
 
 def _statement(reader: LineReader, line: LogicalLine) -> Statement:

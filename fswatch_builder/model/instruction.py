@@ -174,6 +174,19 @@ class Warning:  # noqa: A001 - the language's own word
 
 
 @dataclass(frozen=True, slots=True)
+class Checks:
+    """What ``# check=`` says: at the top for the whole file, in a comment right above an instruction for it alone."""
+
+    skip: frozenset[str] = frozenset()  # rules, or all
+    skip_at: Mapping[int, frozenset[str]] = field(default_factory=dict)  # by an instruction's first line
+    fail: bool = False  # a finding ends the build
+
+    def reports(self, rule: str, line: int) -> bool:
+        """Whether a finding at the instruction on this line is wanted."""
+        return not (self.skip | self.skip_at.get(line, frozenset())) & {"all", rule}
+
+
+@dataclass(frozen=True, slots=True)
 class Dockerfile:
     """A parsed file: global ARGs and all stages' instructions in order, directives, warnings.
 
@@ -185,3 +198,4 @@ class Dockerfile:
     escape: str = "\\"
     directives: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[Warning, ...] = ()
+    checks: Checks = field(default_factory=Checks)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fswatch_builder.errors import Location
-from fswatch_builder.model.instruction import Instruction, Warning  # noqa: A004 - the language's own word
+from fswatch_builder.model.instruction import Checks, Instruction, Warning  # noqa: A004 - the language's own word
 from fswatch_builder.model.platform import Platform
 
 
@@ -85,6 +85,8 @@ class Plan:
     escape: str
     source_date_epoch: int | None = None  # seconds
     warnings: tuple[Warning, ...] = ()
+    checks: Checks = field(default_factory=Checks)
+    unused_args: tuple[str, ...] = ()  # of ``build_args``: no line asks for them
 
     @property
     def target(self) -> Stage:

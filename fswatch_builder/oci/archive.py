@@ -20,7 +20,7 @@ from fswatch_builder.oci.blobs import write_errors
 from fswatch_builder.oci.compression import Compression, decompressed
 from fswatch_builder.oci.decoding import BLOCK, format_of
 from fswatch_builder.oci.documents import MAX_DOCUMENT, Manifest
-from fswatch_builder.oci.layout import Content, import_files
+from fswatch_builder.oci.layout import Content, import_files, load_files
 from fswatch_builder.oci.reading import reading
 from fswatch_builder.oci.store import Store
 from fswatch_builder.oci.tarindex import Member, members
@@ -111,6 +111,29 @@ def recognise(path: str) -> ArchiveKind:
 
 def import_archive(store: Store, path: str, platform: Platform) -> Digest:
     """The image for ``platform`` in an archive: its manifest's digest in the store. Raises BaseImageError."""
+    with _opened(store, path) as (archive, kind):
+        if kind is ArchiveKind.OCI:
+            return import_files(store, archive, platform)
+        return _import_saved(store, archive, platform)
+
+
+def load_archive(store: Store, path: str, platform: Platform) -> list[tuple[Digest, tuple[str, ...]]]:
+    """Every image for ``platform`` in an archive: its manifest's digest in the store, the names it has there.
+
+    Nothing is tagged. Raises BaseImageError, also for an archive without a fitting image.
+    """
+    with _opened(store, path) as (archive, kind):
+        if kind is ArchiveKind.OCI:
+            return load_files(store, archive, platform)
+        fitting, _ = _fitting(archive, platform)
+        if len(fitting) < 2:
+            digest = _import_saved(store, archive, platform)
+            return [(digest, tuple(fitting[0][0].RepoTags or ()))]
+        return [(_take_saved(store, archive, entry, config), tuple(entry.RepoTags or ())) for entry, config in fitting]
+
+
+@contextmanager
+def _opened(store: Store, path: str) -> Iterator[tuple[_Archive, ArchiveKind]]:
     kind = recognise(path)
     if kind is ArchiveKind.ROOTFS:
         raise BaseImageError(
@@ -118,10 +141,7 @@ def import_archive(store: Store, path: str, platform: Platform) -> Digest:
             hint="an OCI archive has index.json in it, one of docker save manifest.json",
         )
     with reading(path), _plain(store, path) as file:
-        archive = _Archive(path, file)
-        if kind is ArchiveKind.OCI:
-            return import_files(store, archive, platform)
-        return _import_saved(store, archive, platform)
+        yield _Archive(path, file), kind
 
 
 @contextmanager
@@ -141,7 +161,8 @@ def _plain(store: Store, path: str) -> Iterator[BinaryIO]:
             yield copy
 
 
-def _import_saved(store: Store, archive: _Archive, platform: Platform) -> Digest:
+def _fitting(archive: _Archive, platform: Platform) -> tuple[list[tuple[_Saved, bytes]], list[Platform]]:
+    """Entries for a platform with their configurations, and the platforms of the others."""
     entries = documents.decode(_read(archive, "manifest.json"), list[_Saved], f"manifest.json of {archive.name}")
     fitting: list[tuple[_Saved, bytes]] = []
     others: list[Platform] = []
@@ -152,6 +173,11 @@ def _import_saved(store: Store, archive: _Archive, platform: Platform) -> Digest
             fitting.append((entry, config))
         else:
             others.append(offered)
+    return fitting, others
+
+
+def _import_saved(store: Store, archive: _Archive, platform: Platform) -> Digest:
+    fitting, others = _fitting(archive, platform)
     if len({config for _, config in fitting}) > 1:
         names = sorted(tag for entry, _ in fitting for tag in entry.RepoTags or ())
         raise BaseImageError(

@@ -102,6 +102,25 @@ def import_files(
     store: Store, files: Files, platform: Platform, *, tag: str | None = None, digest: Digest | None = None
 ) -> Digest:
     """Of a layout's files: the image for ``platform``, chosen by ``tag`` or ``digest``, else the only one there is."""
+    descriptor = _choose(_index(files), files.name, platform, tag, digest)
+    return _take(store, files, descriptor, platform)
+
+
+def load_files(store: Store, files: Files, platform: Platform) -> list[tuple[Digest, tuple[str, ...]]]:
+    """Of a layout's files: every image for ``platform``, with the full names it is given there."""
+    choices = _index(files).manifests
+    named: dict[Digest, list[str]] = {}
+    descriptors: dict[Digest, Descriptor] = {}
+    for choice in choices:
+        if choice.platform is None or documents.fits(choice.platform, platform):
+            descriptors.setdefault(choice.descriptor.digest, choice.descriptor)
+            named.setdefault(choice.descriptor.digest, []).extend(_full_names(choice))
+    if not named:  # refused with what there is
+        return [(import_files(store, files, platform), ())]
+    return [(_take(store, files, descriptors[digest], platform), tuple(names)) for digest, names in named.items()]
+
+
+def _index(files: Files) -> Index:
     found = files.find("index.json")
     if found is None:
         raise BaseImageError(f"{files.name} has no index.json")
@@ -109,8 +128,17 @@ def import_files(
     index = documents.read_manifest(_small(found, what), "", what)
     if not isinstance(index, Index):
         raise BaseImageError(f"{what} is no index")
-    descriptor = _choose(index, files.name, platform, tag, digest)
-    return _take(store, files, descriptor, platform)
+    return index
+
+
+def _full_names(choice: Choice) -> Iterator[str]:
+    """One annotation is always a full name; that of the image spec may be one, or a tag alone, which names nothing."""
+    annotations = choice.descriptor.annotations
+    full, short = annotations.get(CONTAINERD_NAME), annotations.get(REF_NAME, "")
+    if full:
+        yield full
+    elif ":" in short or "/" in short:
+        yield short
 
 
 def _choose(index: Index, name: str, platform: Platform, tag: str | None, digest: Digest | None) -> Descriptor:

@@ -1,6 +1,7 @@
 """Writing an image to a file, a directory or standard output: whole, or not at all."""
 
 import csv
+import hashlib
 import os
 import stat
 import sys
@@ -12,7 +13,7 @@ from typing import BinaryIO, Final, Literal, Self
 import msgspec
 
 from fswatch_builder import _native
-from fswatch_builder.errors import OutputError, UsageError
+from fswatch_builder.errors import OutputError, StoreError, UsageError
 from fswatch_builder.model.image import Descriptor
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci import documents
@@ -184,17 +185,21 @@ def _write_tar(files: Sequence[_Document | _Blob], sink: BinaryIO) -> None:
 
 
 def _copy(file: _Document | _Blob, sink: BinaryIO) -> None:
-    """Exactly as many bytes as were promised."""
+    """Exactly the bytes that the digest promises: damage on our disk must not reach others."""
     if isinstance(file, _Document):
         sink.write(file.content)
         return
-    copied = 0
+    copied, seen = 0, hashlib.sha256()
     with open(file.path, "rb", buffering=0) as source:
         while chunk := source.read(_COPY):
+            seen.update(chunk)
             sink.write(chunk)
             copied += len(chunk)
-    if copied != file.size:
-        raise OutputError(f"{file.path} changed while it was copied")
+    if copied != file.size or seen.hexdigest() != os.path.basename(file.name):
+        raise StoreError(
+            f"{file.path} is damaged: its content has another digest",
+            hint="remove it, then load or pull the base again, or build with --no-cache",
+        )
 
 
 def _write_file(files: Sequence[_Document | _Blob], dest: str) -> None:

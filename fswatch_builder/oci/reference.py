@@ -8,6 +8,8 @@ from fswatch_builder.model.digest import Digest
 
 DOCKER_HUB: Final = "docker.io"
 DEFAULT_TAG: Final = "latest"
+#: Before a name where other things could stand as well.
+IMAGE_SCHEME: Final = "docker-image://"
 _MAX_REPOSITORY: Final = 255
 
 _DOMAIN_PART = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"

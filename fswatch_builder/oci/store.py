@@ -81,7 +81,8 @@ class Store:
                     write_whole(os.path.join(directory, "oci-layout"), LAYOUT, drafts)
         except OSError as error:
             raise StoreError(
-                f"cannot use the store {directory}: {error}", hint="choose another place with --store"
+                f"cannot use the store {directory}: {error.filename or directory}: {error.strerror or error}",
+                hint="choose another place with --store",
             ) from error
         return cls(directory, State(directory))
 

@@ -5,11 +5,16 @@ import pwd
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from fswatch_builder.errors import SandboxError
 
+CAP_CHOWN = 0
 CAP_SYS_ADMIN = 21
-"""Its bit in the capability sets (linux/capability.h)."""
+"""Their bits in the capability sets (linux/capability.h)."""
+
+RUN = "a RUN cannot be isolated for an ordinary user"
+OWNERS = "an ordinary user cannot make the files of an image, which belong to root and others"
 
 PRIVILEGED = "in a container, start it with --privileged"
 
@@ -26,57 +31,74 @@ def check(
     ``uid`` is the one to check for (default: that of this process); the others say where to look.
     """
     uid = os.geteuid() if uid is None else uid
-    if uid == 0:
-        _check_root(proc)
-    else:
-        _check_user(uid, proc, etc, which)
+    if uid != 0:
+        _check_user(RUN, uid, proc, etc, which)
+    if not _capable(CAP_SYS_ADMIN, proc):
+        raise SandboxError(
+            "this root may not make namespaces and mounts (it has no CAP_SYS_ADMIN), so a RUN cannot be isolated",
+            hint=PRIVILEGED,
+        )
 
 
-def _check_root(proc: Path) -> None:
-    for line in (proc / "self/status").read_text().splitlines():
-        name, _, value = line.partition(":")
-        if name == "CapEff" and int(value, 16) >> CAP_SYS_ADMIN & 1:
-            return
+def check_owners(
+    *,
+    uid: int | None = None,
+    proc: Path = Path("/proc"),
+    etc: Path = Path("/etc"),
+    which: Callable[[str], str | None] = shutil.which,
+) -> None:
+    """Returns if files can be given any owner here, which a root file system takes; else raises a `SandboxError`.
+
+    The parameters are those of `check`.
+    """
+    if _capable(CAP_CHOWN, proc):
+        return
+    uid = os.geteuid() if uid is None else uid
+    if uid != 0:
+        _check_user(OWNERS, uid, proc, etc, which)
     raise SandboxError(
-        "this root may not make namespaces and mounts (it has no CAP_SYS_ADMIN), so a RUN cannot be isolated",
-        hint=PRIVILEGED,
+        "this root may not give files to others (it has no CAP_CHOWN), so it cannot make the files of an image",
+        hint="give it that capability",
     )
 
 
-def _check_user(uid: int, proc: Path, etc: Path, which: Callable[[str], str | None]) -> None:
-    if _sysctl(proc, "user/max_user_namespaces") == "0":
-        raise _no_user("user namespaces are switched off", "run `sysctl user.max_user_namespaces=15000`")
-    if _sysctl(proc, "kernel/unprivileged_userns_clone") == "0":
-        raise _no_user(
-            "user namespaces are kept from ordinary users", "run `sysctl kernel.unprivileged_userns_clone=1`"
+def _capable(capability: int, proc: Path) -> bool:
+    for line in (proc / "self/status").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == "CapEff":
+            return bool(int(value, 16) >> capability & 1)
+    return False
+
+
+def _check_user(what: str, uid: int, proc: Path, etc: Path, which: Callable[[str], str | None]) -> NoReturn:
+    def refused(cause: str, cure: str) -> SandboxError:
+        # Both halves of the truth: the cure is needed for builds as a user, and these are still to come.
+        return SandboxError(
+            f"{what}: {cause}",
+            hint=f"run the build as root; for builds as a user, which are not supported yet: {cure}",
         )
+
+    if _sysctl(proc, "user/max_user_namespaces") == "0":
+        raise refused("user namespaces are switched off", "run `sysctl user.max_user_namespaces=15000`")
+    if _sysctl(proc, "kernel/unprivileged_userns_clone") == "0":
+        raise refused("user namespaces are kept from ordinary users", "run `sysctl kernel.unprivileged_userns_clone=1`")
     if _sysctl(proc, "kernel/apparmor_restrict_unprivileged_userns") == "1":
-        raise _no_user(
+        raise refused(
             "AppArmor restricts user namespaces",
             "run `sysctl kernel.apparmor_restrict_unprivileged_userns=0`, or give the program an AppArmor profile"
             " that has `userns,`",
         )
     missing = [tool for tool in ("newuidmap", "newgidmap") if which(tool) is None]
     if missing:
-        raise _no_user(f"{' and '.join(missing)} not found", "install them: `apt install uidmap`")
+        raise refused(f"{' and '.join(missing)} not found", "install them: `apt install uidmap`")
     name = _user_name(uid)
     for file in ("subuid", "subgid"):
         if not _has_range(etc / file, uid, name):
-            raise _no_user(
+            raise refused(
                 f"user {name} has no range of subordinate IDs in {etc / file}",
                 f"run `usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}`",
             )
-    raise SandboxError(
-        "running a RUN as an ordinary user is not supported yet", hint="run the build as root: `sudo fswatch-builder …`"
-    )
-
-
-def _no_user(cause: str, cure: str) -> SandboxError:
-    # Both halves of the truth: the cure is needed for builds as a user, and these are still to come.
-    return SandboxError(
-        f"a RUN cannot be isolated for an ordinary user: {cause}",
-        hint=f"run the build as root; for builds as a user, which are not supported yet: {cure}",
-    )
+    raise SandboxError(f"{what}: that is not supported yet", hint="run the build as root: `sudo fswatch-builder …`")
 
 
 def _sysctl(proc: Path, name: str) -> str | None:

@@ -10,6 +10,7 @@ use pyo3::types::PyBytes;
 use crate::convert::IntoPy;
 use crate::ignore::IgnorePatterns;
 use crate::root::Rootfs;
+use crate::signals::{Interruptible, Raised};
 
 #[pyclass(frozen, module = "fswatch_builder._native")]
 pub(crate) struct Mode(core::Mode);
@@ -138,11 +139,14 @@ fn add_archive(
     fd: RawFd,
     owner: Option<(u32, u32)>,
 ) -> PyResult<Copied> {
+    let raised = Raised::default();
     let add = || {
         let dest = rootfs.0.resolve(dest)?;
-        fswb_core::extract::add_archive(&rootfs.0, &dest, crate::layer::file(fd)?, owner)
+        let input = Interruptible::new(crate::layer::file(fd)?, &raised);
+        fswb_core::extract::add_archive(&rootfs.0, &dest, input, owner)
     };
-    let added = py.detach(add).into_py(py)?;
+    let added = py.detach(add).into_py(py);
+    let added = raised.or(added)?;
     Ok(Copied(core::Copied {
         paths: added.paths,
         files: added.files,

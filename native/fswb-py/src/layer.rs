@@ -13,6 +13,7 @@ use pyo3::types::{PyBytes, PyList};
 use crate::baseline::{Baseline, ChangeSet};
 use crate::convert::IntoPy;
 use crate::root::Rootfs;
+use crate::signals::{Interruptible, Raised};
 
 #[pyclass(frozen, module = "fswatch_builder._native")]
 pub(crate) struct PackedLayer(fswb_core::layer::PackedLayer);
@@ -123,8 +124,13 @@ fn unpack_layer(
         max_bytes,
         max_entries,
     };
-    let unpack = || extract::unpack_layer(&rootfs.0, &mut baseline.lock(), file(fd)?, limits);
-    py.detach(unpack).into_py(py).map(UnpackedLayer)
+    let raised = Raised::default();
+    let unpack = || {
+        let input = Interruptible::new(file(fd)?, &raised);
+        extract::unpack_layer(&rootfs.0, &mut baseline.lock(), input, limits)
+    };
+    let unpacked = py.detach(unpack).into_py(py);
+    raised.or(unpacked).map(UnpackedLayer)
 }
 
 #[pyfunction]

@@ -11,6 +11,7 @@ mod inotify;
 mod layer;
 mod root;
 mod sandbox;
+mod signals;
 
 use pyo3::prelude::*;
 

@@ -37,7 +37,7 @@ def test_output_is_cut_into_lines_whatever_pieces_it_comes_in() -> None:
         "#5 0.200 err",
         "#5 0.300 two",
         "#5 0.400 rest \ufffd",
-        "#5 DONE 0.4s",
+        "#5 DONE 400ms",
         "",
     ]
 
@@ -51,13 +51,13 @@ def test_output_is_cut_into_lines_whatever_pieces_it_comes_in() -> None:
         (StepFinished(5, "failed", 1.26), "#5 ERROR 1.3s"),
         (
             StepFinished(5, "done", 0.3, StepReport("inotify", 3, (), 2, 1200, 300, "d")),
-            "#5 DONE 0.3s  tracker inotify, 3 hints, 0 losses, layer 2 entries 1.2kB",
+            "#5 DONE 300ms  tracker inotify, 3 hints, 0 losses, layer 2 entries 1.2kB",
         ),
         (
             StepFinished(5, "done", 0.3, StepReport("scan", 1, (("queue-overflow", b""),))),
-            "#5 DONE 0.3s  tracker scan, 1 hint, 1 loss, no layer",
+            "#5 DONE 300ms  tracker scan, 1 hint, 1 loss, no layer",
         ),
-        (StepFinished(5, "done", 0.3, StepReport(entries=1, size=10, diff_id="d")), "#5 DONE 0.3s  layer 1 entry 10B"),
+        (StepFinished(5, "done", 0.3, StepReport(entries=1, size=10, diff_id="d")), "#5 DONE 300ms  layer 1 entry 10B"),
     ],
 )
 def test_the_end_of_a_step_says_what_it_did(event: StepFinished, line: str) -> None:

@@ -1,0 +1,85 @@
+"""The build checks that need variables: rule names and messages are those users know from BuildKit.
+
+The checks of the text alone are in dockerfile/lint.py.
+"""
+
+from collections.abc import Iterator, Mapping
+from itertools import chain
+
+from fswatch_builder.build.steps import StageState
+from fswatch_builder.dockerfile.expansion import Rules, expansion
+from fswatch_builder.model.instruction import (
+    Arg,
+    Copy,
+    Env,
+    Expose,
+    Heredoc,
+    Instruction,
+    Label,
+    Stopsignal,
+    User,
+    Volume,
+    Warning,  # noqa: A004 - the language's own word
+    Word,
+    Workdir,
+)
+from fswatch_builder.model.plan import Plan
+
+
+def warnings(instruction: Instruction, state: StageState, plan: Plan) -> list[Warning]:
+    """What is odd about ``instruction`` in this state of its stage. Raises DockerfileError for a wrong expansion."""
+    variables = state.scope.variables
+    if isinstance(instruction, Arg):
+        names = _of_defaults(instruction, variables, plan)
+    else:
+        names = chain(_of_words(instruction, variables, plan.escape), _of_bodies(instruction, variables))
+    return [_undefined(name, variables, instruction) for name in dict.fromkeys(names)]
+
+
+def _undefined(name: str, variables: Mapping[str, str], instruction: Instruction) -> Warning:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, variables, n=1)
+    asked = f" (did you mean ${near[0]}?)" if near else ""
+    return Warning("UndefinedVar", f"Usage of undefined variable '${name}'{asked}", instruction.where)
+
+
+def _of_defaults(instruction: Arg, variables: Mapping[str, str], plan: Plan) -> Iterator[str]:
+    """An item sees those to its left; the default of one that was given a value is not looked at."""
+    seen = dict(variables)
+    for name, default in instruction.items:
+        if name.text in plan.build_args:
+            seen[name.text] = plan.build_args[name.text]
+        elif default is not None:
+            result = expansion(default.text, seen, Rules(plan.escape))
+            yield from result.undefined
+            seen[name.text] = result.text
+
+
+def _of_words(instruction: Instruction, variables: Mapping[str, str], escape: str) -> Iterator[str]:
+    for word in _expanded(instruction):
+        yield from expansion(word.text, variables, Rules(escape)).undefined
+
+
+def _expanded(instruction: Instruction) -> Iterator[Word]:
+    """The words in which variables are replaced."""
+    match instruction:
+        case Env(items=items) | Label(items=items):
+            for name, value in items:
+                yield from (name, value)
+        case Copy(sources=sources, dest=dest, chown=chown, chmod=chmod):
+            yield from (source for source in sources if isinstance(source, Word))
+            yield from (word for word in (dest, chown, chmod) if word is not None)
+        case Workdir(path=word) | User(name=word) | Stopsignal(signal=word):
+            yield word
+        case Volume(paths=words) | Expose(ports=words):
+            yield from words
+        case _:
+            pass
+
+
+def _of_bodies(instruction: Instruction, variables: Mapping[str, str]) -> Iterator[str]:
+    if isinstance(instruction, Copy):
+        for item in instruction.sources:
+            if isinstance(item, Heredoc) and item.expand:
+                yield from expansion(item.body, variables, Rules(quotes=False)).undefined
