@@ -387,6 +387,34 @@ def many_files() -> None:
         write(f"many/{number}", str(number))
 
 
+def pass_by(directory: str) -> None:
+    """Thousands of names that are gone again, so that single hints are no longer kept, and a change among them."""
+    for number in range(6000):
+        if number == 3000:
+            write(f"{directory}/stays", "among many\n")
+        path = f"{directory}/passing{number}"
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
+        os.remove(path)
+
+
+@mutation
+def thousands_of_passing_names() -> None:
+    os.rename("data/a/b/one", "data/a/b/renamed")
+    pass_by("data/a")
+    write("data/a/b/renamed", "below it\n")
+    os.remove("data/a/linked")
+
+
+@mutation
+def thousands_of_passing_names_in_a_directory_that_moves() -> None:
+    with open("data/a/linked", "a") as file:
+        file.write("more\n")
+    pass_by("data/a")
+    os.rename("data/a", "var/moved")
+    pass_by("var/moved")
+    os.remove("var/moved/linked")
+
+
 @mutation
 def a_directory_300_levels_deep() -> None:
     # Longer than PATH_MAX: step by step.

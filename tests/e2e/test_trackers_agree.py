@@ -1,6 +1,10 @@
 """The cases that others got wrong, each under every tracker: what is in the layers, and that they are the same."""
 
 import io
+import os
+import re
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -273,3 +277,28 @@ def test_too_few_watches_in_a_build_change_no_layer(build: Build, monkeypatch: p
     result = build(BUSY)
     assert losses(result) == {"watch-limit"}
     assert len(result.layers) == 4
+
+
+@pytest.mark.parametrize("room", [1, 5])
+def test_the_command_says_what_was_lost_and_gives_the_same_image(workshop: Workshop, tmp_path: Path, room: int) -> None:
+    """A namespace with a tiny limit cannot hold a RUN of root's: the budget stands for the limit."""
+    workshop.write("d/sub/g")
+    workshop.write("Dockerfile", f"FROM base\n{BUSY}")
+    few = (
+        "from fswatch_builder.tracking.strategies import inotify\n"
+        f"inotify.watch_budget = lambda needed: {room}\n"
+        "from fswatch_builder.cli.app import main\nmain()\n"
+    )
+    images = {}
+    for tracker in ("inotify", "scan"):
+        command = [
+            *(sys.executable, "-c", few, "build", str(workshop.context), "--tracker", tracker, "--progress", "plain"),
+            *("--store", f"{tmp_path}/{tracker}", "--build-context", f"base={workshop.base}"),
+            *("--iidfile", f"{tmp_path}/{tracker}.iid"),
+        ]
+        environment = {**os.environ, "SOURCE_DATE_EPOCH": EPOCH}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        said = done.stdout + done.stderr
+        assert bool(re.search(r"tracker inotify, \d+ hints?, [1-9]\d* loss", said)) == (tracker == "inotify"), said
+        images[tracker] = (tmp_path / f"{tracker}.iid").read_text()
+    assert images["inotify"] == images["scan"]

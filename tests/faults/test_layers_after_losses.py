@@ -29,6 +29,7 @@ HARD = [
     "write_through_one_of_three_names",
     "write_through_a_name_and_remove_its_directory",
     "rewrite_same_size_and_restore_mtime",
+    "thousands_of_passing_names_in_a_directory_that_moves",
     "remove_a_tree",
 ]
 

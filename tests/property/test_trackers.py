@@ -199,6 +199,21 @@ class Machine(RuleBasedStateMachine):
         note(f"    COPY {chosen} {dest!r} wrote {copied.paths}")
         self.advance_listed(copied.paths)
 
+    @rule(place=numbers, owner=st.sampled_from([None, (3, 4)]))
+    def add(self, place: int, owner: tuple[int, int] | None) -> None:
+        """The base once more, into a directory that is there."""
+        directories = sorted(path for path, entry in self.state.items() if entry.kind == "directory")
+        dest = b"/" + directories[place % len(directories)]
+        try:
+            with open(self.layers.tars[0], "rb") as archive:
+                added = native.add_archive(self.rootfs, dest, archive.fileno(), owner=owner)
+        except (native.ArchiveError, native.RefusedError, OSError) as error:
+            note(f"    ADD base.tar {dest!r}: {error}")
+            self.settle_and_judge()
+            return
+        note(f"    ADD base.tar {dest!r} wrote {added.paths}")
+        self.advance_listed(added.paths)
+
     @rule(place=numbers, name=st.sampled_from(["a", "a/b/c", "new/er"]))
     def workdir(self, place: int, name: str) -> None:
         directories = sorted(path for path, entry in self.state.items() if entry.kind == "directory")
