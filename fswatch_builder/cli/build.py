@@ -56,6 +56,7 @@ def build_command(
             f"the context {context} is not a directory",
             hint="a context from stdin, an archive or a URL is not supported yet",
         )
+    file = None if file is None else options.after_equals(file)
     text = sys.stdin.buffer.read() if file == "-" else None
     request = Request(
         context=os.path.abspath(context),
@@ -103,7 +104,7 @@ def _output_specs(texts: Sequence[str]) -> "list[OutputSpec]":
         return []
     from fswatch_builder.oci.output import OutputSpec
 
-    return [OutputSpec.parse(text) for text in texts]
+    return [OutputSpec.parse(options.after_equals(text)) for text in texts]
 
 
 def _write_outputs(

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,11 +19,11 @@ _MAY_READ = ["--inh-caps=-all,+dac_read_search", "--ambient-caps=+dac_read_searc
 
 
 @pytest.fixture
-def home(workshop: Workshop, tmp_path: Path) -> Iterator[Path]:
+def home(workshop: Workshop, tmp_path: Path) -> Path:
     home = tmp_path / "home"
     home.mkdir()
     os.chown(home, NOBODY, NOBODY)
-    yield home
+    return home
 
 
 def as_user(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
