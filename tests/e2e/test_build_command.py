@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.builds import Workshop
+from tests.support.registry import need
 
 pytestmark = pytest.mark.root
 
@@ -258,3 +259,19 @@ def test_a_full_disk_leaves_no_half_output(workshop: Workshop, tmp_path: Path, o
         assert [name for name in os.listdir(small / "store/work") if not name.startswith(".")] == []
     finally:
         subprocess.run(["umount", str(small)], check=True)
+
+
+def test_a_build_from_the_cache_touches_no_root_file_system(workshop: Workshop, tmp_path: Path) -> None:
+    need("strace")
+    workshop.write("f")
+    text = "FROM base\nRUN echo x >/x\nCOPY f /f\nWORKDIR /w\nFROM base\nCOPY --from=0 /x /y\n"
+    assert run(workshop, text).returncode == 0
+    trace = tmp_path / "trace"
+    calls = "mount,umount2,pivot_root,unshare,clone,clone3,vfork,execve,mkdir,mkdirat"
+    traced = ["strace", "-f", "-qq", "-o", str(trace), f"--trace={calls}", *command(workshop)]
+    done = subprocess.run(traced, capture_output=True, text=True, check=True)
+    assert done.stderr.count("CACHED") == 4
+    seen = trace.read_text()
+    assert seen.count("execve(") == 1  # the program itself
+    for call in ("mount(", "umount2(", "pivot_root(", "unshare(", "CLONE_NEW", "rootfs"):
+        assert call not in seen
