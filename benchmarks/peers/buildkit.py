@@ -1,4 +1,4 @@
-"""BuildKit, inside a dockerd of our own: its own data, its own socket, no bridge and no change to the host's firewall."""
+"""BuildKit, inside a dockerd of our own: its own data, its own socket, no bridge, the firewall left alone."""
 
 import os
 import subprocess

@@ -160,6 +160,7 @@ def _directory(path: str, store: Store, platform: Platform) -> Digest:
             layer = Layer(Descriptor(_IMPORT.layer_media_type, digest, size), DiffID.from_raw(packed.diff_id))
             store.record_layer(layer)
         baseline.advance(changes)
+        del changes  # as large as the tree, and so is what comes next
     except (RefusedError, ArchiveError) as error:
         raise BaseImageError(
             f"{path}: {os.fsdecode(error.path)}: {error.reason}", hint="a base holds no such file"

@@ -250,6 +250,55 @@ def write_through_one_of_three_names() -> None:
 
 
 @mutation
+def write_through_a_name_and_remove_its_directory() -> None:
+    with open("data/a/linked", "a") as file:
+        file.write("more\n")
+    shutil.rmtree("data/a")
+
+
+@mutation
+def write_through_a_name_and_make_its_directory_anew() -> None:
+    with open("data/a/linked", "a") as file:
+        file.write("more\n")
+    shutil.rmtree("data/a")
+    os.mkdir("data/a")
+
+
+@mutation
+def write_through_a_name_and_replace_its_directory_by_a_file() -> None:
+    with open("data/a/linked", "a") as file:
+        file.write("more\n")
+    shutil.rmtree("data/a")
+    write("data/a", "a file now\n")
+
+
+@mutation
+def write_through_a_name_and_move_a_directory_over_its_own() -> None:
+    with open("data/a/linked", "a") as file:
+        file.write("more\n")
+    shutil.rmtree("data/a")
+    os.rename("usr/lib/deep", "data/a")
+
+
+@mutation
+def write_through_a_name_in_a_moved_directory_and_remove_that() -> None:
+    os.rename("data/a", "tmp/gone")
+    with open("tmp/gone/linked", "a") as file:
+        file.write("more\n")
+    shutil.rmtree("tmp/gone")
+
+
+@mutation
+def write_through_a_name_and_swap_its_directory() -> None:
+    with open("data/a/linked", "a") as file:
+        file.write("more\n")
+    os.rename("data/a", "tmp/x")
+    os.rename("data/c", "data/a")
+    os.rename("tmp/x", "data/c")
+    os.remove("data/c/linked")
+
+
+@mutation
 def change_the_mode_through_one_name() -> None:
     os.chmod("data/a/linked", 0o600)
 

@@ -141,3 +141,52 @@ def test_a_second_look_after_advancing_finds_nothing(rootfs: native.Rootfs) -> N
     again = baseline.reconcile(rootfs, whole())
     assert described(again) == []
     assert again.hashed_files == 0
+
+
+def outside_and_in(outside: Path, root: Path) -> None:
+    """A full directory and a file come in, others go out; the tree is on one file system with what is around it."""
+    (outside / "full/of").mkdir(parents=True)
+    (outside / "full/of/f").write_text("came along\n")
+    (outside / "file").write_text("came alone\n")
+    os.rename(outside / "full", root / "data/full")
+    os.rename(outside / "file", root / "etc/passwd")
+    os.rename(root / "data/a", outside / "gone")
+    os.rename(root / "data/c/two", outside / "two")
+    (outside / "gone/b/one").write_text("not in the tree any more\n")
+    (outside / "gone/linked").write_text("another name is\n")
+
+
+@pytest.mark.root
+def test_a12_a15_what_moves_into_and_out_of_the_tree_is_seen(rootfs: native.Rootfs, tmp_path: Path) -> None:
+    baseline = record(rootfs)
+    before = oracle.snapshot(rootfs.path)
+    sessions = [tracker.arm(rootfs, baseline) for tracker in trackers().values()]
+    try:
+        outside_and_in(tmp_path / "outside", Path(os.fsdecode(rootfs.path)))
+        changes = {session.tracker: baseline.reconcile(rootfs, widen(session.settle())[0]) for session in sessions}
+    finally:
+        for session in sessions:
+            session.close()
+    judged = oracle.compare(before, oracle.snapshot(rootfs.path))
+    assert {change.path for change in judged} >= {b"data/a", b"data/full/of/f", b"etc/passwd", b"data/linked"}
+    layers = set()
+    for tracker, found in changes.items():
+        assert described(found) == [(change.path, change.kind, change.why) for change in judged], tracker
+        layers.add(layer(rootfs, baseline, found, tmp_path / f"{tracker}.tar")[0])
+    assert len(layers) == 1
+
+
+@pytest.mark.root
+def test_b5_looking_and_packing_leave_access_times_alone(rootfs: native.Rootfs, tmp_path: Path) -> None:
+    """With relatime a read moves an access time that is not later than the modification: all of these are."""
+    baseline = record(rootfs)
+    files = [os.path.join(rootfs.path, path) for path in (b"etc/passwd", b"data/linked", b"usr/bin/tool", b"etc/link")]
+    for path in files:
+        os.utime(path, (mutations.OLD, mutations.OLD + 7), follow_symlinks=False)
+    # The test can fail: a plain read does move it.
+    assert Path(os.fsdecode(rootfs.path), "wide/1").read_text()
+    assert os.stat(os.path.join(rootfs.path, b"wide/1")).st_atime > mutations.OLD, "mounted with noatime"
+    changes = baseline.reconcile(rootfs, whole(), hash="all")
+    layer(rootfs, baseline, changes, tmp_path / "layer.tar")
+    assert {change.path for change in changes.changes} >= {b"etc/passwd", b"usr/bin/tool", b"etc/link"}
+    assert {os.lstat(path).st_atime for path in files if not os.path.islink(path)} == {mutations.OLD}

@@ -5,8 +5,11 @@ import os
 import signal
 import subprocess
 import sys
+<<<<<<< HEAD
 import tarfile
 import time
+=======
+>>>>>>> main
 from pathlib import Path
 
 import pytest
@@ -135,15 +138,9 @@ def test_a_failed_build_writes_no_file(workshop: Workshop, tmp_path: Path) -> No
     assert set(os.listdir(tmp_path)) == {"context", "store"}
 
 
-def test_a_cached_build_of_twenty_steps_is_fast_and_loads_little(workshop: Workshop) -> None:
+def test_a_cached_build_of_twenty_steps_loads_little(workshop: Workshop) -> None:
     lines = "".join(f"RUN echo {n} >/f{n}\n" for n in range(20))
     assert run(workshop, f"FROM base\n{lines}").returncode == 0
-    best = 10.0
-    for _ in range(3):
-        started = time.monotonic()
-        assert run(workshop, f"FROM base\n{lines}").returncode == 0
-        best = min(best, time.monotonic() - started)
-    assert best < 1.5  # on a quiet machine 0.2: benchmarks/ measures that
     script = (
         "import sys\nsys.argv = ['fswatch-builder', *sys.argv[1:]]\nfrom fswatch_builder.cli.app import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"

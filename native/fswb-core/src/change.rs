@@ -1,5 +1,7 @@
 //! What differs between a baseline and the disk.
 
+use std::sync::Arc;
+
 use bitflags::bitflags;
 
 use crate::entry::Entry;
@@ -46,7 +48,7 @@ bitflags! {
     }
 }
 
-/// One changed entry.
+/// One changed entry. Entries are shared with the baseline that they become part of.
 ///
 /// Invariants: `after` is `None` iff it was deleted, `before` is `None` iff it was added, `why` is empty unless modified
 /// and never empty when modified.
@@ -59,9 +61,9 @@ pub struct Change {
     /// What differs.
     pub why: Why,
     /// As recorded in the baseline.
-    pub before: Option<Entry>,
+    pub before: Option<Arc<Entry>>,
     /// As found on disk.
-    pub after: Option<Entry>,
+    pub after: Option<Arc<Entry>>,
 }
 
 /// How much was looked at to find the changes: the cost, not the result.
@@ -86,7 +88,7 @@ pub struct ChangeSet {
     /// What goes into the layer, but for the directories above.
     pub changes: Vec<Change>,
     /// Entries whose evidence is new though nothing about them changed: for the next baseline only.
-    pub refreshed: Vec<(RelPath, Entry)>,
+    pub refreshed: Vec<(RelPath, Arc<Entry>)>,
     /// Sockets found; an image cannot hold them.
     pub sockets: Vec<RelPath>,
     /// What was lost and is found again: the places in it have been looked at.

@@ -1,5 +1,6 @@
 //! Where to look: hints, and losses, the places a watcher no longer vouches for.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::path::RelPath;
@@ -49,10 +50,49 @@ pub struct HintSet {
 }
 
 impl HintSet {
-    /// Adds one place.
-    pub fn add(&mut self, path: RelPath, scope: Scope) {
-        let known = self.hints.entry(path).or_insert(scope);
-        *known = scope.max(*known);
+    /// Adds one place; `false` if the path was among them.
+    pub fn add(&mut self, path: RelPath, scope: Scope) -> bool {
+        match self.hints.entry(path) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(scope);
+                true
+            }
+            Entry::Occupied(mut known) => {
+                let wider = scope.max(*known.get());
+                known.insert(wider);
+                false
+            }
+        }
+    }
+
+    /// The scope of a path, if it is one of the places.
+    pub fn scope(&self, path: &RelPath) -> Option<Scope> {
+        self.hints.get(path).copied()
+    }
+
+    /// Takes out what a wider scope of `directory`, which it has now, covers.
+    pub fn thin_out(&mut self, directory: &RelPath) {
+        let Some(scope) = self.scope(directory) else {
+            return;
+        };
+        let below = self
+            .hints
+            .range(directory.clone()..)
+            .skip_while(|(path, _)| *path == directory);
+        let below = below.take_while(|(path, _)| path.is_within(directory));
+        let depth = directory.parts().count() + 1;
+        let covered = |path: &RelPath, known| match scope {
+            Scope::Entry => false,
+            Scope::Children => known == Scope::Entry && path.parts().count() == depth,
+            Scope::Subtree => true,
+        };
+        let narrow: Vec<_> = below
+            .filter(|&(path, &known)| covered(path, known))
+            .map(|(path, _)| path.clone())
+            .collect();
+        for path in narrow {
+            self.hints.remove(&path);
+        }
     }
 
     /// Adds one loss. It is not a hint until somebody widens it.

@@ -2,8 +2,10 @@
 //!
 //! Order: by path, parents first; the whiteouts of a directory right after it. Same states, same bytes.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::io::{Read, Write};
+use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags};
 use sha2::{Digest as _, Sha256 as Hasher};
@@ -45,7 +47,7 @@ pub fn pack_layer(
     output: impl Write + Send + 'static,
     max_mtime: Option<i64>,
 ) -> Result<PackedLayer> {
-    let plan = Plan::new(root, baseline, changes)?;
+    let plan = Plan::new(root, baseline, &*changes)?;
     let mut packer = Packer {
         root,
         tar: Output::new(output)?,
@@ -53,7 +55,8 @@ pub fn pack_layer(
         entries: 0,
         digests: Vec::new(),
     };
-    packer.write(&plan, changes)?;
+    packer.write(&plan, &*changes)?;
+    drop(plan);
     let tar = packer.tar.finish()?;
     record(changes, &packer.digests)?;
     Ok(PackedLayer {
@@ -67,7 +70,7 @@ fn record(changes: &mut ChangeSet, digests: &[(usize, Sha256)]) -> Result<()> {
     let mut of_inode = HashMap::new();
     for &(at, sha256) in digests {
         let change = &mut changes.changes[at];
-        let Some(after) = &mut change.after else {
+        let Some(after) = change.after.as_mut().map(Arc::make_mut) else {
             continue;
         };
         // Same size, same time, other bytes: someone wrote through a mapping, or set the time back.
@@ -85,7 +88,8 @@ fn record(changes: &mut ChangeSet, digests: &[(usize, Sha256)]) -> Result<()> {
     let linked = changes
         .changes
         .iter_mut()
-        .filter_map(|change| change.after.as_mut());
+        .filter_map(|change| change.after.as_mut())
+        .map(Arc::make_mut);
     for after in linked.filter(|after| after.kind == Kind::File && after.nlink > 1) {
         after.sha256 = of_inode
             .get(&(after.dev, after.ino))
@@ -96,8 +100,8 @@ fn record(changes: &mut ChangeSet, digests: &[(usize, Sha256)]) -> Result<()> {
 }
 
 /// What the tar will hold, in order.
-struct Plan {
-    members: BTreeMap<RelPath, Planned>,
+struct Plan<'c> {
+    members: BTreeMap<Cow<'c, RelPath>, Planned>,
     /// Names to hide, by directory.
     whiteouts: HashMap<RelPath, Vec<Vec<u8>>>,
 }
@@ -106,21 +110,21 @@ enum Planned {
     /// A change, by its place in the change set.
     Changed(usize),
     /// A directory above a change.
-    Above(Entry),
+    Above(Box<Entry>),
     /// The unchanged root: only its whiteouts are written.
     Root,
 }
 
-impl Plan {
-    fn new(root: &Root, baseline: &Baseline, changes: &ChangeSet) -> Result<Self> {
+impl<'c> Plan<'c> {
+    fn new(root: &Root, baseline: &Baseline, changes: &'c ChangeSet) -> Result<Self> {
         let mut plan = Self {
-            members: BTreeMap::from([(RelPath::ROOT, Planned::Root)]),
+            members: BTreeMap::from([(Cow::Owned(RelPath::ROOT), Planned::Root)]),
             whiteouts: HashMap::new(),
         };
         for (at, change) in changes.changes.iter().enumerate() {
             if change.after.is_some() {
                 plan.members
-                    .insert(change.path.clone(), Planned::Changed(at));
+                    .insert(Cow::Borrowed(&change.path), Planned::Changed(at));
             }
         }
         for change in &changes.changes {
@@ -129,7 +133,7 @@ impl Plan {
                 plan.hide(baseline, &change.path);
             }
         }
-        plan.members.keys().try_for_each(check_name)?;
+        plan.members.keys().try_for_each(|path| check_name(path))?;
         Ok(plan)
     }
 
@@ -156,7 +160,8 @@ impl Plan {
                 .filter(|entry| entry.kind == Kind::Directory);
             let entry = entry.ok_or_else(|| changed(&directory, "it is no directory any more"))?;
             above = directory.parent();
-            self.members.insert(directory, Planned::Above(entry));
+            self.members
+                .insert(Cow::Owned(directory), Planned::Above(Box::new(entry)));
         }
         Ok(())
     }
@@ -183,7 +188,7 @@ struct Packer<'a> {
 }
 
 impl Packer<'_> {
-    fn write(&mut self, plan: &Plan, changes: &ChangeSet) -> Result<()> {
+    fn write(&mut self, plan: &Plan<'_>, changes: &ChangeSet) -> Result<()> {
         // The first name of an inode is the file, by its place in the change set.
         let mut first_names: HashMap<(u64, u64), usize> = HashMap::new();
         for (path, planned) in &plan.members {
@@ -207,7 +212,7 @@ impl Packer<'_> {
                     }
                 }
             }
-            for name in plan.whiteouts.get(path).into_iter().flatten() {
+            for name in plan.whiteouts.get(path.as_ref()).into_iter().flatten() {
                 self.whiteout(path, name)?;
             }
         }

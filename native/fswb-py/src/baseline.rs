@@ -61,12 +61,12 @@ impl Change {
 
     #[getter]
     fn before(&self) -> Option<Entry> {
-        self.0.before.clone().map(Entry::from_core)
+        self.0.before.as_deref().cloned().map(Entry::from_core)
     }
 
     #[getter]
     fn after(&self) -> Option<Entry> {
-        self.0.after.clone().map(Entry::from_core)
+        self.0.after.as_deref().cloned().map(Entry::from_core)
     }
 
     fn __repr__(&self) -> String {

@@ -294,3 +294,22 @@ def test_a_saved_baseline_says_the_same(tree: Tree, tmp_path: Path) -> None:
 def test_the_clock_is_probed_without_a_trace(tmp_path: Path) -> None:
     assert is_multigrain(os.fsencode(tmp_path)) in {True, False}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_copy_over_one_of_two_names_lists_only_what_it_brought(tree: Tree) -> None:
+    os.link(tree.path / "f", tree.path / "g")
+    tree.record()
+    before = (tree.path / "f").stat()
+    # As COPY does: the name gets an inode of its own, here with equal bytes and times.
+    (tree.path / "f").unlink()
+    (tree.path / "f").write_bytes(b"content")
+    os.utime(tree.path / "f", ns=(before.st_mtime_ns, before.st_mtime_ns))
+    assert tree.found(listed=[b"f"]).keys() - {b""} == {b"f"}
+
+
+def test_reading_every_file_leaves_nothing_behind_where_all_is_as_it_was(tree: Tree) -> None:
+    changes = tree.look(ROOT, hash="all")
+    assert changes.hashed_files == 2
+    assert len(changes) == 0
+    tree.baseline.advance(changes)
+    assert tree.look(ROOT).hashed_files == 0

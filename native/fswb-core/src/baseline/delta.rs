@@ -1,6 +1,7 @@
 //! What was recorded since the base was mapped: a tree of its own, laid over the base.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::entry::{Entry, Inode, Kind};
 use crate::path::RelPath;
@@ -14,7 +15,7 @@ pub(super) enum State {
     /// Nothing: the base is right. Only something below differs.
     Through,
     /// This, whatever the base says.
-    Present(Box<Entry>),
+    Present(Arc<Entry>),
     /// Gone, with everything below.
     Absent,
 }
@@ -66,7 +67,7 @@ impl Delta {
     }
 
     /// Records an entry. `hides`: nothing of the base is visible below from now on.
-    pub(super) fn put(&mut self, path: &RelPath, entry: Entry, hides: bool) {
+    pub(super) fn put(&mut self, path: &RelPath, entry: Arc<Entry>, hides: bool) {
         let at = self.ensure(path);
         if entry.kind != Kind::Directory {
             self.clear(at, path);
@@ -78,7 +79,7 @@ impl Delta {
         }
         let node = &mut self.nodes[at as usize];
         node.hides |= hides;
-        node.state = State::Present(Box::new(entry));
+        node.state = State::Present(entry);
     }
 
     /// Records that a path and all below it is gone from the base.

@@ -13,6 +13,7 @@ mod tests;
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 
 pub use cursor::Cursor;
 use delta::Delta;
@@ -61,10 +62,13 @@ impl Baseline {
         })
     }
 
-    /// Writes everything to a file (temporary, fsync, rename) and goes on with that file as the mapped base.
+    /// Writes everything to a file (temporary, rename) and goes on with that file as the mapped base.
+    ///
+    /// Nothing waits for the disk: what a power cut leaves of the file fails its checksum, and a baseline can be made anew.
     pub fn save(&mut self, path: &Path) -> Result<()> {
         save::save(self, path)?;
         *self = Self::open(path)?;
+        give_back();
         Ok(())
     }
 
@@ -136,11 +140,15 @@ impl Baseline {
 
     /// Records an entry. Its parent must be a recorded directory. What was below is gone if it is no directory.
     pub fn put(&mut self, path: &RelPath, entry: Entry) -> Result<()> {
+        self.put_shared(path, &Arc::new(entry))
+    }
+
+    fn put_shared(&mut self, path: &RelPath, entry: &Arc<Entry>) -> Result<()> {
         let Some(parent) = path.parent() else {
             if entry.kind != Kind::Directory {
                 return Err(Error::refused(path, "the root must be a directory"));
             }
-            self.root = entry;
+            self.root = Entry::clone(entry);
             return Ok(());
         };
         if self.cursor(&parent).map(Cursor::kind) != Some(Kind::Directory) {
@@ -161,7 +169,7 @@ impl Baseline {
         self.directories += usize::from(is_directory);
         self.directories -= usize::from(was_directory);
         self.delta
-            .put(path, entry, !(is_directory && was_directory));
+            .put(path, Arc::clone(entry), !(is_directory && was_directory));
         Ok(())
     }
 
@@ -195,11 +203,11 @@ impl Baseline {
                 self.remove(&change.path);
             }
             if let Some(after) = &change.after {
-                self.put(&change.path, after.clone())?;
+                self.put_shared(&change.path, after)?;
             }
         }
         for (path, entry) in &changes.refreshed {
-            self.put(path, entry.clone())?;
+            self.put_shared(path, entry)?;
         }
         Ok(())
     }
@@ -217,6 +225,16 @@ impl Baseline {
     /// Whether there is nothing but the root.
     pub fn is_empty(&self) -> bool {
         self.entries == 0
+    }
+}
+
+/// Returns what was freed to the system. The delta of an unpacked base is many small pieces, which the GNU allocator would
+/// keep for ever.
+fn give_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim(3) has no preconditions and may be called by any thread.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 

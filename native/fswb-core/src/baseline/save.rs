@@ -20,15 +20,7 @@ pub(super) fn save(baseline: &Baseline, path: &Path) -> Result<()> {
     let temporary = temporary(path)?;
     let written = write(baseline, &temporary).and_then(|()| {
         let name = path.as_os_str().as_bytes();
-        std::fs::rename(&temporary, path).during("rename", name)?;
-        let parent = path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty());
-        let parent = parent.unwrap_or_else(|| Path::new("."));
-        let directory = File::open(parent).during("open", parent.as_os_str().as_bytes())?;
-        directory
-            .sync_all()
-            .during("fsync", parent.as_os_str().as_bytes())
+        std::fs::rename(&temporary, path).during("rename", name)
     });
     if written.is_err() {
         // The first error is the one to tell; after the rename there is nothing left to remove.
@@ -61,12 +53,7 @@ fn write(baseline: &Baseline, path: &Path) -> Result<()> {
     let header = counts.encode(sink.checksum.clone().finalize());
     sink.out.seek(SeekFrom::Start(0)).during("lseek", name)?;
     sink.raw(&header)?;
-    let file = sink
-        .out
-        .into_inner()
-        .map_err(std::io::IntoInnerError::into_error)
-        .during("write", name)?;
-    file.sync_all().during("fsync", name)
+    sink.out.flush().during("write", name)
 }
 
 struct Sink<'a> {

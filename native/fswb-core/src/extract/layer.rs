@@ -11,6 +11,7 @@ use std::rc::Rc;
 
 use crate::archive::{Digested, Member, MemberKind, Reader};
 use crate::baseline::Baseline;
+use crate::clock::Clock;
 use crate::entry::{Entry, Kind};
 use crate::error::Result;
 use crate::extract::place::{Linked, clean_name};
@@ -58,6 +59,18 @@ pub fn unpack_layer(
     input: impl Read,
     limits: Limits,
 ) -> Result<UnpackedLayer> {
+    // Before the first stat: see `Clock`.
+    unpack_by(Clock::of(root)?, root, baseline, input, limits)
+}
+
+/// As [`unpack_layer`], by a given clock.
+pub(super) fn unpack_by(
+    clock: Clock,
+    root: &Root,
+    baseline: &mut Baseline,
+    input: impl Read,
+    limits: Limits,
+) -> Result<UnpackedLayer> {
     let mut reader = Reader::new(input, true, limits.max_bytes);
     let mut layer = Layer {
         // A fixed time, so that what is built upon the layer can be built again.
@@ -69,6 +82,7 @@ pub fn unpack_layer(
             },
         ),
         baseline,
+        clock,
         written: BTreeSet::new(),
         removed: BTreeSet::new(),
         links: BTreeMap::new(),
@@ -103,6 +117,8 @@ pub fn unpack_layer(
 struct Layer<'a> {
     tree: Tree<'a>,
     baseline: &'a mut Baseline,
+    /// Judges every stat that is recorded.
+    clock: Clock,
     /// What this layer brought and still has: whiteouts leave it alone.
     written: BTreeSet<RelPath>,
     removed: BTreeSet<RelPath>,
@@ -158,9 +174,9 @@ impl Layer<'_> {
                     self.tree.link(&directory, &path, member, &target)?;
                 self.forget(&path);
                 entry.sha256 = self.baseline.entry(&first).and_then(|first| first.sha256);
-                self.baseline.put(&first, entry.clone())?;
+                self.record(&first, entry.clone())?;
                 self.links.insert((entry.dev, entry.ino), entry.clone());
-                self.baseline.put(&path, entry)?;
+                self.record(&path, entry)?;
             }
             MemberKind::New(kind) => {
                 let owner = (member.uid, member.gid);
@@ -175,11 +191,16 @@ impl Layer<'_> {
                 if !merged {
                     self.forget(&path);
                 }
-                self.baseline.put(&path, entry)?;
+                self.record(&path, entry)?;
             }
         }
         self.written.insert(path);
         Ok(())
+    }
+
+    fn record(&mut self, path: &RelPath, mut entry: Entry) -> Result<()> {
+        entry.racy = self.clock.is_racy(&entry);
+        self.baseline.put(path, entry)
     }
 
     fn directory_to_write(&mut self, member: &Member, spelled: &RelPath) -> Result<Rc<Directory>> {
@@ -191,7 +212,7 @@ impl Layer<'_> {
         };
         for made in std::mem::take(&mut self.tree.new_parents) {
             let entry = self.tree.stat(&made)?;
-            self.baseline.put(&made, entry)?;
+            self.record(&made, entry)?;
             self.written.insert(made);
         }
         Ok(directory)
@@ -283,7 +304,7 @@ impl Layer<'_> {
             let now = self.tree.stat(first)?;
             for name in names {
                 let sha256 = self.baseline.entry(&name).and_then(|entry| entry.sha256);
-                self.baseline.put(
+                self.record(
                     &name,
                     Entry {
                         sha256,
@@ -293,7 +314,7 @@ impl Layer<'_> {
             }
         }
         for (path, entry) in self.tree.finish()? {
-            self.baseline.put(&path, entry)?;
+            self.record(&path, entry)?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! What the reader and its callers share: the watches, and the hints that events became.
 
+use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
@@ -27,6 +28,10 @@ const DIRECTORY_CHANGED: ReadFlags = ReadFlags::CREATE
     .union(ReadFlags::MOVED_FROM)
     .union(ReadFlags::MOVED_TO);
 
+/// Names in one directory that are hinted at one by one. A command that makes and removes files under ever new names must
+/// not fill the memory with them: beyond this many, the directory is looked at whole.
+pub(super) const CROWD: usize = 4096;
+
 #[derive(Debug)]
 pub(super) struct State {
     /// `None` once closed.
@@ -40,6 +45,8 @@ pub(super) struct State {
     pending: HintSet,
     /// The newest hint, to skip the next event if it says the same: creating, writing and closing a file are three.
     newest: Option<(i32, Vec<u8>, Scope)>,
+    /// How many hints there are for names in a directory, by its watch: of entries, and of new directories.
+    names: HashMap<i32, [usize; 2]>,
     buffer: Vec<u8>,
     pub(super) events: u64,
     pub(super) paused: bool,
@@ -61,6 +68,7 @@ impl State {
             ended: Vec::new(),
             pending: HintSet::default(),
             newest: None,
+            names: HashMap::new(),
             buffer: vec![0; BUFFER],
             events: 0,
             paused: false,
@@ -99,6 +107,7 @@ impl State {
             return Err(error.clone());
         }
         self.newest = None;
+        self.names.clear();
         let mut hints = std::mem::take(&mut self.pending);
         for directory in self.unwatched.iter() {
             hints.lose(LossReason::WatchLimit, directory.clone());
@@ -110,16 +119,16 @@ impl State {
         self.settle()?;
         let mut orphans = Vec::new();
         for change in &changes.changes {
-            let was = is_directory(change.before.as_ref());
-            if was && !is_directory(change.after.as_ref()) {
+            let was = is_directory(change.before.as_deref());
+            if was && !is_directory(change.after.as_deref()) {
                 orphans.extend(self.table.take_within(&change.path));
                 self.unwatched.remove_within(&change.path);
             }
         }
         let changed = changes.changes.iter();
-        let changed = changed.map(|change| (&change.path, change.after.as_ref()));
+        let changed = changed.map(|change| (&change.path, change.after.as_deref()));
         let refreshed = changes.refreshed.iter();
-        let refreshed = refreshed.map(|(path, entry)| (path, Some(entry)));
+        let refreshed = refreshed.map(|(path, entry)| (path, Some(&**entry)));
         // Every directory that was looked at, even if it seems the same: one that was removed and made anew may have its
         // inode number again (ext4 does that), but not its watch. Adding a watch that is there already changes nothing.
         let mut wanted: Vec<Arc<RelPath>> = changed
@@ -321,12 +330,35 @@ impl State {
         if event.name.is_empty() {
             self.pending.add(directory.clone(), scope);
         } else {
-            self.pending.add(directory.join(event.name)?, scope);
+            self.hint_name(directory, event, scope)?;
         }
         if changes_directory {
             self.pending.add(directory.clone(), Scope::Entry);
         }
         self.newest = Some((event.wd, event.name.to_vec(), scope));
+        Ok(())
+    }
+}
+
+impl State {
+    fn hint_name(&mut self, directory: &RelPath, event: Event<'_>, scope: Scope) -> Result<()> {
+        // What covers such a hint for every name in the directory.
+        let (crowded, whole) = match scope {
+            Scope::Entry => (0, Scope::Children),
+            Scope::Children | Scope::Subtree => (1, Scope::Subtree),
+        };
+        if self.pending.scope(directory) >= Some(whole) {
+            return Ok(());
+        }
+        if !self.pending.add(directory.join(event.name)?, scope) {
+            return Ok(());
+        }
+        let count = &mut self.names.entry(event.wd).or_default()[crowded];
+        *count += 1;
+        if *count > CROWD {
+            self.pending.add(directory.clone(), whole);
+            self.pending.thin_out(directory);
+        }
         Ok(())
     }
 }

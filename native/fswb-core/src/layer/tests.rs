@@ -66,8 +66,8 @@ impl Rootfs {
             path: path.clone(),
             kind,
             why,
-            before,
-            after,
+            before: before.map(std::sync::Arc::new),
+            after: after.map(std::sync::Arc::new),
         };
         let at = self
             .changes
@@ -247,10 +247,7 @@ fn e3_attributes_are_kept() {
     let mut rootfs = Rootfs::new(&[]);
     rootfs.write("f", "x");
     let xattrs = vec![(b"security.capability".to_vec(), vec![1, 0, 0, 2, 10, 0])];
-    rootfs.changes.changes[0]
-        .after
-        .as_mut()
-        .unwrap()
+    std::sync::Arc::make_mut(rootfs.changes.changes[0].after.as_mut().unwrap())
         .xattrs
         .clone_from(&xattrs);
     assert_eq!(rootfs.members()[0].xattrs, xattrs);
@@ -260,7 +257,8 @@ fn e3_attributes_are_kept() {
 fn an_attribute_name_that_pax_cannot_hold_is_refused() {
     let mut rootfs = Rootfs::new(&[]);
     rootfs.write("f", "x");
-    rootfs.changes.changes[0].after.as_mut().unwrap().xattrs = vec![(b"user.a=b".to_vec(), vec![])];
+    std::sync::Arc::make_mut(rootfs.changes.changes[0].after.as_mut().unwrap()).xattrs =
+        vec![(b"user.a=b".to_vec(), vec![])];
     assert!(refusal(rootfs.pack(None)).contains("equals sign"));
 }
 
@@ -289,7 +287,7 @@ fn e6_times_are_rounded_down_and_never_later_than_the_epoch_asked_for() {
             },
         };
         rustix::fs::futimens(&file, &times).unwrap();
-        change.after.as_mut().unwrap().mtime_ns = mtime_ns;
+        std::sync::Arc::make_mut(change.after.as_mut().unwrap()).mtime_ns = mtime_ns;
     }
     rootfs.pack(Some(5)).unwrap();
     let content = fs::read(rootfs.tar()).unwrap();
@@ -329,7 +327,8 @@ fn e13_a_file_that_is_no_longer_what_was_compared_is_refused() {
     assert!(fifo.contains("another file"));
     let mut rootfs = Rootfs::new(&[]);
     rootfs.write("f", "12345");
-    rootfs.changes.changes[0].after.as_mut().unwrap().sha256 = Some([0; 32]);
+    std::sync::Arc::make_mut(rootfs.changes.changes[0].after.as_mut().unwrap()).sha256 =
+        Some([0; 32]);
     assert!(refusal(rootfs.pack(None)).contains("content"));
 }
 
@@ -419,7 +418,7 @@ fn base_and_layer_unpack_to_the_rootfs() {
         };
         assert_eq!(
             there.as_ref().map(facts),
-            change.after.as_ref().map(facts),
+            change.after.as_deref().map(facts),
             "{:?}",
             change.path
         );

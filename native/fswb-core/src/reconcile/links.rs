@@ -8,6 +8,7 @@
 //!   several such the one that holds the first name. The others are listed whole.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use super::Found;
 use super::look::Observation;
@@ -37,9 +38,9 @@ pub(super) fn touched(
         if !seen.touched && !listed.contains(path) {
             continue;
         }
-        let before = seen.before.as_ref().filter(|entry| entry.is_shared());
+        let before = seen.before.as_deref().filter(|entry| entry.is_shared());
         touched.before.extend(before.map(Entry::inode));
-        let after = seen.after.as_ref().filter(|entry| entry.is_shared());
+        let after = seen.after.as_deref().filter(|entry| entry.is_shared());
         touched.after.extend(after.map(Entry::inode));
     }
     touched
@@ -57,7 +58,7 @@ pub(super) fn recorded_names(baseline: &Baseline, touched: &Touched) -> BTreeSet
 pub(super) fn short_of_names(found: &Found, touched: &Touched) -> HashSet<u64> {
     let mut names: HashMap<Inode, u32> = HashMap::new();
     let mut links: HashMap<Inode, u32> = HashMap::new();
-    let present = found.values().filter_map(|seen| seen.after.as_ref());
+    let present = found.values().filter_map(|seen| seen.after.as_deref());
     for entry in present.filter(|entry| touched.after.contains(&entry.inode())) {
         *names.entry(entry.inode()).or_default() += 1;
         links.insert(entry.inode(), entry.nlink);
@@ -94,6 +95,7 @@ impl Group {
 /// Sets what the rules above say: [`Why::LINKS`], and for names listed for the sake of another the reason of that one.
 pub(super) fn judge(found: &mut Found, listed: &BTreeSet<&RelPath>) {
     let groups = groups(found);
+    let is_listed = |group: &Group| group.names.iter().any(|name| listed.contains(name));
     let mut parts: HashMap<&Origin, Vec<usize>> = HashMap::new();
     for (index, group) in groups.iter().enumerate() {
         for origin in group.origins.iter().flatten() {
@@ -103,9 +105,9 @@ pub(super) fn judge(found: &mut Found, listed: &BTreeSet<&RelPath>) {
     let mut split: HashSet<usize> = HashSet::new();
     for indexes in parts.values().filter(|indexes| indexes.len() > 1) {
         // Groups are in the order of their first names.
-        let kept = indexes
-            .iter()
-            .find(|&&index| !groups[index].gained() && groups[index].why.is_empty());
+        let kept = indexes.iter().find(|&&index| {
+            !groups[index].gained() && groups[index].why.is_empty() && !is_listed(&groups[index])
+        });
         split.extend(indexes.iter().filter(|&index| Some(index) != kept).copied());
     }
     for (index, group) in groups.iter().enumerate() {
@@ -114,7 +116,7 @@ pub(super) fn judge(found: &mut Found, listed: &BTreeSet<&RelPath>) {
         } else {
             Why::empty()
         };
-        let is_listed = group.names.iter().any(|name| listed.contains(name));
+        let is_listed = is_listed(group);
         for name in &group.names {
             let Some(seen) = found.get_mut(name).filter(|seen| is_comparable(seen)) else {
                 continue;
@@ -136,7 +138,7 @@ fn groups(found: &Found) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for (path, seen) in found {
         let Some(after) = &seen.after else { continue };
-        let before = seen.before.as_ref().filter(|_| is_comparable(seen));
+        let before = seen.before.as_deref().filter(|_| is_comparable(seen));
         let was_shared = before.is_some_and(Entry::is_shared);
         if !after.is_shared() && !was_shared {
             continue;
@@ -165,6 +167,6 @@ fn groups(found: &Found) -> Vec<Group> {
 
 /// Whether the name was there before as the same kind of thing.
 fn is_comparable(seen: &Observation) -> bool {
-    let kind = |entry: &Option<Entry>| entry.as_ref().map(|entry| entry.kind);
+    let kind = |entry: &Option<Arc<Entry>>| entry.as_ref().map(|entry| entry.kind);
     seen.before.is_some() && kind(&seen.before) == kind(&seen.after)
 }

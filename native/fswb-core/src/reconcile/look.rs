@@ -1,6 +1,7 @@
 //! One entry: what the baseline has, what the disk has, and what differs.
 
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 
 use rustix::fs::{self, AtFlags};
 
@@ -17,8 +18,8 @@ use crate::root::complete;
 /// What one look found.
 #[derive(Debug, Clone)]
 pub(super) struct Observation {
-    pub(super) before: Option<Entry>,
-    pub(super) after: Option<Entry>,
+    pub(super) before: Option<Arc<Entry>>,
+    pub(super) after: Option<Arc<Entry>>,
     /// What differs, if both are there and of one kind.
     pub(super) why: Why,
     /// The stat evidence does not prove that nothing happened.
@@ -93,7 +94,7 @@ impl Looker {
     /// Records that a recorded entry is gone.
     pub(super) fn gone(&mut self, path: RelPath, known: Cursor<'_>) {
         self.lose_below(known);
-        self.keep(path, Some(known.entry()), None, Why::empty());
+        self.keep(path, Some(Arc::new(known.entry())), None, Why::empty());
     }
 
     fn lose_below(&mut self, known: Cursor<'_>) {
@@ -125,7 +126,7 @@ impl Looker {
             }
             Stat::Absent => return self.absent(site, known),
         };
-        let before = known.map(Cursor::entry);
+        let before = known.map(|known| Arc::new(known.entry()));
         let below = match &before {
             _ if now.kind != Kind::Directory => Below::Nothing,
             Some(before) if is_same_directory(before, &now) => Below::Known,
@@ -135,10 +136,10 @@ impl Looker {
             let untouched = before.is_untouched(&now);
             if untouched && !(self.mode == HashMode::All && now.kind == Kind::File) {
                 if now.is_shared() || always {
-                    let after = Entry {
+                    let after = Arc::new(Entry {
                         dev: now.dev,
-                        ..before.clone()
-                    };
+                        ..Entry::clone(before)
+                    });
                     let seen = Observation {
                         before: Some(before.clone()),
                         after: Some(after),
@@ -154,9 +155,13 @@ impl Looker {
             self.lose_below(known);
         }
         let path = site.path()?;
-        match self.compare(site, &path, before.as_ref(), now) {
+        match self.compare(site, &path, before.as_deref(), now) {
             Ok((after, why)) => {
-                self.keep(path, before, Some(after), why);
+                // A content that was read to be sure, and is what it was, is nothing to remember.
+                let same = why.is_empty() && before.as_deref() == Some(&after);
+                if !same || after.is_shared() || always {
+                    self.keep(path, before, Some(Arc::new(after)), why);
+                }
                 Ok(below)
             }
             // Gone since the stat. The stat decides, not the call that failed: /proc may be what is missing.
@@ -175,7 +180,13 @@ impl Looker {
         Ok(Below::Nothing)
     }
 
-    fn keep(&mut self, path: RelPath, before: Option<Entry>, after: Option<Entry>, why: Why) {
+    fn keep(
+        &mut self,
+        path: RelPath,
+        before: Option<Arc<Entry>>,
+        after: Option<Arc<Entry>>,
+        why: Why,
+    ) {
         let seen = Observation {
             before,
             after,

@@ -4,16 +4,18 @@
 //! only system calls and the stack are used, nothing that owns heap memory is dropped, nothing panics.
 
 use std::convert::Infallible;
-use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
+use std::ffi::CStr;
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd, RawFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{Access, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::identity::{assume, die_with_parent, last_errno, reset_signals};
+use super::launcher;
 use super::mounts;
 use super::plan::Plan;
-use super::report::{During, Failure, Operation, Step};
+use super::report::{During, Operation, Step};
 
 /// Becomes the command, or reports why not and exits.
 pub(super) fn run(plan: &Plan<'_>) -> ! {
@@ -49,18 +51,28 @@ fn standard_streams<'a>(plan: &'a Plan<'_>) -> Step<'a> {
     let null = null.of(Operation::Openat, c"/dev/null")?.into_raw_fd();
     let sources = [null, plan.stdout.as_raw_fd(), plan.stderr.as_raw_fd()];
     for (number, source) in (0..).zip(sources) {
-        // SAFETY: both are numbers; what the parent has at 0, 1 and 2 is of no use here.
-        let copied = unsafe { libc::dup2(source, number) };
-        last_errno(copied.into()).of(Operation::Dup, c"")?;
+        copy_descriptor(source, number)?;
     }
     Ok(())
 }
 
-/// Nothing but the standard streams and the report, which `execve` closes.
+/// The copy stays open across `execve`.
+fn copy_descriptor<'a>(source: RawFd, number: RawFd) -> Step<'a> {
+    // SAFETY: both are numbers; what the parent has at 0 to 3 is of no use here.
+    let copied = unsafe { libc::dup2(source, number) };
+    last_errno(copied.into()).of(Operation::Dup, c"")
+}
+
+/// Nothing but the standard streams, and what `execve` closes.
 fn close_others<'a>(plan: &'a Plan<'_>) -> Step<'a> {
-    let report = plan.report.as_raw_fd();
-    // Its number is above 2: see `Plan::new`.
-    for (first, last) in [(3, report - 1), (report + 1, libc::c_int::MAX)] {
+    let (report, launcher) = (plan.report.as_raw_fd(), plan.launcher.as_raw_fd());
+    let (low, high) = (report.min(launcher), report.max(launcher));
+    // Both numbers are above 2: see `Plan::new`.
+    for (first, last) in [
+        (3, low - 1),
+        (low + 1, high - 1),
+        (high + 1, libc::c_int::MAX),
+    ] {
         if first <= last {
             // SAFETY: every descriptor in the range is a copy that nothing in this process uses any more.
             let closed = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
@@ -112,15 +124,34 @@ fn unblock_signals<'a>() -> Step<'a> {
     last_errno(set.into()).of(Operation::Sigprocmask, c"")
 }
 
-/// Tries the candidates as `execvp` does: one that is missing or may not be executed gives way to the next.
+/// Executes the launcher, which executes the first candidate that can be: as for `execvp`, one that is missing or may not
+/// be executed gives way to the next.
 fn execute<'a>(plan: &'a Plan<'_>) -> Step<'a, Infallible> {
+    plan.argv.set_first(candidate(plan)?);
+    copy_descriptor(plan.report.as_raw_fd(), launcher::REPORT)?;
+    // SAFETY: the strings are NUL-terminated, the vectors NULL-terminated, and all live as long as the plan.
+    let executed = unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            plan.launcher.as_raw_fd(),
+            c"".as_ptr(),
+            plan.argv.as_ptr(),
+            plan.envp.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        )
+    };
+    match last_errno(executed) {
+        Err(errno) => Err(errno).of(Operation::Execveat, c""),
+        Ok(()) => Err(Errno::INVAL).of(Operation::Execveat, c""),
+    }
+}
+
+fn candidate<'a>(plan: &'a Plan<'_>) -> Step<'a, &'a CStr> {
     let mut reason = Errno::NOENT;
     for candidate in &plan.candidates {
-        // SAFETY: all three are NUL-terminated and NULL-terminated, and live as long as the plan.
-        let executed =
-            unsafe { libc::execve(candidate.as_ptr(), plan.argv.as_ptr(), plan.envp.as_ptr()) };
-        match last_errno(executed.into()) {
-            Err(Errno::NOENT | Errno::NOTDIR) | Ok(()) => {}
+        match executable(candidate) {
+            Ok(()) => return Ok(candidate),
+            Err(Errno::NOENT | Errno::NOTDIR) => {}
             Err(Errno::ACCESS) => reason = Errno::ACCESS,
             Err(errno) => {
                 reason = errno;
@@ -128,9 +159,15 @@ fn execute<'a>(plan: &'a Plan<'_>) -> Step<'a, Infallible> {
             }
         }
     }
-    Err(Failure {
-        operation: Operation::Execve,
-        path: plan.command(),
-        errno: reason,
-    })
+    Err(reason).of(Operation::Execve, plan.command())
+}
+
+/// execve(2): only a regular file is executed. The real user is the effective one by now, so access(2) asks for the
+/// right one.
+fn executable(path: &CStr) -> rustix::io::Result<()> {
+    let stat = rustix::fs::stat(path)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(Errno::ACCESS);
+    }
+    rustix::fs::access(path, Access::EXEC_OK)
 }

@@ -2,11 +2,12 @@
 //! ends with it, with Docker's default capabilities. The network is the host's.
 //!
 //! [`plan`] lays everything out, [`stubs`] makes the missing mount points, then the child is cloned. [`child`] tells its
-//! story: [`mounts`] leaves the host, [`identity`] becomes the user, `execve`. What fails on the way comes back through
+//! story: [`mounts`] leaves the host, [`identity`] becomes the user, [`launcher`] executes the command. What fails on the way comes back through
 //! [`report`]. Needs root and Linux 5.9 (`close_range`). Not here: seccomp, limits, user namespaces.
 
 mod child;
 mod identity;
+mod launcher;
 mod mounts;
 mod plan;
 mod report;
@@ -109,8 +110,24 @@ fn start(
         Ok(Some(error)) | Err(error) => {
             kill(&pidfd)?;
             reap(&pidfd)?;
-            Err(error)
+            Err(named(error, spec))
         }
+    }
+}
+
+/// The launcher tells why the command cannot be executed, not what it is called.
+fn named(error: Error, spec: &RunSpec) -> Error {
+    match error {
+        Error::System {
+            operation: "execve",
+            path,
+            errno,
+        } if path.is_empty() => Error::System {
+            operation: "execve",
+            path: spec.argv.first().cloned().unwrap_or_default(),
+            errno,
+        },
+        other => other,
     }
 }
 

@@ -9,6 +9,7 @@ use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Gid, Uid};
 
 use super::RunSpec;
+use super::launcher::{self, launcher};
 use super::stubs::Stubs;
 use crate::error::{Context, Error, Result};
 use crate::path::RelPath;
@@ -30,8 +31,8 @@ pub(super) struct MemoryFile {
 
 /// A vector of C strings and the NULL-terminated vector of pointers that `execve` wants.
 pub(super) struct Strings {
-    pointers: Vec<*const c_char>,
-    _owned: Vec<CString>,
+    pointers: Vec<Cell<*const c_char>>,
+    owned: Vec<CString>,
 }
 
 impl Strings {
@@ -41,14 +42,22 @@ impl Strings {
             .map(|string| c_string(string))
             .collect::<Result<_>>()?;
         let pointers = owned.iter().map(|string| string.as_ptr());
+        let pointers = pointers.chain([std::ptr::null()]);
         Ok(Self {
-            pointers: pointers.chain([std::ptr::null()]).collect(),
-            _owned: owned,
+            pointers: pointers.map(Cell::new).collect(),
+            owned,
         })
     }
 
     pub(super) fn as_ptr(&self) -> *const *const c_char {
-        self.pointers.as_ptr()
+        self.pointers.as_ptr().cast()
+    }
+
+    /// Puts another string in the place of the first.
+    pub(super) fn set_first(&self, string: &CStr) {
+        if let Some(first) = self.pointers.first() {
+            first.set(string.as_ptr());
+        }
     }
 }
 
@@ -58,11 +67,14 @@ pub(super) struct Plan<'a> {
     pub(super) stderr: OwnedFd,
     /// The end of the pipe that failures are reported to.
     pub(super) report: OwnedFd,
+    /// What executes the command.
+    pub(super) launcher: OwnedFd,
     pub(super) files: Vec<MemoryFile>,
     pub(super) hostname: &'a [u8],
     pub(super) cwd: CString,
     /// The paths to execute, in the order of PATH.
     pub(super) candidates: Vec<CString>,
+    /// Of the launcher: a place for the candidate, then the arguments of the command.
     pub(super) argv: Strings,
     pub(super) envp: Strings,
     pub(super) uid: Uid,
@@ -106,11 +118,12 @@ impl<'a> Plan<'a> {
             stdout: above_standard(stdout)?,
             stderr: above_standard(stderr)?,
             report: above_standard(report.as_fd())?,
+            launcher: above_standard(launcher()?.as_fd())?,
             files,
             hostname: &spec.hostname,
             cwd: c_string(&spec.cwd)?,
             candidates: candidates(spec)?,
-            argv: Strings::new(&spec.argv)?,
+            argv: Strings::new(&[[Vec::new()].as_slice(), &spec.argv].concat())?,
             envp: Strings::new(&spec.env)?,
             uid: Uid::from_raw(spec.uid),
             gid: Gid::from_raw(spec.gid),
@@ -120,13 +133,13 @@ impl<'a> Plan<'a> {
 
     /// What a failed `execve` is about: the command as it was given.
     pub(super) fn command(&self) -> &CStr {
-        self.argv._owned.first().map_or(c"", |name| name.as_c_str())
+        self.argv.owned.get(1).map_or(c"", |name| name.as_c_str())
     }
 }
 
-/// A copy that the child's own 0, 1 and 2 cannot overwrite.
+/// A copy that the child's own 0, 1 and 2, and the launcher's 3, cannot overwrite.
 fn above_standard(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
-    fcntl_dupfd_cloexec(fd, 3).during("fcntl", "")
+    fcntl_dupfd_cloexec(fd, launcher::REPORT + 1).during("fcntl", "")
 }
 
 fn candidates(spec: &RunSpec) -> Result<Vec<CString>> {

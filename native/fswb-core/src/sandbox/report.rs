@@ -54,6 +54,7 @@ operations! {
     Capset "capset",
     Capget "capget",
     Poll "poll",
+    Execveat "execveat",
     Execve "execve",
 }
 

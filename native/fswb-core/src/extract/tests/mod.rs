@@ -1,4 +1,5 @@
 mod add;
+mod clock;
 mod metadata;
 mod paths;
 mod whiteouts;

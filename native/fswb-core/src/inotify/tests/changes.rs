@@ -200,3 +200,39 @@ fn random_steps_are_covered() {
         tree.step();
     }
 }
+
+#[test]
+fn ever_new_names_in_one_directory_do_not_add_up() {
+    use crate::inotify::state::CROWD;
+    let tree = tree();
+    fs::write(tree.at("a/b/f"), "changed").unwrap();
+    for number in 0..CROWD + 100 {
+        let name = tree.at(&format!("a/t{number}"));
+        fs::write(&name, "").unwrap();
+        fs::remove_file(&name).unwrap();
+    }
+    fs::write(tree.at("a/f"), "changed").unwrap();
+    fs::write(tree.at("a/new"), "").unwrap();
+    let hints = tree.watches.settle().unwrap();
+    assert!(hints.len() < 10, "{}", hints.len());
+    assert_eq!(hints.scope(&path("a")), Some(Scope::Children));
+    assert_eq!(hints.scope(&path("a/b/f")), Some(Scope::Entry));
+}
+
+#[test]
+fn ever_new_directories_in_one_directory_do_not_add_up() {
+    use crate::inotify::state::CROWD;
+    let tree = tree();
+    fs::write(tree.at("d/f"), "changed").unwrap();
+    for number in 0..CROWD + 100 {
+        let name = tree.at(&format!("a/t{number}"));
+        fs::create_dir(&name).unwrap();
+        fs::remove_dir(&name).unwrap();
+    }
+    fs::create_dir(tree.at("a/new")).unwrap();
+    fs::write(tree.at("a/new/f"), "").unwrap();
+    let hints = tree.watches.settle().unwrap();
+    assert!(hints.len() < 10, "{}", hints.len());
+    assert_eq!(hints.scope(&path("a")), Some(Scope::Subtree));
+    assert_eq!(hints.scope(&path("d/f")), Some(Scope::Entry));
+}

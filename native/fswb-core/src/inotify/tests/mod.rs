@@ -142,7 +142,7 @@ fn differences(before: &Baseline, after: &Baseline) -> ChangeSet {
             (Some(old), Some(new)) if !same(old, new) => ChangeKind::Modified,
             (Some(old), Some(new)) => {
                 if !old.is_untouched(new) {
-                    set.refreshed.push((path, new.clone()));
+                    set.refreshed.push((path, Arc::new(new.clone())));
                 }
                 continue;
             }
@@ -151,8 +151,8 @@ fn differences(before: &Baseline, after: &Baseline) -> ChangeSet {
             path,
             kind,
             why: Why::empty(),
-            before: old,
-            after: new,
+            before: old.map(Arc::new),
+            after: new.map(Arc::new),
         });
     }
     set
