@@ -5,11 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-<<<<<<< HEAD
 import tarfile
 import time
-=======
->>>>>>> main
 from pathlib import Path
 
 import pytest

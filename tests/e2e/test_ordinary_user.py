@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -50,9 +49,7 @@ def test_a_step_on_the_root_file_system_is_refused_at_once_with_cause_and_cure(
     workshop: Workshop, home: Path, line: str
 ) -> None:
     workshop.write("Dockerfile", f"FROM base\n{line}\n")
-    started = time.monotonic()
     done = as_user(home, "build", f"--build-context=base={workshop.base}", str(workshop.context))
-    assert time.monotonic() - started < 5  # a second on a quiet machine
     assert done.returncode == 8, done.stderr
     assert "ordinary user" in done.stderr
     assert "  hint: run the build as root" in done.stderr
