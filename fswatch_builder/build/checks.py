@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from itertools import chain
 
 from fswatch_builder.build.steps import StageState
-from fswatch_builder.dockerfile.expansion import Rules, expansion
+from fswatch_builder.dockerfile.expansion import Rules, expand_words, expansion
 from fswatch_builder.model.instruction import (
     Arg,
     Copy,
@@ -33,7 +33,22 @@ def warnings(instruction: Instruction, state: StageState, plan: Plan) -> list[Wa
         names = _of_defaults(instruction, variables, plan)
     else:
         names = chain(_of_words(instruction, variables, plan.escape), _of_bodies(instruction, variables))
-    return [_undefined(name, variables, instruction) for name in dict.fromkeys(names)]
+    found = [_undefined(name, variables, instruction) for name in dict.fromkeys(names)]
+    if isinstance(instruction, Expose):
+        for word in instruction.ports:
+            for text in expand_words(word.text, variables, plan.escape):
+                found += _odd_port(text, word)
+    return found
+
+
+def _odd_port(text: str, word: Word) -> Iterator[Warning]:
+    if ":" in text:
+        message = f"EXPOSE instruction should not define an IP address or host-port mapping, found '{text}'"
+        yield Warning("ExposeInvalidFormat", message, word.where)
+    protocol = text.partition("/")[2]
+    if protocol != protocol.lower():
+        message = f"Defined protocol '{text}' in EXPOSE instruction should be lowercase"
+        yield Warning("ExposeProtoCasing", message, word.where)
 
 
 def _undefined(name: str, variables: Mapping[str, str], instruction: Instruction) -> Warning:

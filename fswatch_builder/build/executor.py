@@ -21,7 +21,7 @@ from fswatch_builder.oci.decoding import CompressionError
 from fswatch_builder.oci.store import Store
 from fswatch_builder.runtime import host
 from fswatch_builder.runtime.run import Command, Stream, run
-from fswatch_builder.runtime.user import resolve_owner
+from fswatch_builder.runtime.user import resolve_owner, resolve_user
 
 if TYPE_CHECKING:
     from fswatch_builder.model.hash_mode import HashMode
@@ -80,6 +80,7 @@ class Executor:
 
     def _run(self, action: RunAction, site: Worksite, number: int) -> Performed:
         armed = site.armed
+        self._ensure_directory(site.rootfs, action)
         self._explain(armed, number)
         command = Command(
             argv=action.argv,
@@ -99,6 +100,13 @@ class Executor:
             )
         hints, losses = widen(armed.session.settle())
         return self._layer(site, hints, (), number, tracker=armed.session.tracker, losses=losses)
+
+    def _ensure_directory(self, rootfs: Rootfs, action: RunAction) -> None:
+        """A base may name a working directory that it does not have: the RUN's user gets it, and the layer has it."""
+        path = os.fsencode(action.cwd)
+        if rootfs.entry(rootfs.resolve(path)) is None:
+            identity = resolve_user(rootfs, action.user)
+            rootfs.make_directory(path, identity.uid, identity.gid)
 
     def _explain(self, armed: Armed, number: int) -> None:
         """Tells why changes are found the way they are, once as long as the reasons are the same."""

@@ -4,7 +4,7 @@ import errno
 import os
 
 from fswatch_builder._native import ArchiveError, RefusedError
-from fswatch_builder.errors import BuildContextError, BuildError, Location, OutputError
+from fswatch_builder.errors import BuildContextError, BuildError, Location, OutputError, SandboxError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -27,6 +27,12 @@ def _system_error(error: OSError, where: Location) -> BuildError:
     if error.errno in _FULL:
         return OutputError(
             what, where=where, hint="free space on the disk of the store, or choose another with --store"
+        )
+    if error.errno == errno.EINVAL and getattr(error, "operation", "") in ("fchown", "fchownat"):
+        return SandboxError(
+            f"{what}: its owner does not exist here",
+            where=where,
+            hint="this user namespace has too few IDs: map a range of them into it (/etc/subuid, newuidmap)",
         )
     return BuildError(what, where=where)
 

@@ -56,6 +56,7 @@ def build_command(
             f"the context {context} is not a directory",
             hint="a context from stdin, an archive or a URL is not supported yet",
         )
+    file = None if file is None else options.after_equals(file)
     text = sys.stdin.buffer.read() if file == "-" else None
     request = Request(
         context=os.path.abspath(context),
@@ -103,7 +104,7 @@ def _output_specs(texts: Sequence[str]) -> "list[OutputSpec]":
         return []
     from fswatch_builder.oci.output import OutputSpec
 
-    return [OutputSpec.parse(text) for text in texts]
+    return [OutputSpec.parse(options.after_equals(text)) for text in texts]
 
 
 def _write_outputs(
@@ -132,17 +133,22 @@ def _metadata(built: BuiltImage, request: Request) -> dict[str, object]:
 
 
 def _write_whole(path: str, text: str) -> None:
-    """All of it or nothing: a file beside it, then a rename."""
+    """All of it or nothing: a file beside it, then a rename. A pipe or device is written to, never replaced."""
     from tempfile import NamedTemporaryFile
 
-    directory = os.path.dirname(path) or "."
+    target = os.path.realpath(path)
+    directory = os.path.dirname(target)
     try:
+        if path.startswith(("/dev/", "/proc/")) or (os.path.exists(path) and not os.path.isfile(path)):
+            with open(path, "w", encoding="utf-8") as device:
+                device.write(text)
+            return
         with NamedTemporaryFile("w", encoding="utf-8", dir=directory, prefix=".fswatch-builder-", delete=False) as file:
             try:
                 file.write(text)
                 file.flush()
                 os.fchmod(file.fileno(), 0o666 & ~_umask())
-                os.replace(file.name, path)
+                os.replace(file.name, target)
             except BaseException:
                 os.unlink(file.name)
                 raise

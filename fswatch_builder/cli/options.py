@@ -125,6 +125,11 @@ StoreDirectory = Annotated[
 ]
 
 
+def after_equals(value: str) -> str:
+    """The value of a short option. docker takes ``-t=NAME`` as well as ``-t NAME``; here the sign comes with it."""
+    return value.removeprefix("=")
+
+
 def default_store(environment: Mapping[str, str], uid: int) -> str:
     """For root the system's place, for others the XDG one."""
     if uid == 0:
@@ -202,7 +207,7 @@ def references(names: Sequence[str]) -> tuple[Reference, ...]:
     found = []
     for name in names:
         try:
-            found.append(Reference.parse(name))
+            found.append(Reference.parse(after_equals(name)))
         except ValueError as error:
             raise UsageError(f"--tag {name}: {error}") from error
     return tuple(found)

@@ -108,15 +108,15 @@ def import_files(
 
 def load_files(store: Store, files: Files, platform: Platform) -> list[tuple[Digest, tuple[str, ...]]]:
     """Of a layout's files: every image for ``platform``, with the full names it is given there."""
-    choices = _index(files).manifests
+    index = _index(files)
     named: dict[Digest, list[str]] = {}
     descriptors: dict[Digest, Descriptor] = {}
-    for choice in choices:
+    for choice in index.manifests:
         if choice.platform is None or documents.fits(choice.platform, platform):
             descriptors.setdefault(choice.descriptor.digest, choice.descriptor)
             named.setdefault(choice.descriptor.digest, []).extend(_full_names(choice))
-    if not named:  # refused with what there is
-        return [(import_files(store, files, platform), ())]
+    if not named:
+        index.choose(platform, files.name)  # refuses, and tells what there is
     return [(_take(store, files, descriptors[digest], platform), tuple(names)) for digest, names in named.items()]
 
 

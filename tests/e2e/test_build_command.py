@@ -5,11 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.support.builds import Workshop
+from tests.support.registry import need
 
 pytestmark = pytest.mark.root
 
@@ -144,3 +147,125 @@ def test_a_cached_build_of_twenty_steps_loads_little(workshop: Workshop) -> None
     arguments = command(workshop)[3:]
     done = subprocess.run([sys.executable, "-c", script, *arguments, "-q"], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_dockerfile_from_standard_input_shows_its_lines_in_errors(workshop: Workshop) -> None:
+    workshop.write("f", "text")
+    workshop.write("Dockerfile", "FROM nowhere\n")
+    workshop.write(".dockerignore", "Dockerfile\n")
+
+    def build(text: str) -> subprocess.CompletedProcess[str]:
+        arguments = command(workshop, "--file=-")
+        return subprocess.run(arguments, input=text, capture_output=True, text=True, check=False, timeout=60)
+
+    done = build("FROM base\nCOPY . /here/\nRUN ls /here\n")
+    assert done.returncode == 0, done.stderr
+    assert " f\n" in done.stderr
+    assert " Dockerfile\n" not in done.stderr
+    done = build("FROM base\nRUN echo \\\n  x; exit 3\n")
+    assert done.returncode == 1
+    assert "  at stdin:2-3\n     2 | RUN echo \\\n     3 |   x; exit 3\n" in done.stderr
+    done = build("FROM base\nFOO\n")
+    assert done.returncode == 3
+    assert "     2 | FOO\n" in done.stderr
+
+
+def test_the_choice_of_the_tracker_is_explained_once_and_short_steps_have_a_time(workshop: Workshop) -> None:
+    done = run(workshop, "FROM base\nRUN echo 1 >/1\nRUN echo 2 >/2\nFROM base\nRUN echo 3 >/3\n")
+    assert done.stderr.count("note: changes are found by inotify: the file system reports events") == 1
+    assert "DONE 0.0s" not in done.stderr
+    assert "DONE 0ms" not in done.stderr
+
+
+def test_warnings_about_variables_and_unused_build_arguments(workshop: Workshop) -> None:
+    done = run(workshop, "FROM base\nARG A\nENV x=$A$TYPO\n", "--build-arg=A=1", "--build-arg=B=1", "-q")
+    warned = [line for line in done.stderr.splitlines() if line.startswith("WARN: ")]
+    assert len(warned) == 2
+    assert warned[0] == "WARN: One or more build-args [B] were not consumed"
+    assert warned[1].startswith("WARN: UndefinedVar: Usage of undefined variable '$TYPO' (")
+
+
+def test_ctrl_c_ends_an_unpacking_at_once(workshop: Workshop, tmp_path: Path) -> None:
+    base = tmp_path / "large.tar"
+    with tarfile.open(base, "w") as tar:
+        for number in range(40_000):
+            tar.addfile(tarfile.TarInfo(f"etc/{number}"))
+    workshop.write("Dockerfile", "FROM large\nRUN true\n")
+    arguments = command(workshop, f"--build-context=large={base}")
+    process = subprocess.Popen(arguments, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if " RUN true" in line:
+            break
+    unpacked = workshop.store / "work"
+    while not list(unpacked.glob("*/rootfs/etc/1")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    rest = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(60) == 130
+    assert rest.endswith("ERROR: interrupted\n")
+    assert "note:" not in rest  # it never came to the tracker
+    assert leftovers(workshop) == []
+
+
+def test_a_missing_layer_is_told_as_such(workshop: Workshop) -> None:
+    assert run(workshop, "FROM base\nCOPY Dockerfile /d\n", "-t=mine").returncode == 0
+    blobs = sorted((workshop.store / "blobs/sha256").iterdir(), key=lambda blob: blob.stat().st_size)
+    blobs[-1].unlink()
+    done = run(workshop, "FROM mine\nRUN true\n")
+    assert done.returncode == 10
+    assert "is missing" in done.stderr
+    assert "hint: load or pull the image again" in done.stderr
+
+
+def test_damage_in_the_store_never_leaves_it(workshop: Workshop, tmp_path: Path) -> None:
+    assert run(workshop, "FROM base\n", "-t=mine").returncode == 0
+    blobs = sorted((workshop.store / "blobs/sha256").iterdir(), key=lambda blob: blob.stat().st_size)
+    content = bytearray(blobs[-1].read_bytes())
+    content[len(content) // 2] ^= 1
+    blobs[-1].write_bytes(content)
+    for output in (f"type=oci,dest={tmp_path}/x.tar", f"type=oci,dest={tmp_path}/x,tar=false"):
+        done = run(workshop, "FROM mine\n", f"--output={output}")
+        assert done.returncode == 10, done.stderr
+        assert "is damaged" in done.stderr
+    done = run(workshop, "FROM mine\nRUN true\n")
+    assert done.returncode == 5
+    assert "Dockerfile:1" in done.stderr  # it is the base that is wrong, not the RUN
+    assert set(os.listdir(tmp_path)) == {"context", "store"}
+
+
+@pytest.mark.parametrize("output", ["type=oci,dest={}/x.tar", "type=oci,dest={}/x,tar=false", "type=docker,dest={}/x"])
+def test_a_full_disk_leaves_no_half_output(workshop: Workshop, tmp_path: Path, output: str) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(small)], check=True)
+    try:
+        done = run(workshop, "FROM base\n", f"--output={output.format(small)}")
+        assert done.returncode == 9
+        assert "No space left on device" in done.stderr
+        assert "hint: free some space" in done.stderr
+        assert os.listdir(small) == []
+        done = run(workshop, "FROM base\nRUN true\n", f"--store={small}/store")
+        assert done.returncode == 9
+        assert "No space left on device" in done.stderr
+        assert [name for name in os.listdir(small / "store/work") if not name.startswith(".")] == []
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+def test_a_build_from_the_cache_touches_no_root_file_system(workshop: Workshop, tmp_path: Path) -> None:
+    need("strace")
+    workshop.write("f")
+    text = "FROM base\nRUN echo x >/x\nCOPY f /f\nWORKDIR /w\nFROM base\nCOPY --from=0 /x /y\n"
+    assert run(workshop, text).returncode == 0
+    trace = tmp_path / "trace"
+    calls = "mount,umount2,pivot_root,unshare,clone,clone3,vfork,execve,mkdir,mkdirat"
+    traced = ["strace", "-f", "-qq", "-o", str(trace), f"--trace={calls}", *command(workshop)]
+    done = subprocess.run(traced, capture_output=True, text=True, check=True)
+    assert done.stderr.count("CACHED") == 4
+    seen = trace.read_text()
+    assert seen.count("execve(") == 1  # the program itself
+    for call in ("mount(", "umount2(", "pivot_root(", "unshare(", "CLONE_NEW", "rootfs"):
+        assert call not in seen

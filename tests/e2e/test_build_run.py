@@ -1,8 +1,13 @@
 """RUN, heredocs, users, multi-stage: what commands see and what comes of them."""
 
+from dataclasses import replace
+
 import pytest
 
 from fswatch_builder.errors import BaseImageError, BuildContextError, BuildError, DockerfileError, RunError
+from fswatch_builder.model.image import Healthcheck, RunConfig
+from fswatch_builder.oci.reference import Reference
+from fswatch_builder.oci.store import Store
 from tests.support.builds import Workshop
 
 pytestmark = pytest.mark.root
@@ -110,3 +115,46 @@ def test_a_static_binary_from_one_stage_runs_nowhere_but_is_all_of_the_next(work
     )
     assert result.names() == [["app"]]
     assert result.built.image.config.cmd == ("/app",)
+
+
+def with_config(workshop: Workshop, config: RunConfig) -> Reference:
+    """An image of the busybox root alone that says of itself what ``config`` says."""
+    image = workshop.build("FROM base\nENV a=b\n").built.image
+    name = Reference.parse("made")
+    with Store.open(str(workshop.store)) as store:
+        store.tag(name, store.put_image(replace(image, config=config)), image.platform)
+    return name
+
+
+def test_a_working_directory_that_a_base_lacks_is_made_for_the_run_and_its_user(workshop: Workshop) -> None:
+    with_config(workshop, RunConfig(working_dir="/w/x", user="app"))
+    result = workshop.build("FROM made\nRUN pwd && echo x >f\nRUN true\n")
+    assert result.recorder.printed() == "/w/x\n"
+    assert result.names()[1:] == [["w", "w/x", "w/x/f"]]
+    made = [member for member in result.members(result.layers[1]) if member.isdir()]
+    assert {(member.uid, member.gid, member.mode) for member in made} == {(1000, 1000, 0o755)}
+
+
+def test_a_base_s_healthcheck_and_other_settings_are_inherited(workshop: Workshop) -> None:
+    config = RunConfig(
+        env=("PATH=/bin",),
+        entrypoint=("e",),
+        cmd=("c",),
+        labels={"a": "b"},
+        exposed_ports=("80/tcp",),
+        volumes=("/v",),
+        stop_signal="HUP",
+        shell=("/bin/ash", "-c"),
+        healthcheck=Healthcheck(test=("CMD", "x"), interval_ns=5_000_000_000),
+    )
+    with_config(workshop, config)
+    assert workshop.build("FROM made\nLABEL c=d\n").built.image.config == replace(config, labels={"a": "b", "c": "d"})
+
+
+def test_a_base_with_onbuild_triggers_is_refused_by_the_first_of_them(workshop: Workshop) -> None:
+    with_config(workshop, RunConfig(on_build=("RUN x", "COPY . /")))
+    with pytest.raises(DockerfileError, match="made has ONBUILD triggers") as caught:
+        workshop.build("FROM made\nRUN true\n")
+    assert caught.value.hint == "its first one is: ONBUILD RUN x"
+    assert caught.value.where is not None
+    assert caught.value.where.line == 1

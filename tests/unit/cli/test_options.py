@@ -1,10 +1,12 @@
 """Values of options."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from fswatch_builder.cli import options
+from fswatch_builder.cli.build import _write_whole
 from fswatch_builder.errors import UsageError
 
 
@@ -47,3 +49,24 @@ def test_several_platforms_are_refused_by_name() -> None:
 def test_hash_modes(value: str) -> None:
     with pytest.raises(UsageError):
         options.hash_mode(value)
+
+
+def test_a_device_or_pipe_is_written_to_and_a_link_is_followed_never_replaced(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    _write_whole(f"/proc/self/fd/{writing}", "text")
+    assert os.read(reading, 10) == b"text"
+    os.close(reading)
+    os.close(writing)
+    _write_whole("/dev/null", "text")
+    assert Path("/dev/null").is_char_device()
+    (tmp_path / "link").symlink_to("file")
+    _write_whole(str(tmp_path / "link"), "text")
+    assert (tmp_path / "file").read_text() == "text"
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_a_short_option_may_have_an_equals_sign_as_docker_s() -> None:
+    assert [str(name) for name in options.references(["=a:1", "b"])] == [
+        "docker.io/library/a:1",
+        "docker.io/library/b:latest",
+    ]
