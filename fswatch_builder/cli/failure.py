@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn, ParamSpec
 
+from fswatch_builder.cli.printable import printable, printable_output
 from fswatch_builder.cli.render import silence
 from fswatch_builder.errors import BuildError, Location, RunError
 
@@ -60,7 +61,7 @@ def _terminate(_signal: int, _frame: FrameType | None) -> None:
 def _bug() -> NoReturn:
     import traceback
 
-    traceback.print_exc()
+    _say("\n".join(printable(line) for line in traceback.format_exc().split("\n")))
     _say("ERROR: this is a bug in fswatch-builder; please report it with the lines above and the Dockerfile")
     raise SystemExit(BUG)
 
@@ -73,16 +74,19 @@ def _say(text: str) -> None:
 
 
 def message(error: BuildError) -> str:
-    """What, where with the line itself, why, what to do."""
+    """What, where with the line itself, why, what to do. Nothing of it steers a terminal or poses as a line of ours."""
     lines: list[str] = []
     if isinstance(error, RunError) and error.tail:
-        lines += ["last lines of its output:", *(f"  | {line}" for line in error.tail.rstrip("\n").splitlines())]
-    lines.append(f"ERROR: {error.what}")
+        tail = error.tail.rstrip("\n").split("\n")
+        lines += ["last lines of its output:", *(f"  | {printable_output(line)}" for line in tail)]
+    what = error.what.split("\n")
+    lines.append(f"ERROR: {printable(what[0])}")
+    lines += [f"  {printable(line)}" for line in what[1:]]
     if error.where is not None:
-        lines.append(f"  at {error.where}")
-        lines += [f"  {line}" for line in source_lines(error.where)]
+        lines.append(f"  at {printable(str(error.where))}")
+        lines += [f"  {printable(line)}" for line in source_lines(error.where)]
     if error.hint:
-        lines.append(f"  hint: {error.hint}")
+        lines.append(f"  hint: {printable(error.hint)}")
     return "\n".join(lines)
 
 
@@ -90,7 +94,7 @@ def source_lines(where: Location) -> list[str]:
     """The lines of the file that ``where`` speaks of; none if the file cannot be read (it came from a pipe)."""
     last = where.end_line or where.line
     try:
-        with open(os.fspath(where.file), encoding="utf-8", errors="replace") as file:
+        with open(os.fspath(where.file), encoding="utf-8", errors="replace", newline="\n") as file:
             return [
                 f"{number:>4} | {line.rstrip()}"
                 for number, line in enumerate(file, 1)

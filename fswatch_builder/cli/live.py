@@ -17,6 +17,7 @@ from fswatch_builder.build.events import (
     StepStarted,
     WarningFound,
 )
+from fswatch_builder.cli.printable import printable, printable_output
 from fswatch_builder.cli.render import outcome, step_title, warning_line
 
 #: Lines of a running step's output that are kept in sight.
@@ -39,13 +40,13 @@ class Live:
         """Moves the display on."""
         match event:
             case StepStarted():
-                self._title = f"#{event.number} {step_title(event)}"
+                self._title = printable(f"#{event.number} {step_title(event)}")
                 self._tail.clear()
                 self._rest = b""
                 self._show()
             case StepOutput():
                 *lines, self._rest = (self._rest + event.data).split(b"\n")
-                self._tail.extend(_printable(line) for line in lines)
+                self._tail.extend(printable_output(line.decode("utf-8", "replace")).expandtabs() for line in lines)
                 self._show()
             case StepNote():
                 self._say(f"   note: {event.text}", "yellow")
@@ -61,7 +62,7 @@ class Live:
                 pass
 
     def _say(self, text: str, style: str) -> None:
-        self._console.print(Text(text, style=style), soft_wrap=True)
+        self._console.print(Text(printable(text), style=style), soft_wrap=True)
 
     def _show(self) -> None:
         tail = [Text(f"   {line}", style="dim", no_wrap=True, overflow="ellipsis") for line in self._tail]
@@ -70,9 +71,3 @@ class Live:
     def close(self) -> None:
         """Gives the terminal back."""
         self._display.stop()
-
-
-def _printable(line: bytes) -> str:
-    """Without control characters: what a RUN prints must not steer the terminal."""
-    text = line.decode("utf-8", "replace").rpartition("\r")[2].expandtabs()
-    return "".join(character for character in text if character.isprintable())

@@ -17,6 +17,7 @@ from fswatch_builder.build.events import (
     StepStarted,
     WarningFound,
 )
+from fswatch_builder.cli.printable import printable, printable_output
 
 
 class Renderer(Protocol):
@@ -79,7 +80,7 @@ class Quiet:
     def emit(self, event: Event) -> None:
         """Drops all but warnings."""
         if isinstance(event, WarningFound):
-            self._out.line(warning_line(event))
+            self._out.line(printable(warning_line(event)))
 
     def close(self) -> None:
         """Nothing is held back."""
@@ -126,18 +127,19 @@ class Plain:
         """As lines."""
         match event:
             case StepStarted():
-                self._out.line(f"#{event.number} {step_title(event)}")
+                self._say(f"#{event.number} {step_title(event)}")
             case StepOutput():
                 self._output(event)
             case StepNote():
-                self._out.line(f"#{event.number} note: {event.text}")
+                self._say(f"#{event.number} note: {event.text}")
             case StepFinished():
                 self._flush(event.number, event.seconds)
-                self._out.line(f"#{event.number} {outcome(event)}\n")
+                self._say(f"#{event.number} {outcome(event)}")
+                self._out.line("")
             case WarningFound():
-                self._out.line(warning_line(event))
+                self._say(warning_line(event))
             case OutputWritten():
-                self._out.line(f"wrote {event.kind} output to {event.path}")
+                self._say(f"wrote {event.kind} output to {event.path}")
             case ImageStored():
                 pass  # the command tells it at the end
 
@@ -154,7 +156,10 @@ class Plain:
             self._line(number, seconds, self._pending.pop(key))
 
     def _line(self, number: int, seconds: float, line: bytes) -> None:
-        self._out.line(f"#{number} {seconds:.3f} {line.decode('utf-8', 'replace').rstrip(chr(13))}")
+        self._out.line(f"#{number} {seconds:.3f} {printable_output(line.decode('utf-8', 'replace'))}")
+
+    def _say(self, text: str) -> None:
+        self._out.line(printable(text))
 
     def close(self) -> None:
         """All lines are out: a step's last one is flushed with its end."""
@@ -162,7 +167,7 @@ class Plain:
 
 def step_title(event: StepStarted) -> str:
     """``[stage 2/5] RUN make``, on one line."""
-    first, *rest = event.title.splitlines() or [""]
+    first, *rest = event.title.split("\n")
     return f"[{event.stage} {event.position}/{event.total}] {first}" + (" ..." if rest else "")
 
 
