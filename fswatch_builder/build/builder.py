@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from fswatch_builder.build.cache import StepCache
 from fswatch_builder.build.events import ArgsUnused, Events, ImageStored, WarningFound
@@ -26,6 +26,9 @@ from fswatch_builder.oci.store import Store
 
 if TYPE_CHECKING:
     from fswatch_builder.model.hash_mode import HashMode
+
+#: Bytes.
+_LARGEST_DOCKERFILE: Final = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ class BuiltImage:
 
 def build(request: Request, store: Store, events: Events) -> BuiltImage:
     """Builds the image and stores it. Raises BuildError."""
-    text = read_dockerfile(request.dockerfile) if request.text is None else request.text
+    text = read_dockerfile(request.dockerfile, request.context) if request.text is None else request.text
     try:
         dockerfile = parse(text, _shown_name(request))
     except ParseError as error:
@@ -140,13 +143,33 @@ def find_dockerfile(context: str, name: str | None) -> str:
     raise DockerfileError(f"there is no Dockerfile in {context}", hint="name it with -f FILE, or give another context")
 
 
-def read_dockerfile(path: str) -> bytes:
-    """Its bytes. Raises DockerfileError."""
+def read_dockerfile(path: str, context: str) -> bytes:
+    """Its bytes. Raises DockerfileError.
+
+    One in the context may come from someone else, and an error shows lines of it. So a link there must not lead out: of
+    ``Dockerfile -> ~/.ssh/id_rsa``, built by a pipeline, the log would show the key.
+    """
+    if _is_below(os.path.abspath(path), os.path.abspath(context)):
+        real = os.path.realpath(path)
+        if not _is_below(real, os.path.realpath(context)):
+            raise DockerfileError(
+                f"the Dockerfile {path} is a link that leads out of the context, to {real}",
+                hint="if you trust it, name the file itself with -f FILE",
+            )
+        if os.path.exists(real) and not os.path.isfile(real):  # a FIFO would make us wait for ever
+            raise DockerfileError(f"the Dockerfile {path} is not a file")
     try:
         with open(path, "rb") as file:
-            return file.read()
+            content = file.read(_LARGEST_DOCKERFILE + 1)
     except OSError as error:
         raise DockerfileError(f"cannot read the Dockerfile {path}: {error.strerror}") from error
+    if len(content) > _LARGEST_DOCKERFILE:
+        raise DockerfileError(f"the Dockerfile {path} is larger than {_LARGEST_DOCKERFILE >> 20} MiB")
+    return content
+
+
+def _is_below(path: str, directory: str) -> bool:
+    return os.path.commonpath([path, directory]) == directory
 
 
 def _beside(request: Request) -> str:

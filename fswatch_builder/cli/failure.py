@@ -8,7 +8,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn, ParamSpec
 
-from fswatch_builder.cli.render import printable, silence
+from fswatch_builder.cli.printable import printable, printable_output
+from fswatch_builder.cli.render import silence
 from fswatch_builder.errors import BuildError, Location, RunError
 
 P = ParamSpec("P")
@@ -60,7 +61,7 @@ def _terminate(_signal: int, _frame: FrameType | None) -> None:
 def _bug() -> NoReturn:
     import traceback
 
-    traceback.print_exc()
+    _say("\n".join(printable(line) for line in traceback.format_exc().split("\n")))
     _say("ERROR: this is a bug in fswatch-builder; please report it with the lines above and the Dockerfile")
     raise SystemExit(BUG)
 
@@ -73,19 +74,19 @@ def _say(text: str) -> None:
 
 
 def message(error: BuildError) -> str:
-    """What, where with the line itself, why, what to do."""
+    """What, where with the line itself, why, what to do. Nothing of it steers a terminal or poses as a line of ours."""
     lines: list[str] = []
     if isinstance(error, RunError) and error.tail:
-        lines += [
-            "last lines of its output:",
-            *(f"  | {printable(line)}" for line in error.tail.encode().rstrip(b"\n").split(b"\n")),
-        ]
-    lines.append(f"ERROR: {error.what}")
+        tail = error.tail.rstrip("\n").split("\n")
+        lines += ["last lines of its output:", *(f"  | {printable_output(line)}" for line in tail)]
+    what = error.what.split("\n")
+    lines.append(f"ERROR: {printable(what[0])}")
+    lines += [f"  {printable(line)}" for line in what[1:]]
     if error.where is not None:
-        lines.append(f"  at {error.where}")
-        lines += [f"  {line}" for line in source_lines(error.where, error.text)]
+        lines.append(f"  at {printable(str(error.where))}")
+        lines += [f"  {printable(line)}" for line in source_lines(error.where, error.text)]
     if error.hint:
-        lines.append(f"  hint: {error.hint}")
+        lines.append(f"  hint: {printable(error.hint)}")
     return "\n".join(lines)
 
 
@@ -95,7 +96,7 @@ def source_lines(where: Location, text: bytes | None = None) -> list[str]:
     try:
         with io.BytesIO(text) if text is not None else open(where.file, "rb") as file:
             return [
-                f"{number:>4} | {printable(line)}"
+                f"{number:>4} | {line.decode(errors='replace').rstrip()}"
                 for number, line in enumerate(file, 1)
                 if where.line <= number <= min(last, where.line + 9)
             ]

@@ -19,7 +19,8 @@ from fswatch_builder.build.events import (
     StepStarted,
     WarningFound,
 )
-from fswatch_builder.cli.render import outcome, printable, step_title, warning_line
+from fswatch_builder.cli.printable import printable, printable_output
+from fswatch_builder.cli.render import outcome, step_title, warning_line
 
 #: Lines of a running step's output that are kept in sight.
 _TAIL = 6
@@ -43,14 +44,14 @@ class Live:
         """Moves the display on."""
         match event:
             case StepStarted():
-                self._title = f"#{event.number} {step_title(event)}"
+                self._title = printable(f"#{event.number} {step_title(event)}")
                 self._started = time.monotonic()
                 self._tail.clear()
                 self._rest = b""
                 self._show()
             case StepOutput():
                 *lines, self._rest = (self._rest + event.data).split(b"\n")
-                self._tail.extend(printable(line.rstrip(b"\r").rpartition(b"\r")[2]) for line in lines)
+                self._tail.extend(printable_output(line.decode("utf-8", "replace")).expandtabs() for line in lines)
                 self._show()
             case StepNote():
                 self._say(f"   note: {event.text}", "yellow")
@@ -66,7 +67,7 @@ class Live:
                 pass
 
     def _say(self, text: str, style: str) -> None:
-        self._console.print(Text(text, style=style), soft_wrap=True)
+        self._console.print(Text(printable(text), style=style), soft_wrap=True)
 
     def _show(self) -> None:
         self._display.update(self)

@@ -18,6 +18,7 @@ from fswatch_builder.build.events import (
     StepStarted,
     WarningFound,
 )
+from fswatch_builder.cli.printable import printable, printable_output
 
 
 class Renderer(Protocol):
@@ -70,12 +71,6 @@ def silence(stream: TextIO) -> None:
     os.close(null)
 
 
-def printable(line: bytes) -> str:
-    """Without control characters: what a RUN prints, or a Dockerfile holds, must not steer the terminal."""
-    text = line.rstrip().decode("utf-8", "replace").expandtabs()
-    return "".join(character for character in text if character.isprintable())
-
-
 class Quiet:
     """Warnings alone."""
 
@@ -86,7 +81,7 @@ class Quiet:
     def emit(self, event: Event) -> None:
         """Drops all but warnings."""
         if isinstance(event, WarningFound | ArgsUnused):
-            self._out.line(warning_line(event))
+            self._out.line(printable(warning_line(event)))
 
     def close(self) -> None:
         """Nothing is held back."""
@@ -133,18 +128,19 @@ class Plain:
         """As lines."""
         match event:
             case StepStarted():
-                self._out.line(f"#{event.number} {step_title(event)}")
+                self._say(f"#{event.number} {step_title(event)}")
             case StepOutput():
                 self._output(event)
             case StepNote():
-                self._out.line(f"#{event.number} note: {event.text}")
+                self._say(f"#{event.number} note: {event.text}")
             case StepFinished():
                 self._flush(event.number, event.seconds)
-                self._out.line(f"#{event.number} {outcome(event)}\n")
+                self._say(f"#{event.number} {outcome(event)}")
+                self._out.line("")
             case WarningFound() | ArgsUnused():
-                self._out.line(warning_line(event))
+                self._say(warning_line(event))
             case OutputWritten():
-                self._out.line(f"wrote {event.kind} output to {event.path}")
+                self._say(f"wrote {event.kind} output to {event.path}")
             case ImageStored():
                 pass  # the command tells it at the end
 
@@ -161,7 +157,10 @@ class Plain:
             self._line(number, seconds, self._pending.pop(key))
 
     def _line(self, number: int, seconds: float, line: bytes) -> None:
-        self._out.line(f"#{number} {seconds:.3f} {line.decode('utf-8', 'replace').rstrip(chr(13))}")
+        self._out.line(f"#{number} {seconds:.3f} {printable_output(line.decode('utf-8', 'replace'))}")
+
+    def _say(self, text: str) -> None:
+        self._out.line(printable(text))
 
     def close(self) -> None:
         """All lines are out: a step's last one is flushed with its end."""
@@ -169,7 +168,7 @@ class Plain:
 
 def step_title(event: StepStarted) -> str:
     """``[stage 2/5] RUN make``, on one line."""
-    first, *rest = event.title.splitlines() or [""]
+    first, *rest = event.title.split("\n")
     return f"[{event.stage} {event.position}/{event.total}] {first}" + (" ..." if rest else "")
 
 

@@ -119,8 +119,12 @@ def write_output(store: Store, manifest: Descriptor, names: Sequence[Reference],
             _write_tar(files, sys.stdout.buffer)
             sys.stdout.buffer.flush()
         return spec.dest
-    dest = os.path.realpath(spec.dest)
     with write_errors(spec.dest):
+        # realpath reads links and does not follow them, so it must not be the first to meet one that the kernel would
+        # not follow: someone else's in /tmp (proc(5), protected_symlinks).
+        with suppress(FileNotFoundError):
+            os.stat(spec.dest)
+        dest = os.path.realpath(spec.dest)
         if spec.tar:
             _write_file(files, dest)
         else:

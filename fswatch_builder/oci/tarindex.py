@@ -9,6 +9,8 @@ from typing import BinaryIO, Final
 _BLOCK: Final = tarfile.BLOCKSIZE
 #: A long name or a pax header that is larger is an attack on our memory (bytes).
 _MAX_EXTENSION: Final = 1 << 20
+#: Bytes of a name. Names are kept, so they count; those in archives of images have some eighty.
+_MAX_NAME: Final = 4096
 
 
 class TarError(ValueError):
@@ -35,11 +37,15 @@ def members(file: BinaryIO) -> Iterator[Member]:
     """All members of an uncompressed tar, in its order. ``file`` is read forwards from its start. Raises TarError."""
     reader = _Forward(file)
     extended: dict[str, str] = {}
+    extension = 0
     while header := _header(reader):
         size = header.size
+        if size < 0:  # base-256 numbers have a sign: the next header would be this one, for ever
+            raise TarError(f"a size of {size}")
         if header.type in (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK):
-            if size > _MAX_EXTENSION:
-                raise TarError(f"a header of {size} bytes")
+            extension += size
+            if extension > _MAX_EXTENSION:
+                raise TarError(f"a header of {extension} bytes")
             content = reader.read(size)
             reader.skip(-size % _BLOCK)
             if header.type == tarfile.XHDTYPE:
@@ -60,9 +66,12 @@ def members(file: BinaryIO) -> Iterator[Member]:
         )
         size = size if has_content else 0
         link = extended.get("linkpath", header.linkname) if header.type in (tarfile.LNKTYPE, tarfile.SYMTYPE) else ""
-        yield Member(extended.get("path", header.name), header.type, size, reader.position, link)
+        name = extended.get("path", header.name)
+        if max(len(name), len(link)) > _MAX_NAME:
+            raise TarError(f"a name of {max(len(name), len(link))} bytes")
+        yield Member(name, header.type, size, reader.position, link)
         reader.skip(size + -size % _BLOCK)
-        extended = {}
+        extended, extension = {}, 0
 
 
 class _Forward:
@@ -119,11 +128,13 @@ def _number(text: str) -> int:
 def _pax(content: bytes) -> dict[str, str]:
     r"""``LENGTH KEY=VALUE\\n`` records (pax, IEEE 1003.1)."""
     records: dict[str, str] = {}
-    while content and not content.startswith(b"\0"):
-        length, space, _ = content.partition(b" ")
-        if not space or not length.isdigit() or not len(length) + 1 < int(length[:9]) <= len(content):
+    at = 0
+    while at < len(content) and content[at] != 0:
+        space = content.find(b" ", at, at + 10)
+        length = content[at:space] if space > 0 else b""
+        if not length.isdigit() or not len(length) + 1 < int(length) <= len(content) - at:
             raise TarError("a damaged pax header")
-        record, content = content[len(length) + 1 : int(length) - 1], content[int(length) :]
+        record, at = content[space + 1 : at + int(length) - 1], at + int(length)
         key, _, value = record.partition(b"=")
         records[key.decode("utf-8", "surrogateescape")] = value.decode("utf-8", "surrogateescape")
     return records

@@ -1,5 +1,6 @@
-"""A Dockerfile that someone else wrote reaches for the files of the host."""
+"""A Dockerfile and a context that someone else wrote reach for the files of the host."""
 
+import os
 from pathlib import Path
 from typing import NoReturn
 
@@ -10,6 +11,7 @@ from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci.reference import Reference
 from fswatch_builder.oci.store import Store
 from tests.support.builds import Workshop
+from tests.support.cli import fswatch_builder
 
 
 @pytest.fixture
@@ -54,3 +56,35 @@ def test_a_heredoc_names_no_file_of_the_host(workshop: Workshop, tmp_path: Path)
         with pytest.raises(DockerfileError, match="cannot be"):
             workshop.build(f"FROM base\nCOPY <<{name} /\nx\n{name}\n")
     assert not list(tmp_path.rglob("planted"))
+
+
+@pytest.mark.parametrize("link", ["Dockerfile", "sub/Dockerfile", "sub"])
+def test_a_dockerfile_that_links_out_of_the_context_is_not_read(workshop: Workshop, secrets: Path, link: str) -> None:
+    (secrets / "Dockerfile").write_text("THE KEY\n")
+    path = workshop.context / link
+    path.parent.mkdir(exist_ok=True)
+    path.symlink_to(secrets if link == "sub" else secrets / "Dockerfile")
+    file = path / "Dockerfile" if link == "sub" else path
+    done = fswatch_builder("build", "--store", str(workshop.store), "-f", str(file), str(workshop.context), check=False)
+    assert done.returncode == DockerfileError.exit_status
+    assert "leads out of the context" in done.stderr
+    assert "THE KEY" not in done.stderr + done.stdout
+
+
+def test_a_dockerfile_that_links_within_the_context_is_read(workshop: Workshop) -> None:
+    workshop.write("sub/real", "FROM scratch\nLABEL a=b\n")
+    (workshop.context / "Dockerfile").symlink_to("sub/real")
+    fswatch_builder("build", "--store", str(workshop.store), str(workshop.context))
+
+
+def test_a_dockerfile_of_the_users_own_is_wherever_it_is(workshop: Workshop, secrets: Path) -> None:
+    (secrets / "real").write_text("FROM scratch\nLABEL a=b\n")
+    (secrets / "link").symlink_to("real")
+    fswatch_builder("build", "--store", str(workshop.store), "-f", str(secrets / "link"), str(workshop.context))
+
+
+def test_a_fifo_for_a_dockerfile_does_not_hang(workshop: Workshop) -> None:
+    os.mkfifo(workshop.context / "Dockerfile")
+    done = fswatch_builder("build", "--store", str(workshop.store), str(workshop.context), check=False)
+    assert done.returncode == DockerfileError.exit_status
+    assert "is not a file" in done.stderr

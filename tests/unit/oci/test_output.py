@@ -178,6 +178,25 @@ def test_a_device_or_pipe_is_written_to_not_replaced(store: Store, manifest: Des
     assert tarfile.is_tarfile(tmp_path / "target")
 
 
+def test_a_link_that_the_kernel_does_not_follow_is_not_followed(
+    store: Store, manifest: Descriptor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "target").write_text("old")
+    planted = tmp_path / "link"
+    planted.symlink_to("target")
+    real_stat = os.stat
+
+    def stat(path: Any, **how: Any) -> os.stat_result:
+        if path == str(planted) and how.get("follow_symlinks", True):  # as with fs.protected_symlinks=1
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return real_stat(path, **how)
+
+    monkeypatch.setattr(os, "stat", stat)
+    with pytest.raises(OutputError, match="Permission denied"):
+        write_output(store, manifest, (), OutputSpec("oci", str(planted)))
+    assert (tmp_path / "target").read_text() == "old"
+
+
 def test_a_missing_directory_is_told(store: Store, manifest: Descriptor, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="No such file or directory"):
         write_output(store, manifest, (), OutputSpec("oci", str(tmp_path / "no" / "x.tar")))

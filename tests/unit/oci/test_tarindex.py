@@ -3,6 +3,8 @@
 import io
 import os
 import tarfile
+import time
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -74,3 +76,57 @@ def test_a_damaged_header_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.tar").write_bytes(tarfile.TarInfo("x").tobuf() + b"x" * 512)
     with open(tmp_path / "x.tar", "rb") as file, pytest.raises(TarError, match="offset 512"):
         list(members(file))
+
+
+def signed(member: tarfile.TarInfo, size: int) -> bytes:
+    """A header with a size in base 256, which has a sign."""
+    block = bytearray(member.tobuf(tarfile.GNU_FORMAT))
+    block[124:136] = (0xFF << 88 | size & (1 << 88) - 1).to_bytes(12, "big")
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+@pytest.mark.parametrize("pipe", [False, True])
+@pytest.mark.parametrize("size", [-512, -1024, -(1 << 40)])
+def test_a_negative_size_does_not_lead_back_for_ever(tmp_path: Path, size: int, pipe: bool) -> None:
+    (tmp_path / "x.tar").write_bytes(signed(tarfile.TarInfo("a"), size) + bytes(1024))
+    reading = -1
+    if pipe:
+        reading, writing = os.pipe()
+        os.write(writing, (tmp_path / "x.tar").read_bytes())
+        os.close(writing)
+    with (
+        open(reading if pipe else tmp_path / "x.tar", "rb", buffering=0) as file,
+        pytest.raises(TarError, match="size"),
+    ):
+        list(islice(members(file), 10))
+
+
+def extended(kind: bytes, content: bytes) -> bytes:
+    member = tarfile.TarInfo("x")
+    member.type, member.size = kind, len(content)
+    return member.tobuf(tarfile.GNU_FORMAT) + content + bytes(-len(content) % 512)
+
+
+def test_headers_of_one_member_are_not_collected_without_end(tmp_path: Path) -> None:
+    record = b"400011 a=" + b"v" * 400_001 + b"\n"
+    (tmp_path / "x.tar").write_bytes(extended(tarfile.XHDTYPE, record) * 3 + tarfile.TarInfo("a").tobuf() + bytes(1024))
+    with open(tmp_path / "x.tar", "rb") as file, pytest.raises(TarError, match="a header of 1200033 bytes"):
+        list(members(file))
+
+
+def test_a_name_that_is_kept_is_no_memory_bomb(tmp_path: Path) -> None:
+    long = extended(tarfile.GNUTYPE_LONGNAME, b"n" * 100_000)
+    (tmp_path / "x.tar").write_bytes(long + tarfile.TarInfo("a").tobuf() + bytes(1024))
+    with open(tmp_path / "x.tar", "rb") as file, pytest.raises(TarError, match="a name of 100000 bytes"):
+        list(members(file))
+
+
+def test_many_records_take_no_longer_than_their_bytes(tmp_path: Path) -> None:
+    records = b"6 k=v\n" * (1 << 17)
+    (tmp_path / "x.tar").write_bytes(extended(tarfile.XHDTYPE, records) + tarfile.TarInfo("a").tobuf() + bytes(1024))
+    started = time.monotonic()
+    with open(tmp_path / "x.tar", "rb") as file:
+        assert [member.name for member in members(file)] == ["a"]
+    assert time.monotonic() - started < 5

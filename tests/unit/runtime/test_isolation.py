@@ -230,3 +230,18 @@ def test_host_and_resolver_files_are_there_and_read_only(rootfs: Rootfs) -> None
         assert says(rootfs, "cat /etc/resolv.conf") == file.read()
     outcome, _ = attempt(rootfs, "echo x >> /etc/hosts")
     assert "Read-only file system" in outcome.tail
+
+
+def test_a_user_namespace_of_its_own_uncovers_nothing(rootfs: Rootfs) -> None:
+    attempts = [
+        "mkdir -p /m",
+        "mount -t tmpfs t /m && echo works",  # so the namespace does give rights, over what is its own
+        "mount -t proc p /m && echo proc",
+        "mount -t sysfs s /m && echo sysfs",
+        "umount /proc/sys && echo writable",
+        "umount /sys/firmware && echo firmware",
+        "mount -o remount,bind,rw /proc/sys && echo remounted",
+        "mount -o remount,bind,dev / && echo devices",
+    ]
+    inner = "; ".join(attempts)
+    assert says(rootfs, f"unshare -Urmn sh -c '({inner}) 2>/dev/null; true'") == "works\n"

@@ -19,6 +19,16 @@ pub(super) struct Extension {
 }
 
 impl Extension {
+    /// Bytes of memory that it takes, near enough.
+    pub(super) fn size(&self) -> usize {
+        let texts = [&self.path, &self.link].into_iter().flatten().map(Vec::len);
+        let xattrs = self
+            .xattrs
+            .iter()
+            .map(|(name, value)| name.len() + value.len());
+        texts.chain(xattrs).sum()
+    }
+
     /// Takes over the records of one header. An empty value takes back what a global header said.
     pub(super) fn absorb(&mut self, mut records: &[u8]) -> Result<(), String> {
         while !records.is_empty() {

@@ -12,6 +12,8 @@ use crate::path::RelPath;
 
 // Extended headers are the only part of an archive that is kept in memory whole.
 const MAX_EXTENSION: u64 = 1 << 20;
+// What global headers say is held for every member that follows, however many headers it came in.
+const MAX_GLOBALS: usize = 64 << 10;
 
 /// Reads an archive from its first byte to its last.
 pub struct Reader<R> {
@@ -65,12 +67,18 @@ impl<R: Read> Reader<R> {
                     extension
                         .absorb(&records)
                         .map_err(|reason| self.error(reason))?;
+                    if extension.size() as u64 > MAX_EXTENSION {
+                        return Err(self.error("extended headers of too many bytes"));
+                    }
                 }
                 b'g' => {
                     let records = self.extension(&raw)?;
                     self.globals
                         .absorb(&records)
                         .map_err(|reason| self.error(reason))?;
+                    if self.globals.size() > MAX_GLOBALS {
+                        return Err(self.error("global headers of too many bytes"));
+                    }
                     extension = self.globals.clone();
                 }
                 b'L' => long_name = Some(self.long_text(&raw)?),

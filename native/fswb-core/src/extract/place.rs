@@ -15,9 +15,10 @@ use crate::extract::tree::{Directory, Tree};
 use crate::path::RelPath;
 use crate::root::{stat_at, stat_bare};
 
-// A path is walked once a level: the work grows with the square of its length. Linux itself takes no path above 4 KiB, and
-// what programs nest by going down step by step stays far below this.
+// Linux itself takes no path above 4 KiB, and what programs nest by going down step by step stays far below this. The limit
+// of levels bounds the memory: every level of a path is recorded with its whole path.
 const MAX_NAME: usize = 16 * 1024;
+const MAX_LEVELS: usize = 1024;
 
 /// A clean relative path from a name in an archive.
 ///
@@ -27,6 +28,9 @@ const MAX_NAME: usize = 16 * 1024;
 pub(super) fn clean_name(member: &Member, name: &[u8]) -> Result<RelPath> {
     if name.len() > MAX_NAME {
         return Err(member.error(format!("a name of {} bytes", name.len())));
+    }
+    if name.split(|&byte| byte == b'/').count() > MAX_LEVELS {
+        return Err(member.error(format!("a name of more than {MAX_LEVELS} levels")));
     }
     if name.split(|&byte| byte == b'/').any(|part| part == b"..") {
         return Err(member.error("a name with .. in it would lead out of the directory"));

@@ -95,19 +95,38 @@ impl<'a> Tree<'a> {
             return Ok(directory);
         }
         let real = self.root.resolve(spelled.as_bytes())?;
-        for level in real.ancestors().skip(1).chain([real.clone()]) {
-            self.make_level(&level)?;
+        // Step by step, so that the work grows with the depth and not with its square.
+        let mut at = self.root.open_directory(&RelPath::ROOT)?;
+        let mut above = RelPath::ROOT;
+        for part in real.parts() {
+            let level = above.join(part)?;
+            let parent = Directory {
+                path: above,
+                fd: at,
+                touched: Cell::new(false),
+            };
+            self.make_level(&parent, part, &level)?;
+            at = step(&parent, part, &level)?;
+            above = level;
         }
-        let fd = self
-            .root
-            .open_exact(&real, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
-        Ok(self.keep(spelled, real, fd))
+        Ok(self.keep(spelled, real, at))
     }
 
     /// The directory that `spelled` leads to, if there is one.
     pub(super) fn directory(&mut self, spelled: &RelPath) -> Result<Option<Rc<Directory>>> {
         if let Some(directory) = self.open.get(spelled) {
             return Ok(Some(Rc::clone(directory)));
+        }
+        if let (Some(parent), Some(name)) = (spelled.parent(), spelled.name()) {
+            if let Some(parent) = self.open.get(&parent).map(Rc::clone) {
+                let path = parent.path.join(name)?;
+                match step(&parent, name, &path) {
+                    Ok(fd) => return Ok(Some(self.keep(spelled, path, fd))),
+                    // A link, which leads elsewhere, or nothing.
+                    Err(error) if error.is_absent() => {}
+                    Err(error) => return Err(error),
+                }
+            }
         }
         let flags = OFlags::PATH | OFlags::DIRECTORY;
         match self.root.open_exact(spelled, flags, Mode::empty()) {
@@ -159,22 +178,11 @@ impl<'a> Tree<'a> {
         directory
     }
 
-    fn make_level(&mut self, level: &RelPath) -> Result<()> {
-        let (Some(parent), Some(name)) = (level.parent(), level.name()) else {
-            return Ok(());
-        };
-        let above =
-            self.root
-                .open_exact(&parent, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
-        let above = Directory {
-            path: parent,
-            fd: above,
-            touched: Cell::new(false),
-        };
+    fn make_level(&mut self, above: &Directory, name: &[u8], level: &RelPath) -> Result<()> {
         if stat_bare(above.fd.as_fd(), name, level)?.is_some() {
             return Ok(());
         }
-        self.touch(&above)?;
+        self.touch(above)?;
         let place = Place::named(above.fd.as_fd(), name, level);
         place.make_directory()?;
         place.own(self.created.owner)?;
@@ -252,6 +260,12 @@ impl<'a> Tree<'a> {
         let above = self.directory(&parent)?.ok_or_else(|| gone(path))?;
         stat_at(above.fd.as_fd(), name, path)?.ok_or_else(|| gone(path))
     }
+}
+
+/// Opens a directory in another; a link is `ENOTDIR`.
+fn step(above: &Directory, name: &[u8], path: &RelPath) -> Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    fs::openat(&above.fd, name, flags, Mode::empty()).during("openat", path)
 }
 
 fn seal(place: &Place<'_>, mtime_ns: Option<i64>) -> Result<Entry> {

@@ -169,3 +169,52 @@ fn a_name_of_absurd_length_is_refused_at_once() {
     let name = "a/".repeat(100_000);
     assert!(reason(Rootfs::new().apply(tar().file(&name, ""))).contains("200000 bytes"));
 }
+
+#[test]
+fn a_path_of_absurd_depth_is_refused_and_a_deep_one_costs_no_more_than_its_depth() {
+    let name = "a/".repeat(5000);
+    assert!(reason(Rootfs::new().apply(tar().file(&name, ""))).contains("more than 1024 levels"));
+    // Different ways down, each of a thousand levels: work that grows with the square would take minutes.
+    let mut rootfs = Rootfs::new();
+    let mut layer = tar();
+    for number in 0..2 {
+        layer = layer.directory(&format!("{number}/{}", "0123456789/".repeat(1000)));
+    }
+    let started = std::time::Instant::now();
+    let unpack = |rootfs: &mut Rootfs, layer: Tar| {
+        let layer = layer.end();
+        unpack_layer(
+            &rootfs.root,
+            &mut rootfs.baseline,
+            layer.as_slice(),
+            Limits::default(),
+        )
+        .unwrap()
+        .paths
+        .len()
+    };
+    assert_eq!(unpack(&mut rootfs, layer), 2002);
+    assert!(started.elapsed().as_secs() < 30);
+    let gone = (0..2).fold(tar(), |layer, number| {
+        layer.file(&format!(".wh.{number}"), "")
+    });
+    unpack(&mut rootfs, gone);
+}
+
+#[test]
+fn global_headers_are_not_collected_without_end() {
+    let record = |key: &str, length: usize| {
+        let rest = format!(" SCHILY.xattr.user.{key}={}\n", "v".repeat(length));
+        let digits = rest.len().to_string().len();
+        format!("{}{rest}", rest.len() + digits)
+    };
+    for (flag, length) in [(b'g', 30_000), (b'x', 500_000)] {
+        let mut layer = tar();
+        for key in ["a", "b", "c"] {
+            let records = record(key, length);
+            layer = layer.forged("h", records.as_bytes(), |block| block[156] = flag);
+        }
+        let refused = reason(Rootfs::new().apply(layer.file("f", "")));
+        assert!(refused.contains("too many bytes"), "{refused}");
+    }
+}
