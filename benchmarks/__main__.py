@@ -64,7 +64,8 @@ def _extra_run(arguments: argparse.Namespace) -> list[Row]:
                     finally:
                         peer.close()
                 rows.append(row)
-                figures = f"{row.step_ms:>9.1f} ms a step {row.one_run_s:>7.2f} s one RUN {row.peak_mib:>7.0f} MiB"
+                own = "" if row.own_step_ms is None else f" (own clock {row.own_step_ms:.1f})"
+                figures = f"{row.step_ms:>9.1f} ms a step{own} {row.one_run_s:>7.2f} s one RUN {row.peak_mib:>7.0f} MiB"
                 _say(f"{row.peer:32} {row.files:>8}  {figures}")
     return rows
 

@@ -19,5 +19,8 @@ class Peer(Protocol):
     def build(self, dockerfile: str) -> Cost:
         """Builds a Dockerfile whose base is named ``bench-base``, nothing cached, and throws the result away."""
 
+    def own_step_ms(self) -> float | None:
+        """Median of what the last build says its RUNs took, the first left out; None if it does not say."""
+
     def close(self) -> None:
         """Ends what ``prepare`` started."""

@@ -42,5 +42,8 @@ class Buildah:
         command = ["buildah", *self._options, "build", "--isolation", "chroot", "--layers", "--no-cache"]
         return measure([*command, "-t", "bench-out", "-f", local, self._work], log=os.path.join(self._work, "log"))
 
+    def own_step_ms(self) -> float | None:
+        return None
+
     def close(self) -> None:
         self._call("rmi", "--all", "--force")

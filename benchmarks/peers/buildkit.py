@@ -51,6 +51,9 @@ class BuildKit:
         command = [CLIENT, "build", "--network", "host", "--no-cache", "-f", dockerfile, context]
         return measure(command, env=self._environment, log=os.path.join(self._work, "log"))
 
+    def own_step_ms(self) -> float | None:
+        return None
+
     def close(self) -> None:
         if self._daemon is not None:
             self._daemon.terminate()

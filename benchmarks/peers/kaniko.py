@@ -90,6 +90,9 @@ class Kaniko:
             log=os.path.join(self._work, "log"),
         )
 
+    def own_step_ms(self) -> float | None:
+        return None
+
     def close(self) -> None:
         if self._registry is not None:
             self._registry.terminate()

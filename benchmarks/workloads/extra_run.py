@@ -15,11 +15,14 @@ RUNS = 11
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One builder at one tree size. ``step_ms`` is the cost of one more RUN, ``peak_mib`` of the largest process."""
+    """One builder at one tree size. ``step_ms`` is the cost of one more RUN, ``own_step_ms`` what its own clock
+    says, ``peak_mib`` the memory of the largest process.
+    """
 
     peer: str
     files: int
     step_ms: float
+    own_step_ms: float | None
     one_run_s: float
     peak_mib: float
 
@@ -38,16 +41,18 @@ def dockerfiles(directory: str) -> tuple[str, str]:
 def measure_peer(peer: Peer, files: int, dockerfile_pair: Sequence[str], repeat: int) -> Row:
     """Both builds, ``repeat`` times in turns."""
     one, many = dockerfile_pair
-    ones, manies = [], []
+    ones, manies, own = [], [], []
     for _ in range(repeat):
         ones.append(peer.build(one))
         manies.append(peer.build(many))
+        own.append(peer.own_step_ms())
     fastest_one = min(cost.seconds for cost in ones)
     fastest_many = min(cost.seconds for cost in manies)
     return Row(
         peer=peer.name,
         files=files,
         step_ms=(fastest_many - fastest_one) / (RUNS - 1) * 1000,
+        own_step_ms=min((ms for ms in own if ms is not None), default=None),
         one_run_s=fastest_one,
         peak_mib=max(cost.peak_kib for cost in [*ones, *manies]) / 1024,
     )
