@@ -89,7 +89,7 @@ def test_a_lossy_mode_leaves_nothing_in_the_cache(workshop: Workshop) -> None:
     assert workshop.build(text).recorder.statuses() == ["done"]
 
 
-def test_x8_another_epoch_misses(workshop: Workshop) -> None:
+def test_another_epoch_misses(workshop: Workshop) -> None:
     text = "FROM base\nRUN echo 1 >/f\n"
     workshop.build(text, build_args=args(SOURCE_DATE_EPOCH="1"))
     assert workshop.build(text, build_args=args(SOURCE_DATE_EPOCH="2")).recorder.statuses() == ["done"]

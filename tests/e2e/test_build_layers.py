@@ -1,4 +1,4 @@
-"""What lands in which layer (ARCHITECTURE 2a), on a real root file system with real commands."""
+"""What lands in which layer (law of layers, docs/architecture.md), on a real root file system with real commands."""
 
 import io
 import os
@@ -146,7 +146,7 @@ def test_f4_context_files_are_roots_and_stage_files_keep_their_owner(workshop: W
     assert owners == [(0, 0), (5, 6), (1000, 1000)]
 
 
-def test_c15_archives_are_told_by_content_and_others_copied(workshop: Workshop) -> None:
+def test_archives_are_told_by_content_and_others_copied(workshop: Workshop) -> None:
     import bz2
     import gzip
     import lzma
