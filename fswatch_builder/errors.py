@@ -10,7 +10,7 @@ BuildError
 ├── TrackingError         7   the tracker asked for cannot work here
 ├── SandboxError          8   no namespaces, no rights: what is missing and how to get it
 ├── OutputError           9   an output or the store could not be written
-└── StoreError           10   the local store is damaged or in use
+└── StoreError           10   the local store is damaged or cannot be used
 Interrupted             130   Ctrl-C (143 for SIGTERM)
 """
 
@@ -116,6 +116,6 @@ class OutputError(BuildError):
 
 
 class StoreError(BuildError):
-    """The local store is damaged or in use."""
+    """The local store is damaged or cannot be used."""
 
     exit_status = 10

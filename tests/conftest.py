@@ -17,7 +17,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         missing["root"] = "needs root: run `sudo make test`"
     if os.environ.get("CI") != "true" and any(item.get_closest_marker("network") for item in items):
         suite, url = mirror()
-        if not _answers(urlsplit(url).hostname or ""):
+        if url is None:
+            missing["network"] = "needs a Debian mirror, and apt names none"
+        elif not _answers(urlsplit(url).hostname or ""):
             missing["network"] = f"needs the Debian mirror ({suite} at {url}), which does not answer"
     for item in items:
         for marker, reason in missing.items():

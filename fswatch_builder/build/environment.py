@@ -1,7 +1,7 @@
 """Which variables an instruction sees, and with what value.
 
-Three layers, told by rule (DOCKERFILE A): global ARGs serve FROM lines and bare ARGs of stages; a stage's ARGs and
-ENVs share one name space in which the later line wins; only ENV reaches the image.
+Three layers: global ARGs serve FROM lines and bare ARGs of stages; a stage's ARGs and ENVs share one name space in
+which the later line wins; only ENV reaches the image.
 """
 
 from collections.abc import Mapping

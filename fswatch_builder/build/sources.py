@@ -20,15 +20,19 @@ _CONTENT = "copy content"
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """An open source. Files of a context become root's; those of a stage or image keep their owners."""
+    """An open source. Files of a context become root's; those of a stage or image keep their owners.
+
+    ``workspaces`` is the relative path of the store's root file systems, where the store lies in this very directory.
+    """
 
     rootfs: Rootfs
     ignore: IgnorePatterns | None
     is_context: bool
+    workspaces: bytes | None = None
 
     def expand(self, patterns: Sequence[str]) -> list[bytes]:
         """The paths that ``patterns`` name, in the order of the patterns. Raises BuildContextError for one that is
-        missing.
+        missing, or would take in the local store.
         """
         found: list[bytes] = []
         for pattern in patterns:
@@ -39,7 +43,22 @@ class Tree:
                 raise BuildContextError(f'"{shown}": not found', hint=self._hint(pattern)) from error
             except ValueError as error:
                 raise BuildContextError(f"cannot use {pattern!r} as a source: {error}") from error
+        for path in found:
+            self._leave_the_store_alone(path)
         return list(dict.fromkeys(found))
+
+    def _leave_the_store_alone(self, path: bytes) -> None:
+        """A copy of the directory that it is written into would never end."""
+        ours = self.workspaces
+        if ours is None or (self.ignore is not None and self.ignore.matches(ours)):
+            return
+        real = self.rootfs.resolve(path)
+        if _is_within(ours, real) or _is_within(real, ours):
+            place = os.fsdecode(self.rootfs.path)
+            raise BuildContextError(
+                f'"/{os.fsdecode(path)}" in {place} holds the local store, which would be copied into itself',
+                hint="exclude it in .dockerignore, or choose another one with --store",
+            )
 
     def _hint(self, pattern: str) -> str:
         place = os.fsdecode(self.rootfs.path)
@@ -125,9 +144,9 @@ class Sources:
 
     def _open(self, source: CopySource) -> Tree:
         if isinstance(source, MainContext):
-            return _directory(self._context, self._dockerfile)
+            return self._directory(self._context, self._dockerfile)
         if isinstance(source, NamedContext) and os.path.isdir(source.value):
-            return _directory(source.value, f"{source.value}/")  # only its .dockerignore counts
+            return self._directory(source.value, f"{source.value}/")  # only its .dockerignore counts
         image = self._image_of(source)
         if image is None:
             raise RuntimeError(f"no image for {source}")
@@ -150,15 +169,23 @@ class Sources:
             case _:
                 return None
 
+    def _directory(self, path: str, dockerfile: str) -> Tree:
+        from fswatch_builder.dockerfile.ignorefile import read_ignore
 
-def _directory(path: str, dockerfile: str) -> Tree:
-    from fswatch_builder.dockerfile.ignorefile import read_ignore
+        workspaces = os.path.relpath(os.path.realpath(self._store.workspaces), os.path.realpath(path))
+        try:
+            lines = read_ignore(os.fsencode(path), os.fsencode(dockerfile))
+            return Tree(
+                rootfs=Rootfs(os.fsencode(path)),
+                ignore=IgnorePatterns(lines) if lines else None,
+                is_context=True,
+                workspaces=None if workspaces.split("/")[0] == ".." else os.fsencode(workspaces),
+            )
+        except ValueError as error:
+            raise BuildContextError(f"the ignore file of {path} cannot be used: {error}") from error
+        except OSError as error:
+            raise BuildContextError(f"the build context {path} cannot be read: {error.strerror}") from error
 
-    try:
-        lines = read_ignore(os.fsencode(path), os.fsencode(dockerfile))
-        ignore = IgnorePatterns(lines) if lines else None
-        return Tree(Rootfs(os.fsencode(path)), ignore, is_context=True)
-    except ValueError as error:
-        raise BuildContextError(f"the ignore file of {path} cannot be used: {error}") from error
-    except OSError as error:
-        raise BuildContextError(f"the build context {path} cannot be read: {error.strerror}") from error
+
+def _is_within(path: bytes, directory: bytes) -> bool:
+    return directory in (b"", path) or path.startswith(directory + b"/")

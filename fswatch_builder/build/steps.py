@@ -1,7 +1,7 @@
 """What one instruction means for the stage so far: variables expanded, nothing done yet.
 
 ``translate`` is the whole of it: instruction and state in, step and next state out. History strings are those that
-other builders write (DOCKERFILE I), so that ``docker history`` reads alike.
+other builders write, so that ``docker history`` reads alike.
 """
 
 from collections.abc import Iterable

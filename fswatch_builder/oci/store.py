@@ -139,10 +139,15 @@ class Store:
         finally:
             blob.discard()
 
+    @property
+    def workspaces(self) -> str:
+        """The directory in which all workspaces are."""
+        return os.path.join(self.directory, "work")
+
     @contextmanager
     def workspace(self) -> Iterator[str]:
         """A fresh directory on the store's disk, removed at the end, or after a crash when the store is opened next."""
-        with workspace(os.path.join(self.directory, "work")) as directory:
+        with workspace(self.workspaces) as directory:
             yield directory
 
     # Layers.

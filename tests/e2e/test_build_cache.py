@@ -75,6 +75,25 @@ def test_a_step_that_hits_again_after_a_miss_lies_under_the_next_run(workshop: W
     assert result.names()[-1] == ["g"]
 
 
+def test_c5_a_removal_from_the_cache_leaves_no_marker_to_copy(workshop: Workshop) -> None:
+    text = "FROM base AS a\nRUN mkdir /d && echo 1 >/d/f && echo 2 >/d/g\nRUN rm /d/f\nFROM scratch\n"
+    workshop.build(text + "COPY --from=a /d /d\n")
+    result = workshop.build(text + "COPY --from=a /d /e\n")
+    assert result.recorder.statuses() == ["cached", "cached", "done"]
+    assert result.names() == [["e", "e/g"]]
+
+
+def test_c6_what_replaced_a_link_comes_back_from_the_cache(workshop: Workshop) -> None:
+    text = (
+        "FROM base\nRUN mkdir /target && echo 1 >/target/f && ln -s /target /link\n"
+        "RUN rm -r /target /link && mkdir /link && echo 2 >/link/g\n"
+    )
+    workshop.build(text)
+    result = workshop.build(text + "RUN echo /targe* /link/*\n")
+    assert result.recorder.statuses() == ["cached", "cached", "done"]
+    assert result.recorder.printed() == "/targe* /link/g\n"
+
+
 def test_h14_a_failed_step_is_not_cached(workshop: Workshop) -> None:
     text = "FROM base\nRUN echo once; exit 3\n"
     for _ in range(2):
@@ -89,7 +108,7 @@ def test_a_lossy_mode_leaves_nothing_in_the_cache(workshop: Workshop) -> None:
     assert workshop.build(text).recorder.statuses() == ["done"]
 
 
-def test_x8_another_epoch_misses(workshop: Workshop) -> None:
+def test_another_epoch_misses(workshop: Workshop) -> None:
     text = "FROM base\nRUN echo 1 >/f\n"
     workshop.build(text, build_args=args(SOURCE_DATE_EPOCH="1"))
     assert workshop.build(text, build_args=args(SOURCE_DATE_EPOCH="2")).recorder.statuses() == ["done"]

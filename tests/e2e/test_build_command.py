@@ -149,6 +149,23 @@ def test_a_cached_build_of_twenty_steps_loads_little(workshop: Workshop) -> None
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_k1_a_large_file_takes_no_more_memory_than_a_small_one(workshop: Workshop) -> None:
+    workshop.write("Dockerfile", "FROM base\nCOPY f /f\nRUN cp /f /g\n")
+    script = (
+        "from fswatch_builder.cli.app import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
+        "print(open('/proc/self/status').read().partition('VmHWM:')[2].split()[0])"
+    )
+
+    def peak(size: int) -> int:
+        os.truncate(workshop.write("f"), size)
+        arguments = [sys.executable, "-c", script, *command(workshop)[3:], "-q"]
+        return int(subprocess.run(arguments, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+
+    small = peak(1)
+    assert peak(256 << 20) - small < 64 << 10  # KiB
+
+
 def test_a_dockerfile_from_standard_input_shows_its_lines_in_errors(workshop: Workshop) -> None:
     workshop.write("f", "text")
     workshop.write("Dockerfile", "FROM nowhere\n")

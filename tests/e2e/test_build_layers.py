@@ -1,4 +1,4 @@
-"""What lands in which layer (ARCHITECTURE 2a), on a real root file system with real commands."""
+"""What lands in which layer (law of layers, docs/architecture.md), on a real root file system with real commands."""
 
 import io
 import os
@@ -136,6 +136,25 @@ def test_d1_files_linked_in_one_copy_stay_linked(workshop: Workshop) -> None:
     assert links == {"d/g": "d/f"}
 
 
+def test_f17_a_stage_copied_whole_brings_nothing_that_was_mounted(workshop: Workshop) -> None:
+    text = (
+        "FROM base AS a\nWORKDIR /proc\nWORKDIR /sys\nWORKDIR /dev\nRUN echo x >/f\nFROM scratch\nCOPY --from=a / /\n"
+    )
+    (names,) = workshop.build(text).names()
+    assert {"f", "proc", "sys", "dev"} <= set(names)
+    assert [name for name in names if name.startswith(("proc/", "sys/", "dev/"))] == []
+
+
+def test_k11_more_layers_than_a_mount_takes_lower_directories(workshop: Workshop) -> None:
+    for number in range(130):
+        workshop.write(f"d/{number}")
+    text = "FROM base\n" + "".join(f"COPY d/{number} /d/\n" for number in range(130))
+    assert len(workshop.build(text).layers) == 130
+    result = workshop.build(text + "RUN cat /d/* >/all\n")
+    assert result.recorder.statuses() == ["cached"] * 130 + ["done"]
+    assert result.text(result.layers[-1], "all") == "x\n" * 130
+
+
 def test_f4_context_files_are_roots_and_stage_files_keep_their_owner(workshop: Workshop) -> None:
     os.chown(workshop.write("f"), 12, 34)
     result = workshop.build(
@@ -146,7 +165,7 @@ def test_f4_context_files_are_roots_and_stage_files_keep_their_owner(workshop: W
     assert owners == [(0, 0), (5, 6), (1000, 1000)]
 
 
-def test_c15_archives_are_told_by_content_and_others_copied(workshop: Workshop) -> None:
+def test_archives_are_told_by_content_and_others_copied(workshop: Workshop) -> None:
     import bz2
     import gzip
     import lzma

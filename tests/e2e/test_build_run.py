@@ -13,19 +13,19 @@ from tests.support.builds import Workshop
 pytestmark = pytest.mark.root
 
 
-def test_r4_a_script_is_executed_by_its_interpreter_and_leaves_no_trace(workshop: Workshop) -> None:
+def test_a_script_is_executed_by_its_interpreter_and_leaves_no_trace(workshop: Workshop) -> None:
     text = 'FROM base\nRUN <<EOF\n#!/bin/sh -e\necho "$0" >/f\nEOF\n'
     result = workshop.build(text)
     assert result.names() == [["f"]]
     assert result.text(result.layers[0], "f") == "/.heredoc\n"
 
 
-def test_r4_a_heredoc_with_other_words_is_the_shells(workshop: Workshop) -> None:
+def test_a_heredoc_with_other_words_is_the_shells(workshop: Workshop) -> None:
     result = workshop.build("FROM base\nRUN cat <<A >/f && cat <<'B' >>/f\n$((1+1))\nA\n$x\nB\n")
     assert result.text(result.layers[0], "f") == "2\n$x\n"
 
 
-def test_c13_heredocs_are_files_named_after_their_delimiters(workshop: Workshop) -> None:
+def test_heredocs_are_files_named_after_their_delimiters(workshop: Workshop) -> None:
     result = workshop.build(
         "FROM scratch\nENV X=1\nCOPY <<one <<'two' /d/\n$X\none\n$X\ntwo\nCOPY --chmod=755 <<E /f\nf\nE\n"
     )
@@ -35,7 +35,7 @@ def test_c13_heredocs_are_files_named_after_their_delimiters(workshop: Workshop)
     assert modes == [0o644, 0o644, 0o755]
 
 
-def test_r2_user_and_workdir_hold_for_a_run(workshop: Workshop) -> None:
+def test_user_and_workdir_hold_for_a_run(workshop: Workshop) -> None:
     text = 'FROM base\nWORKDIR /w\nUSER app:staff\nRUN echo "$(id -u):$(id -g) $HOME $PWD"\n'
     assert workshop.build(text).recorder.printed() == "1000:50 /home/app /w\n"
 
@@ -47,7 +47,7 @@ def test_i3_a_run_sees_its_own_variables_and_none_of_ours(workshop: Workshop, mo
     assert names - {"SHLVL", "PWD", "OLDPWD"} == {"A", "B", "PATH", "HOME"}
 
 
-def test_r3_a_failing_run_tells_code_place_and_last_lines(workshop: Workshop) -> None:
+def test_a_failing_run_tells_code_place_and_last_lines(workshop: Workshop) -> None:
     with pytest.raises(RunError) as caught:
         workshop.build("FROM base\n\nRUN echo last words; exit 42\n")
     error = caught.value
@@ -76,7 +76,7 @@ def test_an_error_names_its_line(workshop: Workshop, line: str, kind: type[Build
     assert caught.value.where.line in (2, 3)
 
 
-def test_f6_a_broken_base_of_an_unused_stage_is_harmless(workshop: Workshop) -> None:
+def test_a_broken_base_of_an_unused_stage_is_harmless(workshop: Workshop) -> None:
     assert workshop.build("FROM Bro:ken:name AS a\nFROM base\nRUN true\n").layers == ()
 
 

@@ -151,6 +151,14 @@ CASES: dict[str, tuple[str, list[list[str]]]] = {
         f"RUN touch -d '{OLD}' /etc\nRUN touch -d '2002-02-02 00:00:00' /etc\n" + mark(1),
         [["etc"], ["etc"], ["mark1"]],
     ),
+    "c6 a link goes with its target, a directory takes its name": (
+        "RUN mkdir /t && echo x >/t/f && ln -s /t /l\nRUN rm -r /l /t && mkdir /l && echo y >/l/g\n" + mark(1),
+        [["l", "t", "t/f"], [".wh.t", "l", "l/g"], ["mark1"]],
+    ),
+    "g10 a RUN in a VOLUME": (
+        "RUN mkdir /v\nVOLUME /v\nRUN chmod 700 /v && echo x >/v/f\n" + mark(1),
+        [["v"], ["v", "v/f"], ["mark1"]],
+    ),
     "equal bytes written again": (
         f"RUN echo a >/e && touch -d '{OLD}' /e\nRUN echo a >/e\nRUN echo a >/e\n" + mark(1),
         [["e"], ["e"], ["e"], ["mark1"]],

@@ -1,4 +1,4 @@
-"""P1: a corpus of Dockerfiles: what is read from each is written down, and compared with what two other parsers read.
+"""A corpus of Dockerfiles: what is read from each is written down, and compared with what two other parsers read.
 
 ``UPDATE_GOLDEN=1 pytest tests/golden`` writes the ``.expected`` files anew; read their diff before you commit it.
 """

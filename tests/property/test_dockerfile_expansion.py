@@ -1,4 +1,4 @@
-"""E3 to E5: generated words, expanded by two lexers; and hostile input never gives anything but the one error."""
+"""Generated words, expanded by two lexers; and hostile input never gives anything but the one error."""
 
 from contextlib import suppress
 

@@ -1,4 +1,4 @@
-"""P1: generated Dockerfiles, read by three parsers.
+"""Generated Dockerfiles, read by three parsers.
 
 What the others read differently on purpose is listed in ``tests/golden/test_dockerfiles.py`` and not generated here.
 """

@@ -9,8 +9,8 @@ use crate::entry::{Entry, nanoseconds};
 use crate::error::{Context, Error, Result};
 use crate::root::Root;
 
-/// How often the probe writes and stats. KERNEL: a multigrain clock showed 0 equal ctimes in 20,000 writes, a coarse one
-/// (1 to 4 ms a tick) shows one within the first two.
+/// How often the probe writes and stats. Measured: a multigrain clock (Linux 6.13 and later) gave no equal ctimes in
+/// 20,000 writes; a coarse one (1 to 4 ms a tick) gives one within the first two.
 const PROBES: usize = 50;
 
 /// File systems where another machine or a process stamps the times: no evidence holds there.

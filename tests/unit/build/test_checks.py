@@ -48,7 +48,7 @@ def test_a_variable_without_a_value_is_named_once_an_instruction(line: str, name
     assert found(line, GIVEN="1") == [f"Usage of undefined variable '${name}'" for name in names]
 
 
-def test_i5_what_expose_drops_or_changes_is_told() -> None:
+def test_what_expose_drops_or_changes_is_told() -> None:
     assert found("EXPOSE 80 127.0.0.1:8080:53/UDP") == [
         "EXPOSE instruction should not define an IP address or host-port mapping, found '127.0.0.1:8080:53/UDP'",
         "Defined protocol '127.0.0.1:8080:53/UDP' in EXPOSE instruction should be lowercase",

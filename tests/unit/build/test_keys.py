@@ -1,4 +1,4 @@
-"""Cache keys: MUSEUM H, DOCKERFILE X4. What must differ differs, what must not does not."""
+"""Cache keys (hazards H). What must differ differs, what must not does not."""
 
 from dataclasses import replace
 
@@ -35,7 +35,7 @@ def test_whatever_a_run_can_see_is_in_its_key(other: RunAction) -> None:
     assert run_key(PARENT, other, None) != run_key(PARENT, RUN, None)
 
 
-def test_a6_a_proxy_is_not() -> None:
+def test_a_proxy_is_in_no_key() -> None:
     assert run_key(PARENT, replace(RUN, proxies=("http_proxy=p",)), None) == run_key(PARENT, RUN, None)
 
 
@@ -45,7 +45,7 @@ def test_h15_the_parent_is_in_every_key_and_scratch_is_one() -> None:
     assert len({copy_key(parent, COPY, CONTENT, None) for parent in (None, PARENT, other)}) == 3
 
 
-def test_x8_the_epoch_is_in_every_key() -> None:
+def test_the_epoch_is_in_every_key() -> None:
     directory = DirectoryAction("/a", "")
     assert len({run_key(PARENT, RUN, epoch) for epoch in (None, 0, 1)}) == 3
     assert len({copy_key(PARENT, COPY, CONTENT, epoch) for epoch in (None, 0, 1)}) == 3

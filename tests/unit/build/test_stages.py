@@ -1,4 +1,4 @@
-"""FROM and stages: DOCKERFILE F, MUSEUM G."""
+"""FROM and stages: what a name means, what is built (hazards G)."""
 
 import pytest
 
@@ -11,45 +11,45 @@ def indexes(text: str, **how: object) -> list[int]:
     return [stage.index for stage in planned(text, **how).stages]  # type: ignore[arg-type]
 
 
-def test_f2_an_earlier_stage_wins_over_an_image_of_that_name() -> None:
+def test_an_earlier_stage_wins_over_an_image_of_that_name() -> None:
     assert planned("FROM scratch AS alpine\nFROM alpine\n").target.base == StageSource(0)
 
 
-def test_f2_the_stage_itself_is_no_earlier_stage() -> None:
+def test_the_stage_itself_is_no_earlier_stage() -> None:
     assert planned("FROM alpine AS alpine\n").target.base == ImageSource("alpine")
 
 
-def test_f2_a_named_context_replaces_an_image_and_a_whole_stage() -> None:
+def test_a_named_context_replaces_an_image_and_a_whole_stage() -> None:
     contexts = {"base": "docker-image://other", "a": "/dir"}
     assert planned("FROM base\n", contexts=contexts).target.base == NamedContext("base", "docker-image://other")
     stage = planned("FROM scratch AS a\nRUN x\nFROM a\n", contexts=contexts).stages[0]
     assert (stage.base, stage.instructions) == (NamedContext("a", "/dir"), ())
 
 
-def test_f2_a_context_for_one_platform_goes_before_the_plain_one() -> None:
+def test_a_context_for_one_platform_goes_before_the_plain_one() -> None:
     contexts = {"base": "x", "base::linux/arm64": "y"}
     assert planned("FROM base\n", contexts=contexts, platform=ARM64).target.base == NamedContext("base", "y")
     assert planned("FROM base\n", contexts=contexts).target.base == NamedContext("base", "x")
 
 
-def test_f9_scratch_cannot_be_replaced() -> None:
+def test_scratch_cannot_be_replaced() -> None:
     assert planned("FROM scratch\n", contexts={"scratch": "x"}).target.base == Scratch()
 
 
 @pytest.mark.parametrize("name", ["build", "BUILD", "0"])
-def test_f2_copy_from_ignores_case_and_takes_an_index(name: str) -> None:
+def test_copy_from_ignores_case_and_takes_an_index(name: str) -> None:
     plan = planned(f"FROM scratch AS Build\nFROM scratch\nCOPY --from={name} /a /\n")
     assert plan.target.sources == {name: StageSource(0)}
 
 
-def test_f3_a_later_stage_cannot_be_copied_from() -> None:
+def test_a_later_stage_cannot_be_copied_from() -> None:
     with pytest.raises(
         DockerfileError, match='cannot copy from stage "b", it needs to be defined before current stage "a"'
     ):
         planned("FROM scratch AS a\nCOPY --from=b / /\nFROM scratch AS b\nFROM a\n")
 
 
-def test_f3_a_stage_that_copies_from_itself_is_a_circle() -> None:
+def test_a_stage_that_copies_from_itself_is_a_circle() -> None:
     with pytest.raises(DockerfileError, match="circular dependency detected on stage: a") as caught:
         planned("FROM scratch AS a\nCOPY --from=a / /\n")
     assert caught.value.where is not None
@@ -57,16 +57,16 @@ def test_f3_a_stage_that_copies_from_itself_is_a_circle() -> None:
 
 
 @pytest.mark.parametrize("index", [1, 2])
-def test_f4_own_and_later_indexes_are_invalid(index: int) -> None:
+def test_own_and_later_indexes_are_invalid(index: int) -> None:
     with pytest.raises(DockerfileError, match=f"invalid stage index {index}"):
         planned(f"FROM scratch\nFROM scratch\nCOPY --from={index} / /\nFROM scratch\n")
 
 
-def test_f5_the_last_of_two_equal_names_wins() -> None:
+def test_the_last_of_two_equal_names_wins() -> None:
     assert planned("FROM x AS a\nFROM y AS a\nFROM a\n").target.base == StageSource(1)
 
 
-def test_f6_unused_stages_are_dropped_with_their_broken_bases() -> None:
+def test_unused_stages_are_dropped_with_their_broken_bases() -> None:
     assert indexes("FROM bro:ken:name AS a\nFROM scratch AS b\nFROM b\n") == [1, 2]
 
 
@@ -77,17 +77,17 @@ def test_g13_an_index_counts_stages_that_are_dropped() -> None:
 
 
 @pytest.mark.parametrize(("target", "want"), [("b", [0, 1]), ("A", [0]), (None, [2])])
-def test_f7_target(target: str | None, want: list[int]) -> None:
+def test_target(target: str | None, want: list[int]) -> None:
     assert indexes("FROM x AS a\nFROM a AS b\nFROM y\n", target=target) == want
 
 
-def test_f7_an_unknown_target_is_named_with_a_near_one() -> None:
+def test_an_unknown_target_is_named_with_a_near_one() -> None:
     with pytest.raises(UsageError, match='target stage "buld" could not be found') as caught:
         planned("FROM x AS build\n", target="buld")
     assert caught.value.hint == "did you mean build?"
 
 
-def test_f7_an_index_is_no_target() -> None:
+def test_an_index_is_no_target() -> None:
     with pytest.raises(UsageError):
         planned("FROM x\n", target="0")
 
@@ -102,12 +102,12 @@ def test_f7_an_index_is_no_target() -> None:
         ("FROM ${X}\n", r"base name \(\$\{X\}\) should not be blank"),
     ],
 )
-def test_f8_nothing_to_build(text: str, message: str) -> None:
+def test_nothing_to_build(text: str, message: str) -> None:
     with pytest.raises(DockerfileError, match=message):
         planned(text)
 
 
-def test_f10_a_stage_inherits_the_platform_of_the_stage_it_starts_from() -> None:
+def test_a_stage_inherits_the_platform_of_the_stage_it_starts_from() -> None:
     plan = planned("FROM --platform=linux/arm64 x AS a\nFROM a AS b\nFROM --platform=$TARGETPLATFORM b\n")
     assert [str(stage.platform) for stage in plan.stages] == ["linux/arm64", "linux/arm64", "linux/amd64"]
 
@@ -116,7 +116,7 @@ def test_g2_a_base_is_expanded_before_stages_are_looked_up() -> None:
     assert planned("ARG V=1\nFROM scratch AS base-1\nFROM base-${V}\n").target.base == StageSource(0)
 
 
-def test_e1_a_variable_in_from_flag_names_the_way_out() -> None:
+def test_a_variable_in_from_flag_names_the_way_out() -> None:
     with pytest.raises(DockerfileError) as caught:
         planned("FROM scratch AS a\nARG X=a\nCOPY --from=$X / /\n")
     assert "FROM" in (caught.value.hint or "")
@@ -154,12 +154,12 @@ def test_what_is_not_supported_in_an_unused_stage_is_harmless() -> None:
 
 
 @pytest.mark.parametrize("value", ["context", "-1", "1.5", "٣"])
-def test_x8_a_source_date_epoch_that_is_no_number_fails(value: str) -> None:
+def test_a_source_date_epoch_that_is_no_number_fails(value: str) -> None:
     with pytest.raises(UsageError, match="SOURCE_DATE_EPOCH"):
         planned("FROM scratch\n", args={"SOURCE_DATE_EPOCH": value})
 
 
-def test_x8_source_date_epoch_comes_from_a_build_argument_or_a_global_arg() -> None:
+def test_source_date_epoch_comes_from_a_build_argument_or_a_global_arg() -> None:
     assert planned("FROM scratch\n", args={"SOURCE_DATE_EPOCH": "7"}).source_date_epoch == 7
     assert planned("ARG SOURCE_DATE_EPOCH=8\nFROM scratch\n").source_date_epoch == 8
     assert planned("FROM scratch\n").source_date_epoch is None

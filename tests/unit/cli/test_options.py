@@ -20,7 +20,7 @@ def test_a_build_arg_alone_takes_the_environments_value_if_there_is_one() -> Non
     assert options.build_args(["A=1", "B", "C", "D="], {"B": "2"}) == {"A": "1", "B": "2", "D": ""}
 
 
-def test_x8_the_epoch_of_the_environment_is_a_build_arg_unless_given() -> None:
+def test_the_epoch_of_the_environment_is_a_build_arg_unless_given() -> None:
     assert options.build_args([], {"SOURCE_DATE_EPOCH": "5"}) == {"SOURCE_DATE_EPOCH": "5"}
     assert options.build_args(["SOURCE_DATE_EPOCH=6"], {"SOURCE_DATE_EPOCH": "5"}) == {"SOURCE_DATE_EPOCH": "6"}
 

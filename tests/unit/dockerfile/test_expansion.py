@@ -1,4 +1,4 @@
-"""E3 to E8: variables, quotes, escapes."""
+"""Variables, quotes, escapes."""
 
 import pytest
 
@@ -32,17 +32,17 @@ ENV = {"a": "A", "empty": "", "path": "/usr/lib/x.tar.gz", "b_1": "B", "two": "8
         ("~ * {x} `y`", "~ * {x} `y`"),
     ],
 )
-def test_e3_quotes(text: str, result: str) -> None:
+def test_quotes(text: str, result: str) -> None:
     assert expand(text, ENV) == result
 
 
 @pytest.mark.parametrize("text", ["'a", '"a', "a'b'c'", '"${a:-"', '"a\\'])
-def test_e3_unbalanced_quotes_are_an_error(text: str) -> None:
+def test_unbalanced_quotes_are_an_error(text: str) -> None:
     with pytest.raises(DockerfileError, match="failed to process"):
         expand(text, ENV)
 
 
-def test_e3_the_escape_directive_counts() -> None:
+def test_the_escape_directive_counts() -> None:
     assert expand('`$a \\$a "`$a\\"', ENV, "`") == "$a \\A $a\\"
 
 
@@ -64,7 +64,7 @@ def test_e3_the_escape_directive_counts() -> None:
         ("%a%", "%a%"),
     ],
 )
-def test_e4_names(text: str, result: str) -> None:
+def test_names(text: str, result: str) -> None:
     assert expand(text, ENV) == result
 
 
@@ -92,7 +92,7 @@ def test_e4_names(text: str, result: str) -> None:
         (r"${nope/\x/y}", r"invalid pattern \(\\x\)"),
     ],
 )
-def test_e4_e5_bad_substitutions(text: str, message: str) -> None:
+def test_bad_substitutions(text: str, message: str) -> None:
     with pytest.raises(DockerfileError, match=message):
         expand(text, ENV)
 
@@ -116,7 +116,7 @@ def test_e4_e5_bad_substitutions(text: str, message: str) -> None:
         ("${1:-x}", "x"),
     ],
 )
-def test_e5_defaults_and_alternatives(text: str, result: str) -> None:
+def test_defaults_and_alternatives(text: str, result: str) -> None:
     assert expand(text, ENV) == result
 
 
@@ -130,7 +130,7 @@ def test_e5_defaults_and_alternatives(text: str, result: str) -> None:
         ("${empty:?give it}", "empty: give it"),
     ],
 )
-def test_e5_the_word_of_a_question_mark_is_the_message(text: str, message: str) -> None:
+def test_the_word_of_a_question_mark_is_the_message(text: str, message: str) -> None:
     with pytest.raises(DockerfileError, match=message):
         expand(text, ENV)
 
@@ -157,7 +157,7 @@ def test_e5_the_word_of_a_question_mark_is_the_message(text: str, message: str) 
         ("${no#x}|${empty##*}", "|"),
     ],
 )
-def test_e5_prefixes_and_suffixes(text: str, result: str) -> None:
+def test_prefixes_and_suffixes(text: str, result: str) -> None:
     assert expand(text, ENV) == result
 
 
@@ -180,7 +180,7 @@ def test_e5_prefixes_and_suffixes(text: str, result: str) -> None:
         ("${a//}", None),
     ],
 )
-def test_e5_replacement(text: str, result: str | None) -> None:
+def test_replacement(text: str, result: str | None) -> None:
     environment = {**ENV, "brace": "a}b", "star": "a*b"}
     if result is None:
         with pytest.raises(DockerfileError):
@@ -189,7 +189,7 @@ def test_e5_replacement(text: str, result: str | None) -> None:
         assert expand(text, environment) == result
 
 
-def test_e6_undefined_is_empty_and_told() -> None:
+def test_undefined_is_empty_and_told() -> None:
     found = expansion("$a/$no/${nope}/$no/${fine:-x}/${fine+y}/${cut#x}", ENV, Rules())
     assert found.text == "A///" + "/x//"
     assert found.undefined == ("no", "nope", "cut")
@@ -206,11 +206,11 @@ def test_e6_undefined_is_empty_and_told() -> None:
         ("'' a", ("a",)),
     ],
 )
-def test_e7_splitting_after_expansion(text: str, words: tuple[str, ...]) -> None:
+def test_splitting_after_expansion(text: str, words: tuple[str, ...]) -> None:
     assert expand_words(text, ENV) == words
 
 
-def test_e7_only_that_variant_splits() -> None:
+def test_only_that_variant_splits() -> None:
     assert expand("$two", ENV) == "80 443/udp"
 
 
@@ -224,7 +224,7 @@ def test_e7_only_that_variant_splits() -> None:
         ("$(date) $\n", "$(date) $\n"),
     ],
 )
-def test_e8_heredoc_bodies(body: str, result: str) -> None:
+def test_heredoc_bodies(body: str, result: str) -> None:
     assert expand_body(body, ENV) == result
 
 

@@ -1,4 +1,4 @@
-"""P4: flags."""
+"""Flags of instructions."""
 
 import pytest
 
@@ -7,13 +7,13 @@ from fswatch_builder.model.instruction import Copy, From, Run
 from tests.unit.dockerfile.reading import error, one, read
 
 
-def test_p4_flags_are_kept_with_their_values() -> None:
+def test_flags_are_kept_with_their_values() -> None:
     run = one(Run, "RUN --mount=type=cache,target=/x --mount=type=tmpfs,target=/y --network=none make")
     assert run.flags == {"mount": ("type=cache,target=/x", "type=tmpfs,target=/y"), "network": ("none",)}
     assert run.argv == ("make",)
 
 
-def test_p4_two_dashes_end_the_flags() -> None:
+def test_two_dashes_end_the_flags() -> None:
     copy = one(Copy, "COPY --link -- --from=x /y")
     assert copy.stage is None
     assert [str(source) for source in copy.sources] == ["--from=x"]
@@ -23,7 +23,7 @@ def test_p4_two_dashes_end_the_flags() -> None:
 @pytest.mark.parametrize(
     ("line", "value"), [("--link", "true"), ("--link=true", "true"), ("--link=FALSE", "false"), ("--link=True", "true")]
 )
-def test_p4_booleans(line: str, value: str) -> None:
+def test_booleans(line: str, value: str) -> None:
     assert one(Copy, f"COPY {line} a b").flags == {"link": (value,)}
 
 
@@ -42,26 +42,26 @@ def test_p4_booleans(line: str, value: str) -> None:
         ("RUN --mount a", "RUN: missing a value on flag: --mount", None),
     ],
 )
-def test_p4_errors_name_the_flag(line: str, what: str, hint: str | None) -> None:
+def test_errors_name_the_flag(line: str, what: str, hint: str | None) -> None:
     found = error(f"FROM a\n{line}\n")
     assert (found.what, found.hint) == (what, hint)
 
 
-def test_p4_an_error_stands_at_its_flag() -> None:
+def test_an_error_stands_at_its_flag() -> None:
     assert error("FROM a\nCOPY --link \\\n  --nope a b\n").where == Location("Dockerfile", 3, 3)
 
 
-def test_p4_flags_that_repeat() -> None:
+def test_flags_that_repeat() -> None:
     assert one(Copy, "COPY --exclude=a --exclude=b x y").flags == {"exclude": ("a", "b")}
     assert one(Run, "RUN --device=a --device=b x").flags == {"device": ("a", "b")}
 
 
-def test_p4_quotes_and_escapes_in_a_flag() -> None:
+def test_quotes_and_escapes_in_a_flag() -> None:
     copy = one(Copy, 'COPY --chown="a b" --chmod=\'7\'5\\5 --exclude="x\\"y" a b')
     assert (str(copy.chown), str(copy.chmod), copy.flags) == ("a b", "755", {"exclude": ('x"y',)})
 
 
-def test_p1_a_flags_value_knows_its_column() -> None:
+def test_a_flags_value_knows_its_column() -> None:
     stage = read("FROM --platform=linux/arm64 a\n").instructions[0]
     assert isinstance(stage, From)
     assert stage.platform is not None

@@ -1,4 +1,4 @@
-"""E5: the patterns, against a backtracking engine where that one can cope."""
+"""The patterns of ``${name#pattern}`` and its like, against a backtracking engine where that one can cope."""
 
 import re
 from itertools import islice, product

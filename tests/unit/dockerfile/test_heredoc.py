@@ -1,4 +1,4 @@
-"""P2, R4, C13: heredocs."""
+"""Heredocs: what opens one, what RUN, COPY and ADD make of it."""
 
 import pytest
 
@@ -29,7 +29,7 @@ from tests.unit.dockerfile.reading import error, one, read
         ("<<a b", None),
     ],
 )
-def test_p2_what_opens_a_heredoc(word: str, found: Opening | None) -> None:
+def test_what_opens_a_heredoc(word: str, found: Opening | None) -> None:
     assert opening(word) == found
 
 
@@ -50,11 +50,11 @@ def test_p2_what_opens_a_heredoc(word: str, found: Opening | None) -> None:
         ("RUN echo $((1 << 2", ["2"]),
     ],
 )
-def test_p2_what_a_line_opens(line: str, names: list[str]) -> None:
+def test_what_a_line_opens(line: str, names: list[str]) -> None:
     assert [one.name for one in openings(line)] == names
 
 
-def test_r4_run_keeps_its_command_and_all_bodies() -> None:
+def test_run_keeps_its_command_and_all_bodies() -> None:
     run = one(Run, "RUN 3<<A cat <<-'B'\n$x\n \\\nA\n\tb\n\t\tc\n\tB")
     assert (run.form, run.argv) == ("shell", ("3<<A cat <<-'B'",))
     assert run.heredocs == (
@@ -64,12 +64,12 @@ def test_r4_run_keeps_its_command_and_all_bodies() -> None:
     assert (run.where.line, run.where.end_line) == (2, 8)
 
 
-def test_r4_a_body_is_not_parsed() -> None:
+def test_a_body_is_not_parsed() -> None:
     run = one(Run, "RUN <<E\n# kept\n\nFROM x\n<<F\nE")
     assert run.heredocs[0].body == "# kept\n\nFROM x\n<<F\n"
 
 
-def test_r4_a_body_keeps_crlf_and_its_end_is_found() -> None:
+def test_a_body_keeps_crlf_and_its_end_is_found() -> None:
     run = one(Run, "RUN <<E\r\na\r\nE\r")
     assert run.heredocs[0].body == "a\r\n"
 
@@ -84,7 +84,7 @@ def test_an_unterminated_heredoc_is_an_error_with_all_its_lines() -> None:
     assert found.where == Location("Dockerfile", 2, 1, 4)
 
 
-def test_c13_a_source_becomes_its_heredoc() -> None:
+def test_a_source_becomes_its_heredoc() -> None:
     copy = one(Copy, 'COPY <<a x <<"b" /d/\n1\na\n2\nb')
     first, path, second = copy.sources
     assert first == Heredoc("a", "1\n", expand=True)
@@ -93,24 +93,24 @@ def test_c13_a_source_becomes_its_heredoc() -> None:
     assert str(copy.dest) == "/d/"
 
 
-def test_c13_a_blank_before_the_name() -> None:
+def test_a_blank_before_the_name() -> None:
     copy = one(Copy, "COPY << a /d\n1\na")
     assert copy.sources == (Heredoc("a", "1\n", expand=True),)
 
 
-def test_c13_one_name_twice_has_two_bodies() -> None:
+def test_one_name_twice_has_two_bodies() -> None:
     copy = one(Copy, "COPY <<a <<a /d/\n1\na\n2\na")
     assert [source.body for source in copy.sources] == ["1\n", "2\n"]
 
 
 @pytest.mark.parametrize("line", ["COPY x <<E", "ADD x << E"])
-def test_c13_a_heredoc_is_no_destination(line: str) -> None:
+def test_a_heredoc_is_no_destination(line: str) -> None:
     found = error(f"FROM a\n{line}\nb\nE\n")
     assert found.what == f"{line.split()[0]} cannot accept a heredoc as a destination"
 
 
 @pytest.mark.parametrize("name", ["a/b", "/a", "..", "."])
-def test_c13_a_heredoc_names_a_file_not_a_path(name: str) -> None:
+def test_a_heredoc_names_a_file_not_a_path(name: str) -> None:
     found = error(f"FROM a\nCOPY <<{name} /d/\nb\n{name}\n")
     assert found.what == f"a heredoc's name is the file's name, so it cannot be {name}"
     assert len(read(f"FROM a\nRUN <<{name}\nb\n{name}\n").instructions) == 2

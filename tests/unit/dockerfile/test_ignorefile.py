@@ -1,4 +1,4 @@
-"""X1: which ignore file counts, and what its lines mean."""
+"""Which ignore file counts, and what its lines mean."""
 
 import os
 from pathlib import Path
@@ -13,11 +13,11 @@ def from_directory(directory: Path, dockerfile: str = "Dockerfile") -> list[byte
     return read_ignore(os.fsencode(directory), os.fsencode(directory / dockerfile))
 
 
-def test_x1_no_file_no_patterns(tmp_path: Path) -> None:
+def test_no_file_no_patterns(tmp_path: Path) -> None:
     assert from_directory(tmp_path) == []
 
 
-def test_x1_the_dockerfiles_own_file_wins(tmp_path: Path) -> None:
+def test_the_dockerfiles_own_file_wins(tmp_path: Path) -> None:
     (tmp_path / ".dockerignore").write_bytes(b"a\n")
     assert from_directory(tmp_path) == [b"a"]
     (tmp_path / "Dockerfile.dockerignore").write_bytes(b"b\n")
@@ -25,13 +25,13 @@ def test_x1_the_dockerfiles_own_file_wins(tmp_path: Path) -> None:
     assert from_directory(tmp_path, "other") == [b"a"]
 
 
-def test_x1_an_empty_file_of_its_own_ignores_nothing(tmp_path: Path) -> None:
+def test_an_empty_file_of_its_own_ignores_nothing(tmp_path: Path) -> None:
     (tmp_path / ".dockerignore").write_bytes(b"a\n")
     (tmp_path / "Dockerfile.dockerignore").write_bytes(b"")
     assert from_directory(tmp_path) == []
 
 
-def test_x1_a_dockerfile_elsewhere_takes_its_file_along(tmp_path: Path) -> None:
+def test_a_dockerfile_elsewhere_takes_its_file_along(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "D.dockerignore").write_bytes(b"x\n")
@@ -64,16 +64,16 @@ def test_x1_a_dockerfile_elsewhere_takes_its_file_along(tmp_path: Path) -> None:
         (b"\\!a", b"\\!a"),
     ],
 )
-def test_x1_lines(line: bytes, pattern: bytes) -> None:
+def test_lines(line: bytes, pattern: bytes) -> None:
     assert patterns(line, "f") == [pattern]
 
 
-def test_x1_comments_and_blank_lines_are_nothing_and_order_is_kept() -> None:
+def test_comments_and_blank_lines_are_nothing_and_order_is_kept() -> None:
     assert patterns(b"# c\n\n*\n \t\n!a\na/b", "f") == [b"*", b"!a", b"a/b"]
 
 
 @pytest.mark.parametrize("line", [b"!", b" ! ", b"!\t"])
-def test_x1_a_lone_exclamation_mark_fails(line: bytes) -> None:
+def test_a_lone_exclamation_mark_fails(line: bytes) -> None:
     with pytest.raises(BuildContextError, match="illegal exclusion pattern") as caught:
         patterns(b"a\n" + line, "f")
     assert caught.value.where == Location("f", 2)

@@ -1,4 +1,4 @@
-"""What each keyword takes: F1, I1 to I14, A, C14."""
+"""What each keyword takes."""
 
 import pytest
 
@@ -35,7 +35,7 @@ def pairs(instruction: Arg | Env | Label) -> list[tuple[str, str | None]]:
         ("FROM --platform=$P ${A}:$V aS b", "${A}:$V", "b", "$P"),
     ],
 )
-def test_f1_from(line: str, base: str, name: str | None, platform: str | None) -> None:
+def test_from(line: str, base: str, name: str | None, platform: str | None) -> None:
     stage = read(line).instructions[0]
     assert isinstance(stage, From)
     assert (str(stage.base), stage.name) == (base, name)
@@ -43,42 +43,42 @@ def test_f1_from(line: str, base: str, name: str | None, platform: str | None) -
 
 
 @pytest.mark.parametrize("line", ["FROM", "FROM a b", "FROM a AS", "FROM a as b c", "FROM a ass b"])
-def test_f1_from_takes_one_or_three_words(line: str) -> None:
+def test_from_takes_one_or_three_words(line: str) -> None:
     assert error(line).what == "FROM requires either one or three arguments"
 
 
 @pytest.mark.parametrize("name", ["1", "0a", "-a", "a/b", "a:b", "$x", "ä"])
-def test_f1_a_stage_name_begins_with_a_letter(name: str) -> None:
+def test_a_stage_name_begins_with_a_letter(name: str) -> None:
     found = error(f"FROM a AS {name}")
     assert f'invalid name for build stage: "{name}"' in found.what
     assert found.where == Location("Dockerfile", 1, 11)
 
 
-def test_i14_arg_takes_several_items() -> None:
+def test_arg_takes_several_items() -> None:
     arg = one(Arg, "ARG a b= c=1 d=\"x y\" e='$z' f=a=b")
     assert pairs(arg) == [("a", None), ("b", ""), ("c", "1"), ("d", '"x y"'), ("e", "'$z'"), ("f", "a=b")]
 
 
-def test_i1_env_pairs() -> None:
+def test_env_pairs() -> None:
     env = one(Env, 'ENV a=1 b="x y"\\\n  c=x\\ y d=')
     assert not env.legacy
     assert pairs(env) == [("a", "1"), ("b", '"x y"'), ("c", "x\\ y"), ("d", "")]
 
 
-def test_i1_env_legacy_form_takes_the_rest_of_the_line() -> None:
+def test_env_legacy_form_takes_the_rest_of_the_line() -> None:
     env = one(Env, "ENV a   b  'c' =d  ")
     assert env.legacy
     assert pairs(env) == [("a", "b  'c' =d")]
 
 
-def test_i2_label_g16_quoted_pairs_across_lines_stay_apart() -> None:
+def test_g16_label_quoted_pairs_across_lines_stay_apart() -> None:
     label = one(Label, 'LABEL "a"="b"\\\n      "c"="d e"')
     assert pairs(label) == [('"a"', '"b"'), ('"c"', '"d e"')]
     (_, first), (_, second) = label.items
     assert (first.where, second.where) == (Location("Dockerfile", 2, 11), Location("Dockerfile", 3, 11))
 
 
-def test_p1_a_value_on_the_next_line_knows_its_place() -> None:
+def test_a_value_on_the_next_line_knows_its_place() -> None:
     env = one(Env, "ENV a=\\\nb")
     ((name, value),) = env.items
     assert (name.where, value.where) == (Location("Dockerfile", 2, 5), Location("Dockerfile", 3, 1))
@@ -127,7 +127,7 @@ def test_wrong_arguments_are_told(line: str, what: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [Run, Cmd, Entrypoint])
-def test_r1_i3_i4_shell_and_exec_form(kind: type[Run | Cmd | Entrypoint]) -> None:
+def test_shell_and_exec_form(kind: type[Run | Cmd | Entrypoint]) -> None:
     keyword = kind.__name__.upper()
     shell = one(kind, f'{keyword}  echo "$X"  \\\n  b ')
     assert (shell.form, shell.argv) == ("shell", ('echo "$X"    b',))
@@ -137,7 +137,7 @@ def test_r1_i3_i4_shell_and_exec_form(kind: type[Run | Cmd | Entrypoint]) -> Non
     assert (broken.form, broken.argv) == ("shell", ("['a']",))
 
 
-def test_i4_an_empty_list_is_not_an_empty_command() -> None:
+def test_an_empty_list_is_not_an_empty_command() -> None:
     assert (one(Entrypoint, "ENTRYPOINT []").form, one(Entrypoint, "ENTRYPOINT []").argv) == ("exec", ())
     assert (one(Cmd, "CMD []").form, one(Cmd, "CMD []").argv) == ("exec", ())
 
@@ -170,19 +170,19 @@ def test_copy_from_nothing_is_from_the_context() -> None:
     assert one(Copy, "COPY --from= a b").stage is None
 
 
-def test_i5_i6_lists() -> None:
+def test_lists() -> None:
     assert [str(port) for port in one(Expose, "EXPOSE 80/tcp $P 8000-8010").ports] == ["80/tcp", "$P", "8000-8010"]
     assert [str(path) for path in one(Volume, "VOLUME /a  /b").paths] == ["/a", "/b"]
     assert [str(path) for path in one(Volume, 'VOLUME ["/a b", "/c"]').paths] == ["/a b", "/c"]
 
 
-def test_i7_i8_i10_the_rest_of_the_line_is_one_argument() -> None:
+def test_the_rest_of_the_line_is_one_argument() -> None:
     assert str(one(Workdir, "WORKDIR  /a b ").path) == "/a b"
     assert str(one(User, "USER $u:g").name) == "$u:g"
     assert str(one(Stopsignal, "STOPSIGNAL SIGTERM").signal) == "SIGTERM"
 
 
-def test_i9_shell() -> None:
+def test_shell() -> None:
     assert one(Shell, 'SHELL ["/bin/bash", "-c"]').argv == ("/bin/bash", "-c")
 
 

@@ -1,4 +1,4 @@
-"""P2, P3: physical lines become logical ones, and every character knows where it stood."""
+"""Physical lines become logical ones, and every character knows where it stood."""
 
 import pytest
 
@@ -33,16 +33,16 @@ def texts(content: str | bytes) -> list[str]:
         ("RUN a\\\n#b \\\nc", ["RUN ac"]),  # a comment's own escape means nothing
     ],
 )
-def test_p2_continuations_comments_and_line_ends(content: str, joined: list[str]) -> None:
+def test_continuations_comments_and_line_ends(content: str, joined: list[str]) -> None:
     assert texts(content) == joined
 
 
-def test_p2_empty_line_in_a_continuation_warns_at_its_place() -> None:
+def test_empty_line_in_a_continuation_warns_at_its_place() -> None:
     (warning,) = read("FROM a\nRUN x \\\n\n  y\n").warnings
     assert (warning.rule, warning.where.line) == ("NoEmptyContinuation", 3)
 
 
-def test_p1_every_character_finds_its_line_and_column() -> None:
+def test_every_character_finds_its_line_and_column() -> None:
     content = "  RUN ab \\\n# comment\n\tcd \\\n\n e"
     (line,) = LineReader(content.encode(), "D")
     physical = content.split("\n")
@@ -51,30 +51,30 @@ def test_p1_every_character_finds_its_line_and_column() -> None:
         assert physical[place.line - 1][place.column - 1] == char
 
 
-def test_p3_directives_are_case_free_and_come_first() -> None:
+def test_directives_are_case_free_and_come_first() -> None:
     reader = LineReader(b"# SynTax = docker/dockerfile:1 \n#escape=`\n#  check = skip=all\nRUN a `\n b", "D")
     assert [line.text for line in reader] == ["RUN a  b"]
     assert reader.directives == {"syntax": "docker/dockerfile:1", "escape": "`", "check": "skip=all"}
 
 
 @pytest.mark.parametrize("before", ["\n", "# a comment\n", "# unknown=x\n", "# escape\n", "# escape=\n", "#\n"])
-def test_p3_any_other_line_ends_the_directives(before: str) -> None:
+def test_any_other_line_ends_the_directives(before: str) -> None:
     reader = LineReader(f"{before}# escape=`\nRUN a \\\n b".encode(), "D")
     assert [line.text for line in reader] == ["RUN a  b"]
     assert reader.escape == "\\"
 
 
-def test_p3_check_before_escape_keeps_the_escape() -> None:
+def test_check_before_escape_keeps_the_escape() -> None:
     assert read("# check=skip=all\n# escape=`\nFROM a\nRUN b `\n c\n").escape == "`"
 
 
-def test_p3_a_directive_twice_is_an_error() -> None:
+def test_a_directive_twice_is_an_error() -> None:
     found = error("# escape=`\n# Escape=`\nFROM a\n")
     assert (found.what, found.where) == ("only one escape parser directive can be used", Location("Dockerfile", 2))
 
 
 @pytest.mark.parametrize("value", ["x", " ", "\\\\", "``"])
-def test_p3_escape_is_backslash_or_backtick(value: str) -> None:
+def test_escape_is_backslash_or_backtick(value: str) -> None:
     found = error(f"# escape={value}\nFROM a\n")
     assert found.what.startswith("invalid escape token")
     assert found.where == Location("Dockerfile", 1)

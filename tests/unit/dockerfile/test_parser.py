@@ -1,4 +1,4 @@
-"""P6, F8 and the file as a whole."""
+"""The file as a whole, and how its errors are told."""
 
 from itertools import pairwise
 
@@ -10,17 +10,17 @@ from tests.unit.dockerfile.reading import error, read
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "# only\n# comments\n", "\ufeff", "  \t\n"])
-def test_f8_a_file_without_instructions(text: str) -> None:
+def test_a_file_without_instructions(text: str) -> None:
     found = error(text)
     assert found.what == "the Dockerfile cannot be empty"
     assert found.where is not None
 
 
-def test_f8_a_file_without_stages() -> None:
+def test_a_file_without_stages() -> None:
     assert error("ARG a=1\nARG b\n").what == "dockerfile contains no stages to build"
 
 
-def test_f8_an_instruction_before_from() -> None:
+def test_an_instruction_before_from() -> None:
     found = error("ARG a\nRUN x\nFROM b\n")
     assert found.what == "no build stage in current context: RUN stands before the first FROM"
     assert found.where == Location("Dockerfile", 2, 1, 2)
@@ -29,7 +29,7 @@ def test_f8_an_instruction_before_from() -> None:
 @pytest.mark.parametrize(
     ("line", "hint"), [("RUNN x", "did you mean RUN?"), ("form a", "did you mean FROM?"), ("xyzzy", None)]
 )
-def test_p6_unknown_instruction(line: str, hint: str | None) -> None:
+def test_unknown_instruction(line: str, hint: str | None) -> None:
     found = error(f"FROM a\n\n  {line}\n")
     assert found.what == f"unknown instruction: {line.split()[0]}"
     assert found.hint == hint
@@ -37,12 +37,12 @@ def test_p6_unknown_instruction(line: str, hint: str | None) -> None:
     assert str(found.where) == "Dockerfile:3"
 
 
-def test_p6_an_error_tells_all_its_lines() -> None:
+def test_an_error_tells_all_its_lines() -> None:
     found = error("FROM a\nCOPY \\\n \\\n x\n")
     assert str(found.where) == "Dockerfile:2-4"
 
 
-def test_p6_warnings_before_the_error_are_kept() -> None:
+def test_warnings_before_the_error_are_kept() -> None:
     found = error("FROM a AS B\nRUN x \\\n\n y\nNOPE\n")
     assert [warning.rule for warning in found.warnings] == ["StageNameCasing", "NoEmptyContinuation"]
     assert isinstance(found, DockerfileError)

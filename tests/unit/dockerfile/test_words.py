@@ -1,4 +1,4 @@
-"""P5 and the splitting of arguments."""
+"""The JSON form, and the splitting of arguments."""
 
 import pytest
 
@@ -42,17 +42,17 @@ def as_json(text: str) -> list[str] | None:
         ("[" * 5000, None),
     ],
 )
-def test_p5_json_form_is_a_valid_array_of_strings_and_nothing_else(text: str, strings: list[str] | None) -> None:
+def test_json_form_is_a_valid_array_of_strings_and_nothing_else(text: str, strings: list[str] | None) -> None:
     assert as_json(text) == strings
 
 
 @pytest.mark.parametrize("text", ["[1]", '["a", null]', "[[]]", '["a", {"b": "c"}]', "[true]"])
-def test_p5_a_valid_array_of_other_things_is_an_error(text: str) -> None:
+def test_a_valid_array_of_other_things_is_an_error(text: str) -> None:
     with pytest.raises(DockerfileError, match="comprised of strings only"):
         as_json(text)
 
 
-def test_p1_json_words_know_their_places() -> None:
+def test_json_words_know_their_places() -> None:
     line = logical('["a", \\\n  "b"]')
     words = json_words(line, 0, len(line.text))
     assert words is not None

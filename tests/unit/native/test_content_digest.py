@@ -19,7 +19,7 @@ def digest(tree: Tree, *paths: bytes, owners: bool = False) -> bytes:
     return content_digest(tree.root, list(paths or (b"d",)), owners=owners)
 
 
-def test_a_fresh_checkout_is_the_same_content(context: Tree, rootfs: Tree) -> None:  # MUSEUM H8, H10
+def test_a_fresh_checkout_is_the_same_content(context: Tree, rootfs: Tree) -> None:  # hazards H8, H10
     build(context)
     build(rootfs)
     rootfs.age("d/f", "d/s", "d", mtime_ns=1)
@@ -44,7 +44,7 @@ def hard_link(tree: Tree) -> None:
 
 CHANGES: list[Callable[[Tree], object]] = [
     lambda tree: tree.file("d/f", "texT"),
-    lambda tree: (tree.path / "d/f").rename(tree.path / "d/h"),  # MUSEUM H7
+    lambda tree: (tree.path / "d/f").rename(tree.path / "d/h"),  # hazard H7
     lambda tree: (tree.path / "d/f").chmod(0o755),
     lambda tree: (tree.path / "d/s").chmod(0o700),
     lambda tree: os.setxattr(tree.path / "d/f", "user.x", b"1"),
@@ -93,7 +93,7 @@ def test_a_file_counts_with_its_name_a_directory_without(context: Tree) -> None:
 
 
 @pytest.mark.root
-def test_owners_count_if_asked(context: Tree) -> None:  # MUSEUM H13
+def test_owners_count_if_asked(context: Tree) -> None:  # hazard H13
     build(context)
     with_owners, without = digest(context, owners=True), digest(context)
     os.chown(context.path / "d/s/g", 1, 2)

@@ -12,7 +12,7 @@ from tests.unit.native.trees import OLD, Tree
 Owner = tuple[int, int]
 
 
-def test_file_to_a_new_name_keeps_mode_and_time(context: Tree, rootfs: Tree, me: Owner) -> None:  # DOCKERFILE C9
+def test_file_to_a_new_name_keeps_mode_and_time(context: Tree, rootfs: Tree, me: Owner) -> None:
     context.file("f", "text", 0o640)
     copied = copy(context.root, [b"f"], rootfs.root, b"/a/b/g", owner=me)
     assert (copied.paths, copied.files, copied.size, copied.warnings) == ([b"a", b"a/b", b"a/b/g"], 1, 4, [])
@@ -29,8 +29,8 @@ def test_file_into_an_existing_directory(context: Tree, rootfs: Tree, me: Owner,
     copied = copy(context.root, [b"x/f"], rootfs.root, dest, owner=me)
     assert copied.paths == [b"d/f"]
     assert rootfs.text("d/f") == "text"
-    assert rootfs.stat("d").mode == 0o1777  # MUSEUM E14
-    assert rootfs.stat("d").mtime_ns == rootfs.stat(".").mtime_ns == OLD  # ARCHITECTURE 2a.3
+    assert rootfs.stat("d").mode == 0o1777  # hazard E14
+    assert rootfs.stat("d").mtime_ns == rootfs.stat(".").mtime_ns == OLD  # law of layers 3
 
 
 def test_a_slash_at_the_end_makes_a_directory(context: Tree, rootfs: Tree, me: Owner) -> None:
@@ -38,14 +38,14 @@ def test_a_slash_at_the_end_makes_a_directory(context: Tree, rootfs: Tree, me: O
     assert copy(context.root, [b"f"], rootfs.root, b"/new/", owner=me).paths == [b"new", b"new/f"]
 
 
-def test_several_sources_without_a_slash_the_last_one_wins(context: Tree, rootfs: Tree, me: Owner) -> None:  # C4
+def test_several_sources_without_a_slash_the_last_one_wins(context: Tree, rootfs: Tree, me: Owner) -> None:
     context.file("a", "a")
     context.file("b", "b")
     assert copy(context.root, [b"a", b"b"], rootfs.root, b"/dest", owner=me).paths == [b"dest"]
     assert rootfs.text("dest") == "b"
 
 
-def test_directory_source_gives_its_contents(context: Tree, rootfs: Tree, me: Owner) -> None:  # DOCKERFILE C3
+def test_directory_source_gives_its_contents(context: Tree, rootfs: Tree, me: Owner) -> None:
     context.file("d/f", "text")
     context.file("d/sub/g", "more")
     context.directory("d/sub", 0o700)
@@ -57,7 +57,7 @@ def test_directory_source_gives_its_contents(context: Tree, rootfs: Tree, me: Ow
     assert rootfs.stat("new/sub") == (0o700, *me, OLD)
 
 
-def test_an_existing_destination_keeps_what_it_has(context: Tree, rootfs: Tree, me: Owner) -> None:  # MUSEUM F3, E14
+def test_an_existing_destination_keeps_what_it_has(context: Tree, rootfs: Tree, me: Owner) -> None:  # hazards F3, E14
     context.file("f")
     context.directory(".", 0o700)
     rootfs.directory("tmp", 0o1777)
@@ -85,7 +85,7 @@ def test_four_levels_merge(context: Tree, rootfs: Tree, me: Owner) -> None:
     assert rootfs.stat("d").mtime_ns == OLD + 5
 
 
-def test_destination_through_a_link(context: Tree, rootfs: Tree, me: Owner) -> None:  # MUSEUM F1, F2, A7
+def test_destination_through_a_link(context: Tree, rootfs: Tree, me: Owner) -> None:  # hazards F1, F2, A7
     context.file("f", "text")
     context.file("d/g", "more")
     rootfs.directory("run")
@@ -104,7 +104,9 @@ def test_destination_is_cleaned_before_links_are_followed(context: Tree, rootfs:
     assert copy(context.root, [b"f"], rootfs.root, b"/../../g", owner=me).paths == [b"g"]
 
 
-def test_destination_links_are_clamped(context: Tree, rootfs: Tree, me: Owner, tmp_path: Path) -> None:  # MUSEUM L2, L3
+def test_destination_links_are_clamped(
+    context: Tree, rootfs: Tree, me: Owner, tmp_path: Path
+) -> None:  # hazards L2, L3
     context.file("f", "text")
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -116,7 +118,7 @@ def test_destination_links_are_clamped(context: Tree, rootfs: Tree, me: Owner, t
     assert rootfs.text("outside/f") == "text"
 
 
-def test_what_is_in_the_way_is_never_written_through(context: Tree, rootfs: Tree, me: Owner) -> None:  # MUSEUM D9
+def test_what_is_in_the_way_is_never_written_through(context: Tree, rootfs: Tree, me: Owner) -> None:  # hazard D9
     context.file("d/f", "new")
     context.link("d/l", "elsewhere")
     rootfs.file("target", "old")
@@ -135,7 +137,7 @@ def test_what_is_in_the_way_is_never_written_through(context: Tree, rootfs: Tree
 
 
 @pytest.mark.root  # a directory that nobody else gets into
-def test_link_times_are_the_link_s(context: Tree, rootfs: Tree, me: Owner) -> None:  # MUSEUM E9
+def test_link_times_are_the_link_s(context: Tree, rootfs: Tree, me: Owner) -> None:  # hazard E9
     context.file("d/f", mtime_ns=OLD + 9)
     context.link("d/l", "f")
     context.age("d/l")
@@ -144,7 +146,7 @@ def test_link_times_are_the_link_s(context: Tree, rootfs: Tree, me: Owner) -> No
     assert rootfs.stat("d/f") == (0o600, *me, OLD + 9)
 
 
-def test_source_links_are_followed_in_the_given_path_only(context: Tree, rootfs: Tree, me: Owner) -> None:  # C6
+def test_source_links_are_followed_in_the_given_path_only(context: Tree, rootfs: Tree, me: Owner) -> None:
     context.file("real/f", "text")
     context.link("real/l", "f")
     context.link("dir", "real")
@@ -156,7 +158,7 @@ def test_source_links_are_followed_in_the_given_path_only(context: Tree, rootfs:
     assert os.readlink(rootfs.path / "d/l") == "f"
 
 
-def test_source_link_out_of_the_context(context: Tree, rootfs: Tree, me: Owner, tmp_path: Path) -> None:  # MUSEUM L19
+def test_source_link_out_of_the_context(context: Tree, rootfs: Tree, me: Owner, tmp_path: Path) -> None:  # hazard L19
     (tmp_path / "host-secret").write_text("secret")
     context.link("l", "../host-secret")
     context.link("d/l", str(tmp_path / "host-secret"))
@@ -199,7 +201,7 @@ def test_destination_below_a_file(context: Tree, rootfs: Tree, me: Owner) -> Non
         copy(context.root, [b"f"], rootfs.root, b"/x/f", owner=me)
 
 
-def test_linked_files_stay_linked(context: Tree, rootfs: Tree, me: Owner) -> None:  # MUSEUM D1
+def test_linked_files_stay_linked(context: Tree, rootfs: Tree, me: Owner) -> None:  # hazard D1
     context.file("d/a", "text")
     context.directory("d/s")
     os.link(context.path / "d/a", context.path / "d/s/b")
@@ -236,7 +238,7 @@ def test_the_same_linked_file_twice(context: Tree, rootfs: Tree, me: Owner) -> N
         ("a+X,u+s", 0o4711, 0o4600, 0o755),
     ],
 )
-def test_chmod(  # MUSEUM F5, DOCKERFILE C8
+def test_chmod(  # hazard F5
     context: Tree, rootfs: Tree, me: Owner, mode: str, directory: int, file: int, parent: int
 ) -> None:
     context.file("d/s/f", mode=0o600)
@@ -257,7 +259,7 @@ def test_bad_chmod(text: str) -> None:
 
 
 @pytest.mark.root
-def test_chown_covers_made_parents_and_nothing_else(context: Tree, rootfs: Tree) -> None:  # C7, MUSEUM F4
+def test_chown_covers_made_parents_and_nothing_else(context: Tree, rootfs: Tree) -> None:  # hazard F4
     context.file("d/s/f")
     context.link("d/s/l", "f")
     os.chown(context.path / "d/s/f", 1234, 1234)
@@ -269,7 +271,7 @@ def test_chown_covers_made_parents_and_nothing_else(context: Tree, rootfs: Tree)
 
 
 @pytest.mark.root
-def test_stage_keeps_ids_set_id_bits_and_capabilities(context: Tree, rootfs: Tree) -> None:  # MUSEUM E1, E2, E4
+def test_stage_keeps_ids_set_id_bits_and_capabilities(context: Tree, rootfs: Tree) -> None:  # hazards E1, E2, E4
     capability = bytes.fromhex("0100000200200000000000000000000000000000")
     context.file("d/s/ping")
     os.chown(context.path / "d/s/ping", 5, 6)
@@ -285,7 +287,7 @@ def test_stage_keeps_ids_set_id_bits_and_capabilities(context: Tree, rootfs: Tre
     assert os.getxattr(rootfs.path / "new/s", "user.note") == b"dir"
 
 
-def test_chmod_wins_over_an_acl(context: Tree, rootfs: Tree, me: Owner) -> None:  # MUSEUM E5
+def test_chmod_wins_over_an_acl(context: Tree, rootfs: Tree, me: Owner) -> None:  # hazard E5
     entries = [
         (0x01, 6, 0xFFFFFFFF),
         (0x02, 7, 12345),
@@ -313,7 +315,7 @@ def test_user_attributes_are_kept(context: Tree, rootfs: Tree, me: Owner) -> Non
     assert os.getxattr(rootfs.path / "f", "user.note") == b"\x00\xff"
 
 
-def test_a_fifo_is_made_not_read(context: Tree, rootfs: Tree, me: Owner) -> None:  # MUSEUM D6
+def test_a_fifo_is_made_not_read(context: Tree, rootfs: Tree, me: Owner) -> None:  # hazard D6
     context.directory("d")
     os.mkfifo(context.path / "d/pipe", 0o620)
     (context.path / "d/pipe").chmod(0o620)
@@ -327,7 +329,7 @@ def test_a_fifo_is_made_not_read(context: Tree, rootfs: Tree, me: Owner) -> None
 
 @pytest.mark.root
 @pytest.mark.parametrize("is_context", [True, False])
-def test_devices(context: Tree, rootfs: Tree, is_context: bool) -> None:  # MUSEUM D6
+def test_devices(context: Tree, rootfs: Tree, is_context: bool) -> None:  # hazard D6
     context.directory("d")
     os.mknod(context.path / "d/zero", stat.S_IFCHR | 0o666, os.makedev(1, 5))
     copied = copy(context.root, [b"d"], rootfs.root, b"/d", owner=(0, 0), context=is_context)
@@ -339,9 +341,7 @@ def test_devices(context: Tree, rootfs: Tree, is_context: bool) -> None:  # MUSE
 
 
 @pytest.mark.parametrize("is_context", [True, False])
-def test_sockets(
-    context: Tree, rootfs: Tree, me: Owner, is_context: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:  # C9
+def test_sockets(context: Tree, rootfs: Tree, me: Owner, is_context: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     context.directory("d")
     monkeypatch.chdir(context.path / "d")
     with socket.socket(socket.AF_UNIX) as listener:
@@ -356,7 +356,7 @@ def test_sockets(
         assert copied.paths == [b"d"]
 
 
-def test_ignored_is_not_copied_nor_harmed(context: Tree, rootfs: Tree, me: Owner) -> None:  # MUSEUM F13, F15
+def test_ignored_is_not_copied_nor_harmed(context: Tree, rootfs: Tree, me: Owner) -> None:  # hazards F13, F15
     for name in (".git/config", "a/.git/config", "a/f", "b/keep/x", "b/drop/x", "c/x", "x"):
         context.file(name)
     context.directory("b", 0o711)
@@ -369,26 +369,26 @@ def test_ignored_is_not_copied_nor_harmed(context: Tree, rootfs: Tree, me: Owner
     assert (context.path / "c/x").exists()
 
 
-def test_everything_but_one(context: Tree, rootfs: Tree, me: Owner) -> None:  # MUSEUM F14
+def test_everything_but_one(context: Tree, rootfs: Tree, me: Owner) -> None:  # hazard F14
     context.file("x")
     context.file("y")
     copied = copy(context.root, [b""], rootfs.root, b"/", owner=me, ignore=IgnorePatterns([b"*", b"!./x"]))
     assert copied.paths == [b"x"]
 
 
-def test_without_patterns_nothing_is_ignored(context: Tree, rootfs: Tree, me: Owner) -> None:  # MUSEUM F16
+def test_without_patterns_nothing_is_ignored(context: Tree, rootfs: Tree, me: Owner) -> None:  # hazard F16
     context.file(".dockerignore", "*")
     context.file("f")
     assert copy(context.root, [b""], rootfs.root, b"/", owner=me).paths == [b".dockerignore", b"f"]
 
 
-def test_names_that_are_no_text(context: Tree, rootfs: Tree, me: Owner) -> None:  # MUSEUM E15
+def test_names_that_are_no_text(context: Tree, rootfs: Tree, me: Owner) -> None:  # hazard E15
     name = os.fsdecode(b"\xff\xfe\n*")
     context.file(f"d/{name}/{name}", "text")
     assert copy(context.root, [b"d"], rootfs.root, b"/\xfd", owner=me).paths[-1] == b"\xfd/\xff\xfe\n*/\xff\xfe\n*"
 
 
-def test_deep_trees_with_long_names(context: Tree, rootfs: Tree, me: Owner) -> None:  # MUSEUM K13
+def test_deep_trees_with_long_names(context: Tree, rootfs: Tree, me: Owner) -> None:  # hazard K13
     levels, name = 400, b"n" * 20
     context.directory("d")
     at = os.open(context.path / "d", os.O_RDONLY)
@@ -409,7 +409,7 @@ def test_deep_trees_with_long_names(context: Tree, rootfs: Tree, me: Owner) -> N
         remove_tree(os.fsencode(rootfs.path))
 
 
-def test_a_sparse_file_stays_sparse(context: Tree, rootfs: Tree, me: Owner) -> None:  # MUSEUM D8
+def test_a_sparse_file_stays_sparse(context: Tree, rootfs: Tree, me: Owner) -> None:  # hazard D8
     with (context.path / "lastlog").open("wb") as file:
         file.truncate(1 << 34)
     copied = copy(context.root, [b"lastlog"], rootfs.root, b"/", owner=me)
@@ -423,7 +423,7 @@ def test_a_missing_source_is_an_error(context: Tree, rootfs: Tree, me: Owner) ->
     assert failed.value.filename == b"no"
 
 
-def test_three_identical_copies_list_the_file_each_time(context: Tree, rootfs: Tree, me: Owner) -> None:  # MUSEUM A3
+def test_three_identical_copies_list_the_file_each_time(context: Tree, rootfs: Tree, me: Owner) -> None:  # hazard A3
     context.file("f", "text")
     for _ in range(3):
         assert copy(context.root, [b"f"], rootfs.root, b"/a", owner=me).paths == [b"a"]

@@ -5,7 +5,7 @@ import pytest
 from tests.unit.native.trees import OLD, Tree
 
 
-def test_every_missing_level_is_made(rootfs: Tree, me: tuple[int, int]) -> None:  # DOCKERFILE I8
+def test_every_missing_level_is_made(rootfs: Tree, me: tuple[int, int]) -> None:
     old_umask = os.umask(0o077)
     try:
         assert rootfs.root.make_directory(b"/srv/app/x", *me) == [b"srv", b"srv/app", b"srv/app/x"]
@@ -16,7 +16,7 @@ def test_every_missing_level_is_made(rootfs: Tree, me: tuple[int, int]) -> None:
 
 
 @pytest.mark.root
-def test_all_made_levels_belong_to_the_user(rootfs: Tree) -> None:  # MUSEUM G9
+def test_all_made_levels_belong_to_the_user(rootfs: Tree) -> None:  # hazard G9
     rootfs.directory("a")
     rootfs.root.make_directory(b"a/b/c", 7, 8)
     assert rootfs.stat("a")[1:3] == (0, 0)

@@ -15,7 +15,7 @@ def test_missing_and_not_a_directory_are_errors(tmp_path: Path) -> None:
         remove_tree(os.fsencode(tmp_path / "f"))
 
 
-def test_a_way_longer_than_a_path_can_be(tmp_path: Path) -> None:  # MUSEUM K13
+def test_a_way_longer_than_a_path_can_be(tmp_path: Path) -> None:  # hazard K13
     name = "n" * 250
     top = tmp_path / "tree"
     top.mkdir()

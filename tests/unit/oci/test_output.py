@@ -107,6 +107,18 @@ def test_a_docker_archive_says_what_to_load(store: Store, manifest: Descriptor, 
     assert {entry["Config"], *entry["Layers"]} < set(names)
 
 
+def test_j10_equal_layers_are_written_once_and_listed_each_time(store: Store, tmp_path: Path) -> None:
+    image = make_image([{"a": b"1"}] * 3)
+    digest = import_layout(store, str(write_layout(tmp_path / "source", {"x": image})), AMD64)
+    again = store.put_image(store.load_image(digest))
+    path = write_output(store, again, NAMES, OutputSpec("docker", str(tmp_path / "x.tar")))
+    with tarfile.open(path) as tar:
+        (entry,) = json.loads((tar.extractfile("manifest.json") or io.BytesIO()).read())
+        names = tar.getnames()
+    assert len(entry["Layers"]) == 3
+    assert names.count(entry["Layers"][0]) == 1
+
+
 def test_a_directory_is_a_layout_and_replaces_one(store: Store, manifest: Descriptor, tmp_path: Path) -> None:
     spec = OutputSpec("oci", str(tmp_path / "out"), tar=False)
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""A RUN leaves the root file system as it was, but for its own work (MUSEUM: stubs kept, resolv.conf emptied)."""
+"""A RUN leaves the root file system as it was, but for its own work (hazards B2, B3)."""
 
 import os
 from pathlib import Path

@@ -72,7 +72,7 @@ impl Extension {
             b"size" => self.size = number()?,
             b"uid" => self.uid = number()?,
             b"gid" => self.gid = number()?,
-            // A time no one can read is no reason to refuse an image (MUSEUM E8).
+            // A time no one can read is no reason to refuse an image (hazard E8 of tests/README.md).
             b"mtime" => self.mtime_ns = text.map(|text| nanoseconds(&text).unwrap_or(0)),
             key if key.starts_with(b"GNU.sparse.") || key == b"SCHILY.realsize" => {
                 self.sparse = true;

@@ -279,7 +279,7 @@ impl Layer<'_> {
         let next = self.written.range(path.clone()..).next();
         let keeps = next.is_some_and(|known| known.is_within(path));
         let Some(found) = stat_bare(directory.fd.as_fd(), name, path)? else {
-            // Either nothing, which is as good (MUSEUM C11), or a socket, which no layer can bring.
+            // Either nothing, which is as good, or a socket, which no layer can bring.
             return self.tree.clear(directory, name, path);
         };
         if !keeps {

@@ -1,4 +1,4 @@
-//! ADD of an archive (DOCKERFILE C15).
+//! ADD of an archive.
 
 use super::*;
 

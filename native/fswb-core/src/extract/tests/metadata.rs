@@ -1,4 +1,4 @@
-//! Metadata (MUSEUM E), limits.
+//! Metadata (hazards E), limits.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Where a member lands (MUSEUM L), and hard links (MUSEUM D).
+//! Where a member lands (hazards L), and hard links (hazards D).
 
 use super::*;
 

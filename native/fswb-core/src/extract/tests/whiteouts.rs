@@ -1,4 +1,4 @@
-//! What a layer hides (MUSEUM C).
+//! What a layer hides (hazards C).
 
 use super::*;
 
