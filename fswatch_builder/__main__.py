@@ -1,5 +1,5 @@
 """``python -m fswatch_builder``."""
 
-from fswatch_builder.cli.app import main
+from fswatch_builder.cli.entry import main
 
 main()
