@@ -72,13 +72,13 @@ def test_a_daemon_that_holds_the_pipe_does_not_hang_us(rootfs: Rootfs) -> None:
 
 
 def test_nobody_inherits_the_dead_and_no_mount_is_left(root: Path, rootfs: Rootfs) -> None:
-    mounts = Path("/proc/self/mountinfo").read_text()
     before = children()
     for _ in range(3):
         attempt(rootfs, "sleep 1000 & true")
         attempt(rootfs, "false")
     assert children() == before
-    assert Path("/proc/self/mountinfo").read_text() == mounts
+    # Other tests, in other processes, mount things of their own.
+    assert str(root) not in Path("/proc/self/mountinfo").read_text()
 
 
 def test_descriptors_are_not_leaked(rootfs: Rootfs) -> None:
