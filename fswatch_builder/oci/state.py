@@ -1,5 +1,6 @@
 """The database beside the blobs: names, layers by diffID, results of steps, notes."""
 
+import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -28,13 +29,26 @@ CREATE TABLE notes (kind TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, 
 Value = str | bytes | int | None
 
 
+@contextmanager
+def _one_at_a_time(directory: str) -> Iterator[None]:
+    """Connections are opened in turn: the switch to a write-ahead log needs the database for itself and, unlike
+    everything after it, fails at once with "database is locked" instead of waiting for another connection.
+    """
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 class State:
     """One connection. Several processes may have one each; used by the thread that opened it."""
 
     def __init__(self, directory: str) -> None:
         """Opens ``directory``/state.db, making it where there is none. Raises StoreError."""
         self._path = os.path.join(directory, "state.db")
-        with self._errors():
+        with self._errors(), _one_at_a_time(directory):
             # isolation_level None: transactions begin where we say, not where the module guesses.
             self._connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
             try:
