@@ -125,9 +125,7 @@ class Group:
         """Events of ``directory`` and the entries in it: others use the file system meanwhile."""
         here = handle_of(directory)
         return [
-            event
-            for event in self.read()
-            if event.target == here or any(handle == here for handle, _ in event.places)
+            event for event in self.read() if event.target == here or any(handle == here for handle, _ in event.places)
         ]
 
 

@@ -25,7 +25,10 @@ _REASONS = {
     ("fanotify_mark", errno.ENOSPC): "the limit of fanotify marks is reached (fs.fanotify.max_user_marks)",
     ("fanotify_mark", errno.EXDEV): "the rootfs is in a btrfs subvolume, which has no mark of its own",
     ("fanotify_mark", errno.ENODEV): "the file system has no ID (FUSE has none)",
-    ("fanotify_mark", errno.EOPNOTSUPP): "the file system cannot be told of by file handles (overlay cannot, by default)",
+    (
+        "fanotify_mark",
+        errno.EOPNOTSUPP,
+    ): "the file system cannot be told of by file handles (overlay cannot, by default)",
     ("name_to_handle_at", errno.EOPNOTSUPP): "the file system has no file handles (overlay has none, by default)",
     ("name_to_handle_at", errno.EPERM): "a seccomp filter refuses name_to_handle_at",
     ("name_to_handle_at", errno.ENOSYS): "a seccomp filter refuses name_to_handle_at",
