@@ -91,7 +91,9 @@ def explain(error: OSError | RefusedError) -> str:
     operation = getattr(error, "operation", "fanotify")
     number = error.errno or 0
     reason = _REASONS.get((operation, number), os.strerror(number))
-    return f"{reason} ({operation}: {errno.errorcode.get(number, number)})"
+    # Linux has one number for EOPNOTSUPP and ENOTSUP, and the manual pages use the former.
+    symbol = "EOPNOTSUPP" if number == errno.EOPNOTSUPP else errno.errorcode.get(number, str(number))
+    return f"{reason} ({operation}: {symbol})"
 
 
 TRACKER = FanotifyTracker()
