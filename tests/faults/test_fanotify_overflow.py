@@ -101,7 +101,7 @@ print(json.dumps([*seen, session.settle().losses[0][0]]))
     if isinstance(told, str):
         pytest.skip(f"no user namespace can mark a file system here: {told}")
     reason, unlimited, hints, loss = told
-    assert reason.endswith("as many as fs.fanotify.max_queued_events")
+    assert reason.endswith("a queue of limited length (fs.fanotify.max_queued_events)")
     assert not unlimited
     assert hints == ["busy"]
     assert loss == "queue-overflow"

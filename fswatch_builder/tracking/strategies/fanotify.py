@@ -47,8 +47,8 @@ class FanotifyTracker:
             unlimited = FilesystemMark.probe(rootfs)
         except (OSError, RefusedError) as error:
             return Capability(usable=False, reason=explain(error))
-        length = "as many as it takes" if unlimited else "as many as fs.fanotify.max_queued_events"
-        return Capability(usable=True, reason=f"one mark covers the file system; events are queued, {length}")
+        limit = "" if unlimited else ", with a queue of limited length (fs.fanotify.max_queued_events)"
+        return Capability(usable=True, reason=f"one mark covers the file system{limit}")
 
     def arm(self, rootfs: Rootfs, baseline: Baseline) -> "FanotifySession":
         """One mark, however many directories."""

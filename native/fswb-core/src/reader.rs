@@ -126,25 +126,25 @@ fn read_until_closed<S: Source>(shared: &Shared<S>) {
         return;
     };
     loop {
+        let paused = state.paused;
+        // Looked for before each wait: nobody notifies a thread that does not wait yet.
+        let Some(source) = &mut state.source else {
+            return;
+        };
+        if !paused {
+            match source.drain() {
+                Ok(0) => interval = LONG.min(interval * 2),
+                Ok(_) => interval = SHORT,
+                Err(error) => {
+                    state.failed = Some(error);
+                    return;
+                }
+            }
+        }
         let Ok((woken, _)) = shared.changed.wait_timeout(state, interval) else {
             return;
         };
         state = woken;
-        let paused = state.paused;
-        let Some(source) = &mut state.source else {
-            return;
-        };
-        if paused {
-            continue;
-        }
-        match source.drain() {
-            Ok(0) => interval = LONG.min(interval * 2),
-            Ok(_) => interval = SHORT,
-            Err(error) => {
-                state.failed = Some(error);
-                return;
-            }
-        }
     }
 }
 

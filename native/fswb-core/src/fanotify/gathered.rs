@@ -21,7 +21,7 @@ pub(super) const CROWD: usize = 4096;
 pub(super) const LIMIT: usize = 1 << 18;
 
 /// Answers of the baseline that are kept: foreign traffic mostly repeats itself, and must not fill the memory.
-const REMEMBERED: usize = 1 << 16;
+pub(super) const REMEMBERED: usize = 1 << 16;
 
 /// What happened to the names in one directory of the baseline. That there is one: the directory has a new mtime.
 #[derive(Debug, Default)]
@@ -84,6 +84,12 @@ impl Gathered {
         self.directories = HashMap::new();
         self.inodes = HashSet::new();
         self.kept = 0;
+    }
+
+    /// How many names and inodes are kept.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.kept
     }
 
     fn inode(&mut self, ino: u64) {
@@ -156,6 +162,11 @@ impl Sieve {
             subvolume,
             remembered: HashMap::new(),
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.remembered.len()
     }
 
     /// Changes what the tree consists of.

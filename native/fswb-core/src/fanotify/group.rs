@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use rustix::io::Errno;
 
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::fanotify::event::METADATA;
 use crate::root::Root;
 
@@ -33,8 +33,19 @@ pub enum Queue {
 /// A fanotify group.
 #[derive(Debug)]
 pub(super) struct Group {
-    fd: OwnedFd,
+    /// There until the group is dropped.
+    fd: Option<OwnedFd>,
     pub(super) queue: Queue,
+}
+
+impl Drop for Group {
+    /// Closing waits until nobody in the kernel looks at the mark any more, 5 to 10 ms, which is more than all the rest of
+    /// a session costs: it is left to a thread of its own. (If there is none to be had, the descriptor is closed here.)
+    fn drop(&mut self) {
+        let fd = self.fd.take();
+        let closer = std::thread::Builder::new().name("fanotify-closer".to_owned());
+        drop(closer.spawn(move || drop(fd)));
+    }
 }
 
 impl Group {
@@ -59,7 +70,7 @@ impl Group {
         // open with O_PATH, and such a descriptor alone is EBADF.)
         let result = unsafe {
             libc::fanotify_mark(
-                self.fd.as_raw_fd(),
+                self.fd()?.as_raw_fd(),
                 flags,
                 mask,
                 root.fd().as_raw_fd(),
@@ -77,25 +88,25 @@ impl Group {
     /// `FIONREAD` counts the fixed part of each event and not what follows it (tests/kernel pins that). Should it
     /// one day count all, this is too many, and reading ends when the queue is empty.
     pub(super) fn queued(&self) -> Result<u64> {
-        let bytes = rustix::io::ioctl_fionread(&self.fd).during("ioctl", b"")?;
+        let bytes = rustix::io::ioctl_fionread(self.fd()?).during("ioctl", b"")?;
         Ok(bytes / METADATA as u64)
+    }
+
+    fn fd(&self) -> Result<BorrowedFd<'_>> {
+        let fd = self.fd.as_ref().map(AsFd::as_fd);
+        fd.ok_or_else(|| Error::refused("", "the group is closed"))
     }
 
     /// Whole events; 0 if there are none.
     pub(super) fn read(&self, buffer: &mut [u8]) -> Result<usize> {
+        let fd = self.fd()?;
         loop {
-            match rustix::io::read(&self.fd, &mut *buffer) {
+            match rustix::io::read(fd, &mut *buffer) {
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Ok(0),
                 result => return result.during("read", b""),
             }
         }
-    }
-}
-
-impl AsFd for Group {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
     }
 }
 
@@ -115,5 +126,8 @@ fn init(queue: Queue) -> rustix::io::Result<Group> {
     }
     // SAFETY: the call has just returned this descriptor, which nobody else owns.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-    Ok(Group { fd, queue })
+    Ok(Group {
+        fd: Some(fd),
+        queue,
+    })
 }
