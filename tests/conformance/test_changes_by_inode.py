@@ -1,4 +1,4 @@
-"""What only a tracker that is told of inodes sees: changes through names that are no part of the tree, or not any more."""
+"""What only a tracker that is told of inodes sees: changes through names that are outside the tree, or gone."""
 
 import os
 from collections.abc import Callable

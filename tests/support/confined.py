@@ -7,9 +7,10 @@ import sys
 from typing import Any
 
 # capabilities(7), as moby's profiles/capabilities lists them.
-DOCKER_DEFAULT = (
-    "chown dac_override fsetid fowner mknod net_raw setgid setuid setfcap setpcap net_bind_service sys_chroot kill audit_write"
-).split()
+DOCKER_DEFAULT = [
+    *("chown", "dac_override", "fsetid", "fowner", "mknod", "net_raw", "setgid", "setuid", "setfcap", "setpcap"),
+    *("net_bind_service", "sys_chroot", "kill", "audit_write"),
+]
 
 _FILTER = """
 import ctypes, errno, json, os, platform, struct, sys

@@ -196,7 +196,7 @@ def test_a_mark_that_is_refused_on_arming_is_a_tracking_error(
         raise error
 
     monkeypatch.setattr(fanotify, "FilesystemMark", refuse)
-    with pytest.raises(TrackingError, match="max_user_marks.*ENOSPC"):
+    with pytest.raises(TrackingError, match=r"max_user_marks.*ENOSPC"):
         FanotifyTracker().arm(rootfs, baseline)
 
 

@@ -10,6 +10,7 @@ use crate::baseline::{Baseline, Inodes};
 use crate::entry::Kind;
 use crate::fanotify::event::{Event, Place};
 use crate::fanotify::handle::Handle;
+use crate::fanotify::processes::{Recorder, Thing};
 use crate::hint::{HintSet, LossReason, Scope};
 use crate::path::RelPath;
 
@@ -75,9 +76,18 @@ pub(super) struct Gathered {
     inodes: HashSet<u64>,
     losses: BTreeSet<LossReason>,
     kept: usize,
+    /// There if asked for.
+    pub(super) processes: Option<Recorder>,
 }
 
 impl Gathered {
+    pub(super) fn new(record_processes: bool) -> Self {
+        Self {
+            processes: record_processes.then(Recorder::default),
+            ..Self::default()
+        }
+    }
+
     /// The whole tree is unknown from now on, whatever else comes.
     pub(super) fn lose(&mut self, reason: LossReason) {
         self.losses.insert(reason);
@@ -92,13 +102,19 @@ impl Gathered {
         self.kept
     }
 
-    fn inode(&mut self, ino: u64) {
+    fn inode(&mut self, ino: u64, pid: i32) {
+        if let Some(processes) = &mut self.processes {
+            processes.touch(Thing::Inode(ino), pid);
+        }
         if self.losses.is_empty() && self.inodes.insert(ino) {
             self.keep(1);
         }
     }
 
-    fn name(&mut self, directory: u64, name: &[u8], scope: Scope) {
+    fn name(&mut self, directory: u64, name: &[u8], scope: Scope, pid: i32) {
+        if let Some(processes) = &mut self.processes {
+            processes.touch(Thing::Name(directory, name.into()), pid);
+        }
         if self.losses.is_empty() {
             let more = self
                 .directories
@@ -201,6 +217,13 @@ impl Sieve {
             gathered.lose(LossReason::QueueOverflow);
             return;
         }
+        if event.mask & libc::FAN_OPEN_EXEC != 0 {
+            self.executed(event, gathered);
+            // The same event may tell of more: the kernel merges.
+            if event.mask & !(libc::FAN_OPEN_EXEC | libc::FAN_ONDIR) == 0 {
+                return;
+            }
+        }
         let itself = event.place.is_some_and(|place| place.name == b".");
         if event.target.is_none() && !itself {
             // The kernel could not tell of what it is an event.
@@ -208,7 +231,7 @@ impl Sieve {
             return;
         }
         if let Some(ino) = event.target.and_then(|handle| self.own(handle, gathered)) {
-            gathered.inode(ino);
+            gathered.inode(ino, event.pid);
         }
         let came = libc::FAN_CREATE | libc::FAN_RENAME;
         let scope = if event.mask & libc::FAN_ONDIR != 0 && event.mask & came != 0 {
@@ -219,24 +242,39 @@ impl Sieve {
         match (event.place, event.renamed) {
             (Some(place), _) if itself => {
                 if let Some(ino) = self.own(place.directory, gathered) {
-                    gathered.inode(ino);
+                    gathered.inode(ino, event.pid);
                 }
             }
             (Some(from), Some(to)) => {
-                self.name(from, Scope::Entry, gathered);
-                self.name(to, scope, gathered);
+                self.name(from, Scope::Entry, event.pid, gathered);
+                self.name(to, scope, event.pid, gathered);
             }
             (Some(place), None) if event.mask & (came | libc::FAN_DELETE) != 0 => {
-                self.name(place, scope, gathered);
+                self.name(place, scope, event.pid, gathered);
             }
             // What happened to an inode is told by its number, whatever name was used.
             _ => {}
         }
     }
 
-    fn name(&mut self, place: Place<'_>, scope: Scope, gathered: &mut Gathered) {
+    fn name(&mut self, place: Place<'_>, scope: Scope, pid: i32, gathered: &mut Gathered) {
         if let Some(directory) = self.own(place.directory, gathered) {
-            gathered.name(directory, place.name, scope);
+            gathered.name(directory, place.name, scope, pid);
+        }
+    }
+
+    fn executed(&mut self, event: &Event<'_>, gathered: &mut Gathered) {
+        let inode = event.target.and_then(|handle| self.own(handle, gathered));
+        let program = match (inode, event.place) {
+            (Some(ino), _) => Thing::Inode(ino),
+            (None, Some(place)) => match self.own(place.directory, gathered) {
+                Some(directory) => Thing::Name(directory, place.name.into()),
+                None => Thing::Foreign,
+            },
+            (None, None) => Thing::Foreign,
+        };
+        if let Some(processes) = &mut gathered.processes {
+            processes.execute(event.pid, program);
         }
     }
 }

@@ -9,6 +9,7 @@ mod event;
 mod gathered;
 mod group;
 mod handle;
+mod processes;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +29,7 @@ use gathered::{Gathered, Sieve};
 use group::Group;
 pub use group::Queue;
 use handle::inode_of;
+pub use processes::Processes;
 
 /// Bytes per read: about 700 events with short names.
 const BUFFER: usize = 64 * 1024;
@@ -50,23 +52,33 @@ struct State {
     elsewhere: Vec<RelPath>,
     buffer: Vec<u8>,
     events: u64,
+    /// Of the last settle.
+    processes: Option<Processes>,
 }
 
 impl Marked {
     /// Marks the file system of `root`. In force on return.
     ///
     /// `Error::Refused` if inode numbers cannot be read from the file handles of this file system.
-    pub fn arm(root: &Root, baseline: &Baseline, queue: Queue) -> Result<Self> {
+    ///
+    /// `record_processes`: see [`Self::processes`].
+    pub fn arm(
+        root: &Root,
+        baseline: &Baseline,
+        queue: Queue,
+        record_processes: bool,
+    ) -> Result<Self> {
         let group = Group::new(queue)?;
         let subvolume = check_handles(root, baseline)?;
-        group.mark(root, false)?;
+        group.mark(root, record_processes)?;
         let state = State {
             group,
             sieve: Sieve::new(baseline.inodes(), subvolume),
-            gathered: Gathered::default(),
+            gathered: Gathered::new(record_processes),
             elsewhere: baseline.on_other_devices(),
             buffer: vec![0; BUFFER],
             events: 0,
+            processes: None,
         };
         Ok(Self {
             reader: Reader::start(state, "fanotify-reader")?,
@@ -77,11 +89,17 @@ impl Marked {
     ///
     /// `baseline` is the one that was given to the last of the former two.
     pub fn settle(&self, baseline: &Baseline) -> Result<HintSet> {
-        let (gathered, elsewhere) = self.reader.with(|state| {
+        let (mut gathered, elsewhere) = self.reader.with(|state| {
             state.drain()?;
-            let gathered = std::mem::take(&mut state.gathered);
-            Ok((gathered, state.elsewhere.clone()))
+            Ok((state.take(), state.elsewhere.clone()))
         })?;
+        if let Some(recorder) = gathered.processes.take() {
+            let processes = recorder.resolve(baseline);
+            self.reader.with(|state| {
+                state.processes = Some(processes);
+                Ok(())
+            })?;
+        }
         let mut hints = gathered.resolve(baseline);
         for place in elsewhere {
             hints.lose(LossReason::OtherDevice, place);
@@ -94,11 +112,16 @@ impl Marked {
         let elsewhere = baseline.on_other_devices();
         self.reader.with(|state| {
             state.drain()?;
-            state.gathered = Gathered::default();
+            state.take();
             state.sieve.update(|inodes| inodes.extend(changes));
             state.elsewhere = elsewhere;
             Ok(())
         })
+    }
+
+    /// Which processes touched what, up to the last [`Self::settle`]; `None` if it was not asked for on arming.
+    pub fn processes(&self) -> Result<Option<Processes>> {
+        self.reader.with(|state| Ok(state.processes.clone()))
     }
 
     /// Stops reading until [`Self::resume`], so that a test can fill the kernel's queue. [`Self::settle`] still reads.
@@ -124,6 +147,14 @@ impl Marked {
     /// The queue it got.
     pub fn queue(&self) -> Result<Queue> {
         self.reader.with(|state| Ok(state.group.queue))
+    }
+}
+
+impl State {
+    /// What was gathered; gathering begins anew.
+    fn take(&mut self) -> Gathered {
+        let empty = Gathered::new(self.gathered.processes.is_some());
+        std::mem::replace(&mut self.gathered, empty)
     }
 }
 
