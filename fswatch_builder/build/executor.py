@@ -22,6 +22,7 @@ from fswatch_builder.oci.store import Store
 from fswatch_builder.runtime import host
 from fswatch_builder.runtime.run import Command, Stream, run
 from fswatch_builder.runtime.user import resolve_owner, resolve_user
+from fswatch_builder.tracking.links import lose_to_links
 
 if TYPE_CHECKING:
     from fswatch_builder.model.hash_mode import HashMode
@@ -90,7 +91,8 @@ class Executor:
             hostname=action.hostname,
             files=() if action.script is None else ((action.script[0], os.fsencode(action.script[1])),),
         )
-        outcome = run(site.rootfs, command, Output(self.events, number))
+        session = armed.session
+        outcome = run(site.rootfs, command, Output(self.events, number), witness=session.needs_link_witness)
         if outcome.exit_code != 0:
             shown = " ".join(action.argv)
             raise RunError(
@@ -98,8 +100,10 @@ class Executor:
                 code=outcome.exit_code,
                 tail=outcome.tail,
             )
-        hints, losses = widen(armed.session.settle())
-        return self._layer(site, hints, (), number, tracker=armed.session.tracker, losses=losses)
+        seen = session.settle()
+        lose_to_links(seen, session, outcome.links_made)
+        hints, losses = widen(seen)
+        return self._layer(site, hints, (), number, tracker=session.tracker, losses=losses)
 
     def _ensure_directory(self, rootfs: Rootfs, action: RunAction) -> None:
         """A base may name a working directory that it does not have: the RUN's user gets it, and the layer has it."""
