@@ -22,7 +22,6 @@ from fswatch_builder.oci.store import Store
 from fswatch_builder.runtime import host
 from fswatch_builder.runtime.run import Command, Stream, run
 from fswatch_builder.runtime.user import resolve_owner, resolve_user
-from fswatch_builder.tracking.links import lose_to_links
 
 if TYPE_CHECKING:
     from fswatch_builder.model.hash_mode import HashMode
@@ -100,10 +99,9 @@ class Executor:
                 code=outcome.exit_code,
                 tail=outcome.tail,
             )
-        seen = session.settle()
-        lose_to_links(seen, session, outcome.links_made)
-        hints, losses = widen(seen)
-        return self._layer(site, hints, (), number, tracker=session.tracker, losses=losses)
+        hints, losses = widen(session.settle())
+        links_made = outcome.links_made if session.needs_link_witness else 0
+        return self._layer(site, hints, (), number, tracker=session.tracker, losses=losses, links_made=links_made)
 
     def _ensure_directory(self, rootfs: Rootfs, action: RunAction) -> None:
         """A base may name a working directory that it does not have: the RUN's user gets it, and the layer has it."""
@@ -134,8 +132,9 @@ class Executor:
         *,
         tracker: str | None = None,
         losses: Sequence[tuple[str, bytes]] = (),
+        links_made: int | None = 0,
     ) -> Performed:
-        changes = site.baseline.reconcile(site.rootfs, hints, listed, hash=self.hash_mode)
+        changes = site.baseline.reconcile(site.rootfs, hints, listed, hash=self.hash_mode, links_made=links_made)
         for path in changes.sockets:
             self.events.emit(StepNote(number, f"socket {_shown(path)} is not in the layer"))
         report = StepReport(tracker=tracker, hints=len(hints), losses=(*losses, *changes.losses))

@@ -37,7 +37,7 @@ class Session(Protocol):
     @property
     def needs_link_witness(self) -> bool:
         """Whether it misses what was done through a hard link that is gone again. Then somebody has to count the links
-        that a RUN makes; see `lose_to_links`.
+        that a RUN makes, and tell the number to `Baseline.reconcile`.
         """
 
     def settle(self) -> HintSet:
