@@ -20,6 +20,7 @@ __all__ = [
     "Entry",
     "FilesystemMark",
     "HintSet",
+    "HostCommand",
     "IgnorePatterns",
     "Mode",
     "PackedLayer",
@@ -35,6 +36,7 @@ __all__ = [
     "expand",
     "is_multigrain",
     "pack_layer",
+    "probe_link_witness",
     "read_tar_member",
     "remove_tree",
     "spawn",
@@ -115,7 +117,7 @@ class HintSet:
     @property
     def losses(self) -> list[tuple[str, bytes]]:
         """(reason, path); reasons: queue-overflow, watch-limit, unmounted, unknown-watch, missing-links, other-device,
-        flood, unreadable-event."""
+        flood, unreadable-event, vanished-links, unseen-links."""
     def __len__(self) -> int:
         """Number of hints."""
 
@@ -180,13 +182,17 @@ class Baseline:
         *,
         hash: _HashMode = "evidence",
         threads: int = 2,
+        links_made: int | None = 0,
     ) -> ChangeSet:
         """Compares the hinted places with the disk. Losses in ``hints`` must have been widened to hints before.
 
         ``listed`` paths are in the result even if nothing about them differs; one that is not on disk is refused. ``hash``:
         ``evidence`` reads a file of the same size as before where stat evidence does not prove it untouched (one without a
         recorded digest then counts as changed); ``all`` reads every file looked at that has the size it had; ``none`` never
-        reads (lossy). New files and new sizes are never read here: packing the layer does."""
+        reads (lossy). New files and new sizes are never read here: packing the layer does.
+
+        ``links_made``: no more hard links than this were made (None: nobody knows), if ``hints`` come from a session that
+        needs a link witness, else 0. If fewer of them are found, one may be gone, and everything is looked at."""
     def advance(self, changes: ChangeSet) -> None:
         """Makes the state after ``changes`` the new baseline."""
 
@@ -366,9 +372,11 @@ class RunSpec:
         groups: Sequence[int] = ...,
         hostname: bytes | None = None,
         files: Sequence[tuple[bytes, bytes]] = ...,
+        witness: bool = False,
     ) -> RunSpec:
         """``argv[0]`` is looked up on env's PATH (default: Docker's) in the rootfs. ``files``: (absolute path in the rootfs, content), mounted
-        read-only from memory over it: /etc/resolv.conf, /etc/hosts. A missing mount point is made for the run and removed after."""
+        read-only from memory over it: /etc/resolv.conf, /etc/hosts. A missing mount point is made for the run and removed after.
+        ``witness``: hard links are counted."""
 
 @final
 class Sandbox:
@@ -380,12 +388,35 @@ class Sandbox:
     def pid(self) -> int: ...
     def wait(self) -> int:
         """Blocks until the whole tree is dead, then removes untouched mount points. Exit status as a shell gives it: code, or 128 + signal."""
+    @property
+    def links_made(self) -> int | None:
+        """Once ``wait`` has returned: no more hard links than this were made. None: nobody watched, or could."""
     def kill(self) -> None:
         """SIGKILL to all of it."""
 
 def spawn(rootfs: Rootfs, spec: RunSpec, stdout_fd: int, stderr_fd: int) -> Sandbox:
     """Starts it. A setup that fails is ``OSError`` with the operation that failed; a command that cannot be executed too
     (``operation`` "execve"). Needs root. The kernel kills the tree when the calling thread ends: wait in the same one."""
+
+# command.rs
+
+@final
+class HostCommand:
+    """A child of this process on the host itself, with its standard streams, environment and process group."""
+
+    def __new__(cls, argv: Sequence[bytes], *, cwd: bytes | None, witness: bool) -> HostCommand:
+        """Starts it, searched as by execvp(3). ``OSError`` with operation "execve" is about the command. This process adopts
+        whatever outlives its parent below it, until ``testify``: its caller waits for all of them. ``witness`` without
+        CAP_SYS_ADMIN sets no_new_privs."""
+    @property
+    def pid(self) -> int: ...
+    def testify(self) -> int | None:
+        """To be called when all of it is dead; as ``Sandbox.links_made``."""
+
+# witness.rs
+
+def probe_link_witness() -> None:
+    """Returns if hard links can be counted here; else ``OSError``: EBUSY under another seccomp listener, ENOSYS, EINVAL, ..."""
 
 # clock.rs
 

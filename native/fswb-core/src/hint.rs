@@ -35,6 +35,10 @@ pub enum LossReason {
     Flood,
     /// An event that does not tell what it is about.
     UnreadableEvent,
+    /// Not all hard links that may have been made are there: a file may have been changed through one that is gone.
+    VanishedLinks,
+    /// Nobody could watch whether hard links are made.
+    UnseenLinks,
 }
 
 /// A part of the tree that a watcher does not vouch for. `path` is the root of the smallest subtree now unknown.

@@ -92,7 +92,7 @@ fn scope_name(scope: Scope) -> &'static str {
     }
 }
 
-const REASONS: [(&str, LossReason); 8] = [
+const REASONS: [(&str, LossReason); 10] = [
     ("queue-overflow", LossReason::QueueOverflow),
     ("watch-limit", LossReason::WatchLimit),
     ("unmounted", LossReason::Unmounted),
@@ -101,6 +101,8 @@ const REASONS: [(&str, LossReason); 8] = [
     ("other-device", LossReason::OtherDevice),
     ("flood", LossReason::Flood),
     ("unreadable-event", LossReason::UnreadableEvent),
+    ("vanished-links", LossReason::VanishedLinks),
+    ("unseen-links", LossReason::UnseenLinks),
 ];
 
 fn reason_from_name(name: &str) -> PyResult<LossReason> {
