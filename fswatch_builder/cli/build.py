@@ -32,6 +32,7 @@ def build_command(
     platform: options.PlatformName = None,
     tracker: options.TrackerName = "auto",
     hash_mode: options.HashMode = "evidence",
+    audit: options.Audit = False,
     compression: options.CompressionName = "gzip",
     no_cache: options.NoCache = False,
     iidfile: options.IIDFile = None,
@@ -70,6 +71,7 @@ def build_command(
         labels=options.pairs("--label", label or ()),
         tracker=options.tracker(tracker),
         hash_mode=options.hash_mode(hash_mode),
+        audit=audit,
         use_cache=not no_cache,
         compression=Compression(options.choice("--compression", compression, [known.value for known in Compression])),
     )
