@@ -19,6 +19,7 @@ __all__ = [
     "Copied",
     "Entry",
     "HintSet",
+    "HostCommand",
     "IgnorePatterns",
     "Mode",
     "PackedLayer",
@@ -34,6 +35,7 @@ __all__ = [
     "expand",
     "is_multigrain",
     "pack_layer",
+    "probe_link_witness",
     "read_tar_member",
     "remove_tree",
     "spawn",
@@ -113,7 +115,8 @@ class HintSet:
     def hints(self) -> list[tuple[bytes, _ScopeName]]: ...
     @property
     def losses(self) -> list[tuple[str, bytes]]:
-        """(reason, path); reasons: queue-overflow, watch-limit, unmounted, unknown-watch, missing-links."""
+        """(reason, path); reasons: queue-overflow, watch-limit, unmounted, unknown-watch, missing-links, links-made,
+        links-unseen."""
     def __len__(self) -> int:
         """Number of hints."""
 
@@ -329,9 +332,11 @@ class RunSpec:
         groups: Sequence[int] = ...,
         hostname: bytes | None = None,
         files: Sequence[tuple[bytes, bytes]] = ...,
+        witness: bool = False,
     ) -> RunSpec:
         """``argv[0]`` is looked up on env's PATH (default: Docker's) in the rootfs. ``files``: (absolute path in the rootfs, content), mounted
-        read-only from memory over it: /etc/resolv.conf, /etc/hosts. A missing mount point is made for the run and removed after."""
+        read-only from memory over it: /etc/resolv.conf, /etc/hosts. A missing mount point is made for the run and removed after.
+        ``witness``: hard links are counted."""
 
 @final
 class Sandbox:
@@ -343,12 +348,35 @@ class Sandbox:
     def pid(self) -> int: ...
     def wait(self) -> int:
         """Blocks until the whole tree is dead, then removes untouched mount points. Exit status as a shell gives it: code, or 128 + signal."""
+    @property
+    def links_made(self) -> int | None:
+        """Once ``wait`` has returned: no more hard links than this were made. None: nobody watched, or could."""
     def kill(self) -> None:
         """SIGKILL to all of it."""
 
 def spawn(rootfs: Rootfs, spec: RunSpec, stdout_fd: int, stderr_fd: int) -> Sandbox:
     """Starts it. A setup that fails is ``OSError`` with the operation that failed; a command that cannot be executed too
     (``operation`` "execve"). Needs root. The kernel kills the tree when the calling thread ends: wait in the same one."""
+
+# command.rs
+
+@final
+class HostCommand:
+    """A child of this process on the host itself, with its standard streams, environment and process group."""
+
+    def __new__(cls, argv: Sequence[bytes], *, cwd: bytes | None, witness: bool) -> HostCommand:
+        """Starts it, searched as by execvp(3). ``OSError`` with operation "execve" is about the command. This process adopts
+        whatever outlives its parent below it, until ``testify``: its caller waits for all of them. ``witness`` without
+        CAP_SYS_ADMIN sets no_new_privs."""
+    @property
+    def pid(self) -> int: ...
+    def testify(self) -> int | None:
+        """To be called when all of it is dead; as ``Sandbox.links_made``."""
+
+# witness.rs
+
+def probe_link_witness() -> None:
+    """Returns if hard links can be counted here; else ``OSError``: EBUSY under another seccomp listener, ENOSYS, EINVAL, ..."""
 
 # clock.rs
 

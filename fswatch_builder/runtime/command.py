@@ -1,15 +1,40 @@
-"""Runs one command of the host, as a shell would: with our terminal, standard streams and environment."""
+"""Runs a command on the host itself, in the terminal of the caller, to the end of its last process.
 
+The command is an ordinary child: it has our standard streams, environment and process group, so Ctrl-C and Ctrl-Z reach
+it as they do under a shell. A process that outlives its parent becomes a child of ours (PR_SET_CHILD_SUBREAPER) and is
+waited for: what a tracker says is whole only when nobody can write any more.
+"""
+
+import errno
 import os
+import select
 import signal
-import subprocess
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from types import FrameType
+from typing import Protocol
+
+import psutil  # type: ignore[import-untyped]
+
+from fswatch_builder._native import HostCommand
+from fswatch_builder.errors import RunError
+
+PATIENCE_S = 1.0
+"""How long processes that were left behind are waited for without a word."""
+
+
+class Onlooker(Protocol):
+    """Learns why a command that has ended is not done yet."""
+
+    def left_behind(self, processes: int) -> object:
+        """That many processes outlive the command and are waited for; Ctrl-C ends them. Told once at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class CommandOutcome:
-    """How a command ended."""
+    """How a command ended; no process of it is alive."""
 
     exit_status: int
     """As a shell gives it: the code, or 128 + the signal; 127: no such command, 126: it cannot be executed."""
@@ -21,17 +46,137 @@ class CommandOutcome:
     """Why the command could not be executed, for people."""
 
 
-def run_command(argv: Sequence[bytes], *, cwd: bytes | None = None, witness: bool) -> CommandOutcome:
-    """Runs it to its end. Ctrl-C is the command's: it reaches it from the terminal, and we wait."""
-    del witness
-    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGQUIT)}
+def run_command(
+    argv: Sequence[bytes], *, cwd: bytes | None = None, witness: bool, onlooker: Onlooker | None = None
+) -> CommandOutcome:
+    """Runs ``argv``, searched on our PATH, in ``cwd``. Returns or raises when every process of it is dead.
+
+    From the main thread of a process without children: every child is taken for one of the command. SIGINT and SIGQUIT
+    are the command's business while it runs; when only processes it left behind are alive, they end those. An
+    exception, one from a handler of another signal too, ends all of them first.
+
+    ``witness``: hard links are counted. A user without CAP_SYS_ADMIN can have that for a command with no_new_privs only
+    (seccomp(2)): set-user-ID programs like sudo have no power in it, as under strace. When we are killed with SIGKILL,
+    the command goes on, and calls of it that make links fail with ENOSYS.
+
+    A directory that cannot be entered is a `RunError`.
+    """
+    if _has_children():
+        raise RuntimeError("every child would be taken for one of the command: there must be none")
+    with _signals() as arrived:
+        try:
+            command = HostCommand(argv, cwd=cwd, witness=witness)
+        except OSError as error:
+            return _not_started(error)
+        try:
+            exit_status, survivors = _wait(command.pid, arrived, onlooker)
+        except BaseException:
+            _end_all()
+            command.testify()
+            raise
+        return CommandOutcome(exit_status, command.testify(), survivors)
+
+
+def _not_started(error: OSError) -> CommandOutcome:
+    name, cause = os.fsdecode(error.filename or b""), os.strerror(error.errno or 0)
+    if getattr(error, "operation", "") != "execve":
+        raise RunError(f"cannot run in {name}: {cause}", code=126) from error
+    missing = error.errno == errno.ENOENT
+    if missing and "/" not in name:
+        cause = "command not found"
+    return CommandOutcome(127 if missing else 126, 0, 0, f"{name}: {cause}")
+
+
+class _Arrived:
+    """Signals that came, remembered by an eventfd: one that comes just before a wait ends it."""
+
+    def __init__(self, eventfd: int) -> None:
+        self.eventfd = eventfd
+        self.interrupted = False
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        self.interrupted |= number != signal.SIGCHLD
+        os.eventfd_write(self.eventfd, 1)
+
+    def wait(self, until: float | None) -> bool:
+        """For the next signal, until a time of the monotonic clock; False if none came."""
+        timeout_s = None if until is None else max(0.0, until - time.monotonic())
+        ready, _, _ = select.select([self.eventfd], [], [], timeout_s)
+        if ready:
+            os.eventfd_read(self.eventfd)
+        return bool(ready)
+
+
+@contextmanager
+def _signals() -> Iterator[_Arrived]:
+    """Handlers, not SIG_IGN: the command would inherit that one. What is ignored stays so, as under nohup(1)."""
+    arrived = _Arrived(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
+    before = {}
     try:
-        code = subprocess.Popen(argv, cwd=cwd).wait()
-    except FileNotFoundError:
-        return CommandOutcome(127, None, 0, f"{os.fsdecode(argv[0])}: command not found")
-    except OSError as error:
-        return CommandOutcome(126, None, 0, f"{os.fsdecode(argv[0])}: {error.strerror}")
+        for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGQUIT):
+            if number == signal.SIGCHLD or signal.getsignal(number) != signal.SIG_IGN:
+                before[number] = signal.signal(number, arrived.note)
+        yield arrived
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    return CommandOutcome(128 - code if code < 0 else code, None, 0)
+        os.close(arrived.eventfd)
+
+
+def _wait(first: int, arrived: _Arrived, onlooker: Onlooker | None) -> tuple[int, int]:
+    """The exit status of the first process, and how many others ended after it."""
+    exit_status: int | None = None
+    survivors = 0
+    patient_until: float | None = None
+    while _has_children():
+        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG)
+        if ended is None:
+            if exit_status is not None and arrived.interrupted:
+                survivors += _end_all()
+            elif not arrived.wait(patient_until):
+                patient_until = None
+                if onlooker is not None:
+                    onlooker.left_behind(_alive())
+        elif ended.si_pid == first:
+            exit_status = ended.si_status if ended.si_code == os.CLD_EXITED else 128 + ended.si_status
+            arrived.interrupted = False
+            patient_until = time.monotonic() + PATIENCE_S
+        elif exit_status is not None:
+            survivors += 1
+    if exit_status is None:
+        raise RuntimeError("somebody else has waited for the command")
+    return exit_status, survivors
+
+
+def _has_children() -> bool:
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _alive() -> int:
+    """How many processes there are below us that are no zombies."""
+    alive = 0
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            alive += process.status() != psutil.STATUS_ZOMBIE
+    return alive
+
+
+def _end_all() -> int:
+    """SIGKILL to all, and the number of them. Who may not be killed (sudo made it another user's) is waited for.
+
+    Only our own children are killed: nobody else's number is safe from being another process's by now. When one dies,
+    its children become ours.
+    """
+    ended = 0
+    while _has_children():
+        for child in psutil.Process().children():
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(child.pid, signal.SIGKILL)
+        os.waitid(os.P_ALL, 0, os.WEXITED)
+        ended += 1
+    return ended

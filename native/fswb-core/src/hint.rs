@@ -29,6 +29,10 @@ pub enum LossReason {
     UnknownWatch,
     /// An inode has more names than were found.
     MissingLinks,
+    /// Hard links were made: a file may have been changed through one that is gone.
+    LinksMade,
+    /// Nobody could watch whether hard links are made.
+    LinksUnseen,
 }
 
 /// A part of the tree that a watcher does not vouch for. `path` is the root of the smallest subtree now unknown.

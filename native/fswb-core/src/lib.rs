@@ -3,12 +3,15 @@
 //! Read it in the order of a build: [`root`] opens a root file system so that nothing leaves it, [`extract`] unpacks a
 //! layer into it and records every entry in the [`baseline`], [`inotify`] watches its directories while [`sandbox`] runs
 //! a command, [`reconcile`] compares the places the watcher named with the baseline, [`layer`] packs what changed.
+//! [`witness`] tells a watcher of hard links that a command made.
+//! [`command`] runs one on the host.
 //! [`copy`] is the road of COPY and ADD, whose list of written paths replaces the watcher's.
 
 pub mod archive;
 pub mod baseline;
 pub mod change;
 pub mod clock;
+pub mod command;
 pub mod copy;
 pub mod descent;
 pub mod directory;
@@ -26,3 +29,4 @@ pub mod reconcile;
 pub mod remove;
 pub mod root;
 pub mod sandbox;
+pub mod witness;

@@ -92,12 +92,14 @@ fn scope_name(scope: Scope) -> &'static str {
     }
 }
 
-const REASONS: [(&str, LossReason); 5] = [
+const REASONS: [(&str, LossReason); 7] = [
     ("queue-overflow", LossReason::QueueOverflow),
     ("watch-limit", LossReason::WatchLimit),
     ("unmounted", LossReason::Unmounted),
     ("unknown-watch", LossReason::UnknownWatch),
     ("missing-links", LossReason::MissingLinks),
+    ("links-made", LossReason::LinksMade),
+    ("links-unseen", LossReason::LinksUnseen),
 ];
 
 fn reason_from_name(name: &str) -> PyResult<LossReason> {

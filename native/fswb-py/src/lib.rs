@@ -2,6 +2,7 @@
 
 mod baseline;
 mod clock;
+mod command;
 mod convert;
 mod copy;
 mod entry;
@@ -26,5 +27,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     ignore::register(module)?;
     copy::register(module)?;
     sandbox::register(module)?;
-    clock::register(module)
+    clock::register(module)?;
+    command::register(module)
 }

@@ -4,6 +4,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use fswb_core::error::Error;
 use fswb_core::sandbox;
+use fswb_core::witness::Links;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -17,7 +18,7 @@ struct RunSpec(sandbox::RunSpec);
 #[pymethods]
 impl RunSpec {
     #[new]
-    #[pyo3(signature = (argv, env, cwd, *, uid = 0, gid = 0, groups = vec![], hostname = None, files = vec![]))]
+    #[pyo3(signature = (argv, env, cwd, *, uid = 0, gid = 0, groups = vec![], hostname = None, files = vec![], witness = false))]
     #[expect(clippy::too_many_arguments, reason = "they have names in Python")]
     fn new(
         argv: Vec<PyBackedBytes>,
@@ -28,6 +29,7 @@ impl RunSpec {
         groups: Vec<u32>,
         hostname: Option<PyBackedBytes>,
         files: Vec<(PyBackedBytes, PyBackedBytes)>,
+        witness: bool,
     ) -> Self {
         let hostname = hostname.as_deref().unwrap_or(b"buildkitsandbox").to_vec();
         let files = files
@@ -42,11 +44,12 @@ impl RunSpec {
             groups,
             hostname,
             files: files.collect(),
+            witness,
         })
     }
 }
 
-fn owned(strings: &[PyBackedBytes]) -> Vec<Vec<u8>> {
+pub(crate) fn owned(strings: &[PyBackedBytes]) -> Vec<Vec<u8>> {
     strings.iter().map(|string| string.to_vec()).collect()
 }
 
@@ -77,8 +80,21 @@ impl Sandbox {
         }
     }
 
+    #[getter]
+    fn links_made(&self) -> Option<u64> {
+        number(self.0.links())
+    }
+
     fn kill(&self, py: Python<'_>) -> PyResult<()> {
         py.detach(|| self.0.kill()).into_py(py)
+    }
+}
+
+/// `None` where nobody can tell.
+pub(crate) fn number(links: Links) -> Option<u64> {
+    match links {
+        Links::AtMost(count) => Some(count),
+        Links::Unknown => None,
     }
 }
 

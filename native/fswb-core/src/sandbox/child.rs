@@ -37,6 +37,10 @@ fn become_command<'a>(plan: &'a Plan<'_>) -> Step<'a, Infallible> {
     // The builder's terminal is no terminal of the command: nothing can be typed into it (TIOCSTI), no key reaches it.
     rustix::process::setsid().of(Operation::Setsid, c"")?;
     standard_streams(plan)?;
+    // While it has the capability that this takes, and a descriptor to tell the parent by.
+    if let Some(witness) = &plan.witness {
+        witness.follow();
+    }
     close_others(plan)?;
     enter_directory(plan)?;
     assume(plan)?;

@@ -3,7 +3,8 @@
 //!
 //! [`plan`] lays everything out, [`stubs`] makes the missing mount points, then the child is cloned. [`child`] tells its
 //! story: [`mounts`] leaves the host, [`identity`] becomes the user, [`launcher`] executes the command. What fails on the way comes back through
-//! [`report`]. Needs root and Linux 5.9 (`close_range`). Not here: seccomp, limits, user namespaces.
+//! [`report`]. Needs root and Linux 5.9 (`close_range`). Its hard links are counted by a [`crate::witness`] on demand. Not
+//! here: seccomp that forbids, limits, user namespaces.
 
 mod child;
 mod identity;
@@ -22,10 +23,12 @@ use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_send_signal, waitid,
 };
 
+pub(crate) use self::identity::last_errno;
 use self::plan::Plan;
 use self::stubs::Stubs;
 use crate::error::{Context, Error, Result};
 use crate::root::Root;
+use crate::witness::{self, Expectation, Links, Witness};
 
 /// What to run and as whom. Everything that the command sees is in here: nothing comes from the host.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +49,8 @@ pub struct RunSpec {
     pub hostname: Vec<u8>,
     /// Absolute path in the root file system and content: mounted over it, read-only, links followed and clamped.
     pub files: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Whether to watch for hard links: see [`crate::witness`].
+    pub witness: bool,
 }
 
 /// A running command. Dropping it kills and reaps the whole tree.
@@ -61,6 +66,9 @@ struct State {
     /// Set once it is reaped.
     status: Option<i32>,
     stubs: Stubs,
+    /// Until it has testified.
+    witness: Option<Witness>,
+    links: Links,
 }
 
 /// Starts a command and returns once it is executed.
@@ -77,12 +85,14 @@ pub fn spawn(
     let mut stubs = Stubs::default();
     let started = start(root, spec, [stdout, stderr], &mut stubs);
     match started {
-        Ok((pid, pidfd)) => Ok(Sandbox {
+        Ok((pid, pidfd, witness)) => Ok(Sandbox {
             pid,
             pidfd,
             state: Mutex::new(State {
                 status: None,
                 stubs,
+                witness,
+                links: Links::Unknown,
             }),
         }),
         Err(error) => {
@@ -99,15 +109,20 @@ fn start(
     spec: &RunSpec,
     streams: [BorrowedFd<'_>; 2],
     stubs: &mut Stubs,
-) -> Result<(Pid, OwnedFd)> {
+) -> Result<(Pid, OwnedFd, Option<Witness>)> {
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).during("pipe2", "")?;
-    let plan = Plan::new(root, spec, streams, &writer, stubs)?;
+    let (instruction, expectation) = spec.witness.then(witness::prepare).transpose()?.unzip();
+    let plan = Plan::new(root, spec, streams, &writer, instruction, stubs)?;
     let (pid, pidfd) = clone(&plan)?;
     // The pipe ends when the last writer is gone, and that must be the child.
     drop((plan, writer));
-    match report::receive(reader) {
-        Ok(None) => Ok((pid, pidfd)),
-        Ok(Some(error)) | Err(error) => {
+    let witness = match report::receive(reader) {
+        Ok(None) => expectation.map(Expectation::meet).transpose(),
+        Ok(Some(error)) | Err(error) => Err(error),
+    };
+    match witness {
+        Ok(witness) => Ok((pid, pidfd, witness)),
+        Err(error) => {
             kill(&pidfd)?;
             reap(&pidfd)?;
             Err(named(error, spec))
@@ -149,7 +164,7 @@ fn clone(plan: &Plan<'_>) -> Result<(Pid, OwnedFd)> {
     if pid == 0 {
         child::run(plan);
     }
-    let result = identity::last_errno(pid);
+    let result = last_errno(pid);
     drop(blocked);
     result.during("clone3", "")?;
     // SAFETY: the kernel has just made this descriptor for us.
@@ -160,10 +175,10 @@ fn clone(plan: &Plan<'_>) -> Result<(Pid, OwnedFd)> {
 }
 
 /// Blocks every signal in this thread until it is dropped.
-struct SignalsBlocked(libc::sigset_t);
+pub(crate) struct SignalsBlocked(libc::sigset_t);
 
 impl SignalsBlocked {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         // SAFETY: all-zero is a valid set, and both sets are ours. With these arguments the call cannot fail.
         unsafe {
             let mut all: libc::sigset_t = std::mem::zeroed();
@@ -204,8 +219,17 @@ impl Sandbox {
         }
         let status = wait_for(&self.pidfd)?;
         state.status = Some(status);
+        if let Some(witness) = state.witness.take() {
+            state.links = witness.testify()?;
+        }
         state.stubs.remove()?;
         Ok(status)
+    }
+
+    /// How many hard links were made, once [`Self::wait`] has returned.
+    pub fn links(&self) -> Links {
+        let state = self.state.lock();
+        state.unwrap_or_else(PoisonError::into_inner).links
     }
 
     /// SIGKILL to all of it. Nothing happens if it is dead already.

@@ -14,6 +14,7 @@ use super::stubs::Stubs;
 use crate::error::{Context, Error, Result};
 use crate::path::RelPath;
 use crate::root::{Root, c_string};
+use crate::witness::Instruction;
 
 /// Where a command without a slash is searched if the environment has no PATH: Docker's default.
 const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -69,6 +70,7 @@ pub(super) struct Plan<'a> {
     pub(super) report: OwnedFd,
     /// What executes the command.
     pub(super) launcher: OwnedFd,
+    pub(super) witness: Option<Instruction>,
     pub(super) files: Vec<MemoryFile>,
     pub(super) hostname: &'a [u8],
     pub(super) cwd: CString,
@@ -89,6 +91,7 @@ impl<'a> Plan<'a> {
         spec: &'a RunSpec,
         [stdout, stderr]: [BorrowedFd<'_>; 2],
         report: &OwnedFd,
+        witness: Option<Instruction>,
         stubs: &mut Stubs,
     ) -> Result<Self> {
         // 4294967295 means "leave it" to the kernel: the command would keep running as root.
@@ -119,6 +122,9 @@ impl<'a> Plan<'a> {
             stderr: above_standard(stderr)?,
             report: above_standard(report.as_fd())?,
             launcher: above_standard(launcher()?.as_fd())?,
+            witness: witness
+                .map(|witness| witness.above(launcher::REPORT + 1))
+                .transpose()?,
             files,
             hostname: &spec.hostname,
             cwd: c_string(&spec.cwd)?,
