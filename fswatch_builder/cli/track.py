@@ -131,7 +131,7 @@ def track_command(
         with _patience("audit: reading everything"):
             before = look_first(recording)
     with _standard_output_kept("-" in (output, layer)):
-        tracked = follow(recording, argv, tracker)
+        tracked = follow(recording, argv, tracker, _LeftBehind())
     try:
         if audit:
             with _patience("audit: reading everything again"):
@@ -143,6 +143,15 @@ def track_command(
         _write_layer(tracked, layer)
     if tracked.exit_status:
         raise SystemExit(tracked.exit_status)
+
+
+class _LeftBehind:
+    """Tells why the command seems to hang: strictly speaking it has not ended."""
+
+    def left_behind(self, processes: int) -> None:
+        """To standard error."""
+        counted = f"{processes} process{'' if processes == 1 else 'es'}"
+        print(f"waiting for {counted} that the command left behind; Ctrl-C ends them", file=sys.stderr, flush=True)
 
 
 def command_line(words: Sequence[str]) -> tuple[bytes, ...]:

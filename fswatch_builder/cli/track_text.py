@@ -34,7 +34,7 @@ def report_lines(tracked: Tracked, *, everything: bool, colour: bool) -> Iterato
             line = f"\x1b[{_COLOURS[change.kind]}m{line}\x1b[0m"
         yield f"  {line}  {printable(_details(change))}".rstrip()
     yield from (f"note: {printable(note)}" for note in _notes(tracked, len(quiet)))
-    yield _totals(tracked, where)
+    yield _totals([change.kind for change, _ in shown], where)
     yield _cost(tracked)
 
 
@@ -146,7 +146,7 @@ def _time_text(time_ns: int) -> str:
 def _notes(tracked: Tracked, quiet: int) -> Iterator[str]:
     if quiet:
         directories = counted(quiet, "directory", "directories")
-        yield f"{directories} changed in nothing but the time, by what is listed in them (--all shows them)"
+        yield f"not shown: {directories} whose time alone changed, by what is listed above (--all)"
     yield from tracked.notes
     for path in tracked.sockets:
         yield f"{os.fsdecode(path)} is a new socket; sockets are not compared"
@@ -154,8 +154,7 @@ def _notes(tracked: Tracked, quiet: int) -> Iterator[str]:
         yield f"{reason} at {os.fsdecode(path) or '.'}: everything there was looked at"
 
 
-def _totals(tracked: Tracked, where: str) -> str:
-    kinds = [change.kind for change in tracked.changes.changes]
+def _totals(kinds: list[str], where: str) -> str:
     if not kinds:
         return f"nothing changed below {where}"
     numbers = {kind: 0 for kind in _MARKERS if kind != "replaced"} | Counter(kinds)

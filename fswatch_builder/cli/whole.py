@@ -53,12 +53,13 @@ def check_writable(path: str) -> None:
 
 
 def _is_special(path: str) -> bool:
-    """Whether it is there and no regular file.
+    """Whether it is there and no regular file, or names an open one (/dev/stdout).
 
     realpath reads links and does not follow them, so it must not be the first to meet one that the kernel would not
     follow: someone else's in /tmp (proc(5), protected_symlinks). This stat is.
     """
     try:
-        return not stat.S_ISREG(os.stat(path).st_mode)
+        status = os.stat(path)
     except FileNotFoundError:
         return False
+    return path.startswith(("/dev/", "/proc/")) or not stat.S_ISREG(status.st_mode)

@@ -1,4 +1,4 @@
-"""What is mounted below a directory.
+"""What a directory lies on, and what is mounted below it.
 
 No tracker hears of what happens in another file system: a mount below is a place to look at whole. And not all of them
 hold files: /proc has no end and no content of its own.
@@ -19,22 +19,33 @@ _NO_FILES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """One below a directory: its path relative to it, and the kind of file system."""
+    """One at or below a directory: its path relative to it, and the kind of file system."""
 
     path: bytes
     kind: str
-    holds_files: bool
+
+    @property
+    def holds_files(self) -> bool:
+        """Whether what is in it can be compared."""
+        return os.fsencode(self.kind) not in _NO_FILES
 
 
 def mounts_below(directory: bytes, mountinfo: str = "/proc/self/mountinfo") -> tuple[Mount, ...]:
-    """The topmost ones, sorted by path (proc_pid_mountinfo(5)). ``directory`` is absolute, without links."""
+    """What ``directory`` (absolute, without links) lies on, with the path ``b""``, then the topmost mounts below it,
+    sorted by path (proc_pid_mountinfo(5)).
+    """
     inside = directory.rstrip(b"/") + b"/"
-    found: dict[bytes, bytes] = {}
+    at, above = b"", b""
+    below: dict[bytes, bytes] = {}
     with open(mountinfo, "rb") as table:
         for line in table:
             fields, _, rest = line.partition(b" - ")
-            point = _ESCAPE.sub(lambda match: bytes([int(match[1], 8)]), fields.split(b" ")[4])
-            if point.startswith(inside) and point != inside:
-                found[point.removeprefix(inside)] = rest.split(b" ")[0]
-    topmost = [path for path in sorted(found) if not any(path.startswith(other + b"/") for other in found)]
-    return tuple(Mount(path, os.fsdecode(found[path]), found[path] not in _NO_FILES) for path in topmost)
+            kind = rest.split(b" ")[0]
+            point = _ESCAPE.sub(lambda match: bytes([int(match[1], 8)]), fields.split(b" ")[4]).rstrip(b"/") + b"/"
+            # What is mounted later, on the same point or above it, hides what was.
+            if inside.startswith(point) and len(point) >= len(at):
+                at, above = point, kind
+            elif point.startswith(inside):
+                below[point.removeprefix(inside).rstrip(b"/")] = kind
+    topmost = [path for path in sorted(below) if not any(path.startswith(other + b"/") for other in below)]
+    return (Mount(b"", os.fsdecode(above)), *(Mount(path, os.fsdecode(below[path])) for path in topmost))

@@ -16,7 +16,8 @@ from fswatch_builder.changes.oracle import Snapshot, snapshot
 from fswatch_builder.changes.widen import widen
 from fswatch_builder.errors import BuildError, CommandError, TrackingError, UsageError
 from fswatch_builder.observing.mounts import Mount, mounts_below
-from fswatch_builder.runtime.command import run_command
+from fswatch_builder.runtime.command import Onlooker, run_command
+from fswatch_builder.tracking.protocol import Session
 from fswatch_builder.tracking.selection import Selection, select
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 #: Trackers that need the command to run elsewhere, in a root file system of their own.
 _ELSEWHERE = frozenset({"overlay"})
+
+#: Trackers that miss what is done through a hard link that is made and gone again: for them links are counted.
+_NEED_A_WITNESS = frozenset({"inotify"})
 
 _MAY_READ_ALL = "run it as root, or with --hash none, which reads no file"
 
@@ -71,47 +75,46 @@ def record(directory: str, hash_mode: "HashMode") -> Recording:
     path = os.fsencode(os.path.realpath(directory))
     if not os.path.isdir(path):
         raise UsageError(f"{directory} is not a directory")
-    mounts = mounts_below(path)
-    for mount in mounts:
+    on, *below = mounts_below(path)
+    for mount in (on, *below):
         if not mount.holds_files:
-            raise UsageError(
-                f"/{_text(mount.path)} below {directory} is a {mount.kind} file system, whose files cannot be compared",
-                hint="track a directory without it",
-            )
+            place = os.path.join(directory, _text(mount.path)) if mount.path else directory
+            raise UsageError(f"{place} is in a {mount.kind} file system, whose files cannot be compared")
     try:
         rootfs = Rootfs(path)
         baseline, found = Baseline.record(rootfs, digests=hash_mode != "none")
     except OSError as error:
         raise _unreadable(error, directory) from error
-    return Recording(path, rootfs, baseline, hash_mode, frozenset(found.sockets), mounts)
+    return Recording(path, rootfs, baseline, hash_mode, frozenset(found.sockets), tuple(below))
 
 
-def follow(recording: Recording, argv: Sequence[bytes], tracker: str) -> Tracked:
+def follow(recording: Recording, argv: Sequence[bytes], tracker: str, onlooker: Onlooker | None = None) -> Tracked:
     """Runs a command, with our terminal, standard streams and environment. Raises BuildError."""
-    if tracker in _ELSEWHERE:
-        raise TrackingError(
-            f"the {tracker} tracker cannot be used: it needs the command to run in a root file system of its own",
-            hint="use another one, or --tracker auto",
-        )
     rootfs, baseline = recording.rootfs, recording.baseline
     selection = select(tracker, rootfs, baseline)
+    name = selection.tracker.name
+    if name in _ELSEWHERE:
+        raise TrackingError(
+            f"the {name} tracker cannot be used: it needs the command to run in a root file system of its own",
+            hint="use another one, or --tracker auto",
+        )
     session = selection.tracker.arm(rootfs, baseline)
     try:
         started = time.monotonic()
-        outcome = run_command(argv, witness=False)
+        outcome = run_command(argv, witness=name in _NEED_A_WITNESS and _may_witness(), onlooker=onlooker)
         seconds = time.monotonic() - started
         if outcome.problem is not None:
             raise CommandError(outcome.problem, outcome.exit_status)
-        try:
-            hints, losses = widen(session.settle())
-        except OSError as error:
-            raise TrackingError(f"the {session.tracker} tracker failed: {error}") from error
+        told = _settled(session)
     finally:
         session.close()
+    if name in _NEED_A_WITNESS and outcome.links_made != 0:
+        told.lose("links-unseen" if outcome.links_made is None else "links-made", b"")
+    hints, losses = widen(told)
     notes = []
     for mount in recording.mounts:
         hints.add(mount.path, "subtree")
-        notes.append(f"{_text(mount.path)} is another file system ({mount.kind}): looked at whole")
+        notes.append(f"{_text(mount.path)} is another file system ({mount.kind}): everything there was looked at")
     changes, doubts = _compare(recording, hints)
     return Tracked(
         recording,
@@ -126,6 +129,21 @@ def follow(recording: Recording, argv: Sequence[bytes], tracker: str) -> Tracked
         tuple(sorted(frozenset(changes.sockets) - recording.sockets)),
         (*notes, *doubts),
     )
+
+
+def _settled(session: Session) -> HintSet:
+    try:
+        return session.settle()
+    except OSError as error:
+        raise TrackingError(f"the {session.tracker} tracker failed: {error}") from error
+
+
+def _may_witness() -> bool:
+    """Whether links can be counted at no price for the command: an ordinary user's sudo would lose its power by it.
+
+    The price is then paid by a look at everything.
+    """
+    return os.geteuid() == 0
 
 
 def _compare(recording: Recording, hints: HintSet) -> tuple[ChangeSet, tuple[str, ...]]:
