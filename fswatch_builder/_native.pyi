@@ -115,8 +115,8 @@ class HintSet:
     def hints(self) -> list[tuple[bytes, _ScopeName]]: ...
     @property
     def losses(self) -> list[tuple[str, bytes]]:
-        """(reason, path); reasons: queue-overflow, watch-limit, unmounted, unknown-watch, missing-links, links-made,
-        links-unseen."""
+        """(reason, path); reasons: queue-overflow, watch-limit, unmounted, unknown-watch, missing-links, vanished-links,
+        unseen-links."""
     def __len__(self) -> int:
         """Number of hints."""
 
@@ -185,13 +185,17 @@ class Baseline:
         *,
         hash: _HashMode = "evidence",
         threads: int = 2,
+        links_made: int | None = 0,
     ) -> ChangeSet:
         """Compares the hinted places with the disk. Losses in ``hints`` must have been widened to hints before.
 
         ``listed`` paths are in the result even if nothing about them differs; one that is not on disk is refused. ``hash``:
         ``evidence`` reads a file of the same size as before where stat evidence does not prove it untouched (one without a
         recorded digest then counts as changed); ``all`` reads every file looked at that has the size it had; ``none`` never
-        reads (lossy). New files and new sizes are never read here: packing the layer does."""
+        reads (lossy). New files and new sizes are never read here: packing the layer does.
+
+        ``links_made``: no more hard links than this were made (None: nobody knows), if ``hints`` come from a session that
+        needs a link witness, else 0. If fewer of them are found, one may be gone, and everything is looked at."""
     def advance(self, changes: ChangeSet) -> None:
         """Makes the state after ``changes`` the new baseline."""
 

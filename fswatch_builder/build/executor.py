@@ -97,7 +97,8 @@ class Executor:
             hostname=action.hostname,
             files=() if action.script is None else ((action.script[0], os.fsencode(action.script[1])),),
         )
-        outcome = run(site.rootfs, command, Output(self.events, number))
+        session = armed.session
+        outcome = run(site.rootfs, command, Output(self.events, number), witness=session.needs_link_witness)
         if outcome.exit_code != 0:
             shown = " ".join(action.argv)
             raise RunError(
@@ -105,8 +106,9 @@ class Executor:
                 code=outcome.exit_code,
                 tail=outcome.tail,
             )
-        hints, losses = widen(armed.session.settle())
-        return self._layer(site, hints, (), number, tracker=armed.session.tracker, losses=losses)
+        hints, losses = widen(session.settle())
+        links_made = outcome.links_made if session.needs_link_witness else 0
+        return self._layer(site, hints, (), number, tracker=session.tracker, losses=losses, links_made=links_made)
 
     def _ensure_directory(self, rootfs: Rootfs, action: RunAction) -> None:
         """A base may name a working directory that it does not have: the RUN's user gets it, and the layer has it."""
@@ -137,8 +139,9 @@ class Executor:
         *,
         tracker: str | None = None,
         losses: Sequence[tuple[str, bytes]] = (),
+        links_made: int | None = 0,
     ) -> Performed:
-        changes = site.baseline.reconcile(site.rootfs, hints, listed, hash=self.hash_mode)
+        changes = site.baseline.reconcile(site.rootfs, hints, listed, hash=self.hash_mode, links_made=links_made)
         if self.audit is not None:
             evidence = Evidence(tracker, hints, (*losses, *changes.losses))
             self.audit.check(site, site.rootfs, changes, evidence, listed, number)

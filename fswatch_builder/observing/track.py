@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 #: Trackers that need the command to run elsewhere, in a root file system of their own.
 _ELSEWHERE = frozenset({"overlay"})
 
-#: Trackers that miss what is done through a hard link that is made and gone again: for them links are counted.
-_NEED_A_WITNESS = frozenset({"inotify"})
-
 _MAY_READ_ALL = "run it as root, or with --hash none, which reads no file"
 
 
@@ -101,21 +98,18 @@ def follow(recording: Recording, argv: Sequence[bytes], tracker: str, onlooker: 
     session = selection.tracker.arm(rootfs, baseline)
     try:
         started = time.monotonic()
-        outcome = run_command(argv, witness=name in _NEED_A_WITNESS and _may_witness(), onlooker=onlooker)
+        outcome = run_command(argv, witness=session.needs_link_witness and _may_witness(), onlooker=onlooker)
         seconds = time.monotonic() - started
         if outcome.problem is not None:
             raise CommandError(outcome.problem, outcome.exit_status)
-        told = _settled(session)
+        hints, losses = widen(_settled(session))
     finally:
         session.close()
-    if name in _NEED_A_WITNESS and outcome.links_made != 0:
-        told.lose("links-unseen" if outcome.links_made is None else "links-made", b"")
-    hints, losses = widen(told)
     notes = []
     for mount in recording.mounts:
         hints.add(mount.path, "subtree")
         notes.append(f"{_text(mount.path)} is another file system ({mount.kind}): everything there was looked at")
-    changes, doubts = _compare(recording, hints)
+    changes, doubts = _compare(recording, hints, outcome.links_made if session.needs_link_witness else 0)
     return Tracked(
         recording,
         tuple(argv),
@@ -146,14 +140,15 @@ def _may_witness() -> bool:
     return os.geteuid() == 0
 
 
-def _compare(recording: Recording, hints: HintSet) -> tuple[ChangeSet, tuple[str, ...]]:
+def _compare(recording: Recording, hints: HintSet, links_made: int | None) -> tuple[ChangeSet, tuple[str, ...]]:
     """A file that the command made unreadable for its own user still has metadata to compare."""
+    rootfs, baseline = recording.rootfs, recording.baseline
     try:
-        return recording.baseline.reconcile(recording.rootfs, hints, hash=recording.hash_mode), ()
+        return baseline.reconcile(rootfs, hints, hash=recording.hash_mode, links_made=links_made), ()
     except PermissionError as error:
         note = f"{_text(error.filename or b'')} may not be read: files that kept their size and time count as unchanged"
         try:
-            return recording.baseline.reconcile(recording.rootfs, hints, hash="none"), (note,)
+            return baseline.reconcile(rootfs, hints, hash="none", links_made=links_made), (note,)
         except OSError as again:
             raise _unreadable(again, _text(recording.directory)) from again
     except OSError as error:

@@ -61,16 +61,19 @@ class Outcome:
     """As a shell gives it: the code, or 128 + the signal; 127: no such command, 126: it cannot be executed."""
     tail: str
     """The last lines it printed."""
+    links_made: int | None = None
+    """No more hard links than this were made. None: nobody watched, or could."""
 
 
-def run(rootfs: Rootfs, command: Command, output: Output) -> Outcome:
+def run(rootfs: Rootfs, command: Command, output: Output, *, witness: bool = False) -> Outcome:
     """Runs ``command`` to its end; no process of it is alive on return, whatever the way out.
 
     A host that cannot isolate it is a `SandboxError`; a working directory that is not there, or a file where something
-    has to be mounted, a `RunError`; for a user that is not there see `resolve_user`.
+    has to be mounted, a `RunError`; for a user that is not there see `resolve_user`. ``witness``: hard links are
+    counted.
     """
     host.check()
-    spec = _spec(command, resolve_user(rootfs, command.user))
+    spec = _spec(command, resolve_user(rootfs, command.user), witness)
     with ExitStack() as stack:
         streams: dict[int, _Lines] = {}
         tail: deque[bytes] = deque(maxlen=TAIL_LINES)
@@ -102,10 +105,10 @@ def run(rootfs: Rootfs, command: Command, output: Output) -> Outcome:
         except OSError as error:
             path = os.fsdecode(error.filename or "")
             raise SandboxError(f"cannot take away what was mounted for a RUN: {path}: {error.strerror}") from error
-        return Outcome(code, b"".join(tail).decode(errors="replace"))
+        return Outcome(code, b"".join(tail).decode(errors="replace"), sandbox.links_made)
 
 
-def _spec(command: Command, identity: Identity) -> RunSpec:
+def _spec(command: Command, identity: Identity, witness: bool) -> RunSpec:
     hostname = command.hostname or DEFAULT_HOSTNAME
     env = [os.fsencode(entry) for entry in command.env]
     names = {entry.partition(b"=")[0] for entry in env}
@@ -124,6 +127,7 @@ def _spec(command: Command, identity: Identity) -> RunSpec:
             (b"/etc/hosts", host.hosts(hostname)),
             *((os.fsencode(path), content) for path, content in command.files),
         ],
+        witness=witness,
     )
 
 

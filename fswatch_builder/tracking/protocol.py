@@ -18,6 +18,8 @@ class Capability:
     usable: bool
     reason: str
     blind_spots: tuple[str, ...] = ()
+    scans: bool = False
+    """Whether it has to look everywhere after each RUN all the same: no better than a scan, then."""
 
 
 class Session(Protocol):
@@ -31,6 +33,12 @@ class Session(Protocol):
     @property
     def tracker(self) -> str:
         """The tracker's name."""
+
+    @property
+    def needs_link_witness(self) -> bool:
+        """Whether it misses what was done through a hard link that is gone again. Then somebody has to count the links
+        that a RUN makes, and tell the number to `Baseline.reconcile`.
+        """
 
     def settle(self) -> HintSet:
         """Hints and losses that cover every change since ``arm`` or the last ``advance``.

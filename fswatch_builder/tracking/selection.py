@@ -35,7 +35,7 @@ def select(name: str, rootfs: Rootfs, baseline: Baseline) -> Selection:
         tracker = known[candidate]
         capability = tracker.probe(rootfs)
         why.append(f"{candidate}: {capability.reason}")
-        if capability.usable:
+        if capability.usable and not (capability.scans and name == AUTO):
             if candidate == "inotify":
                 why.extend(_shortage(baseline.directories))
             return Selection(tracker, tuple(why))

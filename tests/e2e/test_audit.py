@@ -40,6 +40,7 @@ class OneEyed:
 
 class OneEyedSession:
     tracker = OneEyed.name
+    needs_link_witness = False
 
     def __init__(self, session: Session, drops: Callable[[bytes], bool]) -> None:
         self.session = session

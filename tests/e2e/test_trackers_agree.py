@@ -131,6 +131,11 @@ CASES: dict[str, tuple[str, list[list[str]]]] = {
         "RUN mkdir /l && echo 1 >/l/a && ln /l/a /z\nRUN echo 2 >>/z\n" + mark(1),
         [["l", "l/a", "z"], ["l", "l/a", "z"], ["mark1"]],
     ),
+    "a20 a write through a link that is gone": (
+        "RUN mkdir /l && echo 1 >/l/a\nRUN ln /l/a /z && echo 2 >>/z && rm /z\n"
+        "RUN mkdir /n && ln /l/a /n/z && chmod 600 /n/z && rm -r /n\n" + mark(1),
+        [["l", "l/a"], ["l", "l/a"], ["l", "l/a"], ["mark1"]],
+    ),
     "a write through a link whose directory goes": (
         "RUN mkdir /l && echo 1 >/l/a && ln /l/a /z\nRUN echo 2 >>/l/a && rm -r /l\n" + mark(1),
         [["l", "l/a", "z"], [".wh.l", "z"], ["mark1"]],

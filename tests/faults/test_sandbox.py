@@ -214,3 +214,49 @@ run(Rootfs(sys.argv[1].encode()), shell(sys.argv[2]), Recorder())
         assert select.select([pidfd], [], [], 20)[0] == [pidfd]
         os.close(pidfd)
     assert inhabitants(root) == []
+
+
+def test_a_run_that_is_killed_while_its_links_are_counted_dies_at_once(root: Path, rootfs: Rootfs) -> None:
+    """Thirty processes wait for an answer, or are about to, when the kill comes; nobody waits for ever."""
+    busy = "while :; do ln /etc/passwd /tmp/$$ 2>/dev/null; rm -f /tmp/$$; done"
+    spec = RunSpec(
+        [b"/bin/sh", b"-c", f"for i in $(seq 30); do sh -c '{busy}' & done; wait".encode()],
+        [b"PATH=/bin"],
+        b"/",
+        witness=True,
+    )
+    descriptors = len(os.listdir("/proc/self/fd"))
+    null = os.open("/dev/null", os.O_WRONLY)
+    try:
+        for delay in range(10):
+            sandbox = spawn(rootfs, spec, null, null)
+            select.select([], [], [], delay / 100)  # not to hide a race: to meet as many of them as there are
+            sandbox.kill()
+            assert sandbox.wait() == 137
+            assert sandbox.links_made is not None
+            del sandbox
+    finally:
+        os.close(null)
+    assert inhabitants(root) == []
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+    assert b"link-witness" not in names_of_threads()
+
+
+def test_a_run_whose_links_are_counted_is_dropped_without_a_trace(root: Path, rootfs: Rootfs) -> None:
+    null = os.open("/dev/null", os.O_WRONLY)
+    try:
+        spec = RunSpec(
+            [b"/bin/sh", b"-c", b"while :; do ln -f /etc/passwd /tmp/x; done"], [b"PATH=/bin"], b"/", witness=True
+        )
+        sandbox = spawn(rootfs, spec, null, null)
+        await_file(root / "tmp/x")
+        del sandbox
+        gc.collect()
+    finally:
+        os.close(null)
+    assert inhabitants(root) == []
+    assert b"link-witness" not in names_of_threads()
+
+
+def names_of_threads() -> set[bytes]:
+    return {path.read_bytes().strip() for path in Path("/proc/self/task").glob("*/comm")}

@@ -164,8 +164,8 @@ class Tree:
             case "link":
                 os.link(path, self.full(other), follow_symlinks=False)
                 self.touch(other)
-                # The old name is hinted too. That a write through a link which is gone when we look leaves no hint is a
-                # hole of trackers (conformance/test_known_holes.py), not of reconcile.
+                # The old name is hinted too. A write through a link which is gone when we look leaves none: that is
+                # the business of trackers (conformance/test_vanished_links.py), not of reconcile.
             case "copy-over":
                 self.require_file(path)
                 self.require_file(self.full(other))

@@ -58,7 +58,7 @@ class Program:
     def show_known_holes(self) -> None:
         """Makes an event for each inode that was changed through a link which this program made and removed again.
 
-        That a tracker may miss those is a test of its own (tests/conformance/test_known_holes.py).
+        These need the witness of a sandbox, which this process has not: tests/conformance/test_vanished_links.py.
         """
         for inode, path in sorted(self.unseen):
             names = [entry for entry in self.entries() if os.lstat(entry).st_ino == inode]

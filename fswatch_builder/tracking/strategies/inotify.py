@@ -9,15 +9,10 @@ import os
 
 from inotify_simple import INotify, flags  # type: ignore[import-untyped]
 
-from fswatch_builder._native import Baseline, ChangeSet, HintSet, Rootfs, Watches
+from fswatch_builder._native import Baseline, ChangeSet, HintSet, Rootfs, Watches, probe_link_witness
 from fswatch_builder.errors import TrackingError
 from fswatch_builder.tracking.limits import watch_budget
 from fswatch_builder.tracking.protocol import Capability
-
-BLIND_SPOTS = (
-    "a file changed through another hard link that is made and removed again within the same RUN: no event names "
-    "a path that still exists (--tracker scan sees it)",
-)
 
 
 class InotifyTracker:
@@ -52,7 +47,12 @@ class InotifyTracker:
                 return Capability(usable=False, reason=f"inotify cannot watch the root file system: {error.strerror}")
         if not seen:
             return Capability(usable=False, reason="the file system reports no events")
-        return Capability(usable=True, reason="the file system reports events", blind_spots=BLIND_SPOTS)
+        try:
+            probe_link_witness()
+        except OSError as error:
+            reason = f"the file system reports events, but hard links cannot be counted here ({_no_witness(error)})"
+            return Capability(usable=True, reason=f"{reason}, so each RUN is followed by a scan", scans=True)
+        return Capability(usable=True, reason="the file system reports events")
 
     def arm(self, rootfs: Rootfs, baseline: Baseline) -> "InotifySession":
         """Watches all directories, as many as the budget allows; the rest is a loss at each settle."""
@@ -81,6 +81,7 @@ class InotifySession:
     """Owns the inotify descriptor; ``watches`` reads a duplicate of it."""
 
     tracker = InotifyTracker.name
+    needs_link_witness = True
 
     def __init__(self, inotify: INotify, watches: Watches) -> None:
         self._inotify = inotify
@@ -105,6 +106,12 @@ def _no_instance(error: OSError) -> str:
         # inotify_init1(2) gives EMFILE for both limits.
         return "no more inotify instances (fs.inotify.max_user_instances) or open files (ulimit -n) are allowed"
     return f"no inotify instance: {error.strerror}"
+
+
+def _no_witness(error: OSError) -> str:
+    if error.errno == errno.EBUSY:
+        return "another seccomp listener, a container's for instance, watches this process"
+    return f"{getattr(error, 'operation', '')}: {os.strerror(error.errno or 0)}"
 
 
 TRACKER = InotifyTracker()

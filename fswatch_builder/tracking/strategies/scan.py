@@ -24,6 +24,7 @@ class ScanSession:
     """Holds nothing: the baseline knows everything a scan needs."""
 
     tracker = ScanTracker.name
+    needs_link_witness = False
 
     def settle(self) -> HintSet:
         """The root, with all below it."""

@@ -29,10 +29,10 @@ pub enum LossReason {
     UnknownWatch,
     /// An inode has more names than were found.
     MissingLinks,
-    /// Hard links were made: a file may have been changed through one that is gone.
-    LinksMade,
+    /// Not all hard links that may have been made are there: a file may have been changed through one that is gone.
+    VanishedLinks,
     /// Nobody could watch whether hard links are made.
-    LinksUnseen,
+    UnseenLinks,
 }
 
 /// A part of the tree that a watcher does not vouch for. `path` is the root of the smallest subtree now unknown.

@@ -11,6 +11,7 @@ use fswb_core::clock::Clock;
 use fswb_core::error::Error;
 use fswb_core::path::RelPath;
 use fswb_core::reconcile::{HashMode, reconcile, record};
+use fswb_core::witness::Links;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyFrozenSet};
@@ -217,7 +218,8 @@ impl Baseline {
         paths.iter().map(|path| PyBytes::new(py, path)).collect()
     }
 
-    #[pyo3(signature = (rootfs, hints, listed = Vec::new(), *, hash = "evidence", threads = 2))]
+    #[pyo3(signature = (rootfs, hints, listed = Vec::new(), *, hash = "evidence", threads = 2, links_made = Some(0)))]
+    #[expect(clippy::too_many_arguments, reason = "they have names in Python")]
     fn reconcile(
         &self,
         py: Python<'_>,
@@ -226,7 +228,9 @@ impl Baseline {
         listed: Vec<Vec<u8>>,
         hash: &str,
         threads: usize,
+        links_made: Option<u64>,
     ) -> PyResult<ChangeSet> {
+        let made = links_made.map_or(Links::Unknown, Links::AtMost);
         let mode = match hash {
             "evidence" => HashMode::Evidence,
             "all" => HashMode::All,
@@ -240,7 +244,15 @@ impl Baseline {
         let found = py.detach(|| {
             let listed: Result<Vec<_>, _> = listed.into_iter().map(RelPath::new).collect();
             let hints = hints.lock().clone();
-            reconcile(&rootfs.0, &self.lock(), &hints, &listed?, mode, threads)
+            reconcile(
+                &rootfs.0,
+                &self.lock(),
+                &hints,
+                &listed?,
+                mode,
+                threads,
+                made,
+            )
         });
         Ok(ChangeSet(Mutex::new(found.into_py(py)?)))
     }

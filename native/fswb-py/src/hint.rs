@@ -98,8 +98,8 @@ const REASONS: [(&str, LossReason); 7] = [
     ("unmounted", LossReason::Unmounted),
     ("unknown-watch", LossReason::UnknownWatch),
     ("missing-links", LossReason::MissingLinks),
-    ("links-made", LossReason::LinksMade),
-    ("links-unseen", LossReason::LinksUnseen),
+    ("vanished-links", LossReason::VanishedLinks),
+    ("unseen-links", LossReason::UnseenLinks),
 ];
 
 fn reason_from_name(name: &str) -> PyResult<LossReason> {

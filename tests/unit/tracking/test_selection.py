@@ -1,3 +1,4 @@
+import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from fswatch_builder.tracking import selection
 from fswatch_builder.tracking.protocol import Capability, Session, Tracker
 from fswatch_builder.tracking.registry import trackers
 from fswatch_builder.tracking.selection import PREFERRED, select
+from fswatch_builder.tracking.strategies import inotify
 
 
 class Unusable:
@@ -50,6 +52,19 @@ def test_auto_falls_back_and_says_why(rootfs: Rootfs, no_inotify: None) -> None:
     chosen = select("auto", rootfs, Baseline.empty(rootfs))
     assert chosen.tracker.name == "scan"
     assert chosen.why[0] == "inotify: the file system reports no events"
+
+
+def test_auto_takes_the_scan_where_hard_links_cannot_be_counted(
+    rootfs: Rootfs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+    monkeypatch.setattr(inotify, "probe_link_witness", refuse)
+    chosen = select("auto", rootfs, Baseline.empty(rootfs))
+    assert chosen.tracker.name == "scan"
+    assert chosen.why[0].startswith("inotify: the file system reports events, but hard links cannot be counted here")
+    assert select("inotify", rootfs, Baseline.empty(rootfs)).tracker.name == "inotify"
 
 
 def test_a_tracker_asked_for_by_name_never_falls_back(rootfs: Rootfs, no_inotify: None) -> None:

@@ -69,6 +69,38 @@ pub(super) fn short_of_names(found: &Found, touched: &Touched) -> HashSet<u64> {
     short.map(|((_, ino), _)| ino).collect()
 }
 
+/// How many hard links were certainly made, each of an inode that has lost no name since: the links that the inodes found
+/// have now and had not. `made`: how many were made at most.
+///
+/// If this is `made`, no link is gone. For each inode, links now - links before = made - removed. Summed up over the inodes
+/// that have more now, the left side is `made`; so no link was made of any other inode, and none of these was removed. It
+/// takes the number before for no smaller than it was: 1 for an inode that is new, and whatever the baseline has under
+/// its number, though that may be another inode by now.
+pub(super) fn gained(found: &Found, baseline: &Baseline, made: u64) -> u64 {
+    if made == 0 {
+        return 0;
+    }
+    let present = found.values().filter_map(|seen| seen.after.as_deref());
+    let shared = present.filter(|entry| entry.is_shared());
+    let now: HashMap<Inode, u32> = shared.map(|entry| (entry.inode(), entry.nlink)).collect();
+    let numbers = now.keys().map(|&(_, ino)| ino).collect();
+    let mut before: HashMap<u64, u32> = HashMap::new();
+    for entry in baseline
+        .names_with_ino(&numbers)
+        .iter()
+        .filter_map(|name| baseline.entry(name))
+    {
+        let links = before.entry(entry.ino).or_default();
+        *links = entry.nlink.max(*links);
+    }
+    now.into_iter()
+        .map(|((_, ino), links)| {
+            let before = before.get(&ino).copied().unwrap_or(1).max(1);
+            u64::from(links.saturating_sub(before))
+        })
+        .sum()
+}
+
 /// What a name was part of before.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Origin {

@@ -26,6 +26,7 @@ use crate::error::{Error, Result};
 use crate::hint::{HintSet, Loss, LossReason, Scope};
 use crate::path::RelPath;
 use crate::root::Root;
+use crate::witness::Links;
 
 /// When the content of a file is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +55,9 @@ type Found = BTreeMap<RelPath, Observation>;
 ///
 /// `listed` paths are in the result even if nothing about them differs; one that is not on disk is an error. Losses among
 /// `hints` must have been widened to hints before: they are not looked at here. At most `threads` threads work.
+///
+/// `made`: how many hard links may have been made, if the hints do not cover what was done through one that is gone again.
+/// Unless so many are found, everything is looked at.
 pub fn reconcile(
     root: &Root,
     baseline: &Baseline,
@@ -61,6 +65,7 @@ pub fn reconcile(
     listed: &[RelPath],
     mode: HashMode,
     threads: usize,
+    made: Links,
 ) -> Result<ChangeSet> {
     // Before the first stat: see `Clock`.
     let clock = Clock::of(root)?;
@@ -102,12 +107,18 @@ pub fn reconcile(
             for name in names {
                 places.add(name, Scope::Entry);
             }
-        } else if short.is_empty() {
-            break;
         } else {
+            let reason = match made {
+                _ if !short.is_empty() => LossReason::MissingLinks,
+                Links::Unknown => LossReason::UnseenLinks,
+                Links::AtMost(made) if made > links::gained(&found, baseline, made) => {
+                    LossReason::VanishedLinks
+                }
+                Links::AtMost(_) => break,
+            };
             scanned = true;
             losses.push(Loss {
-                reason: LossReason::MissingLinks,
+                reason,
                 path: RelPath::ROOT,
             });
             places.add(RelPath::ROOT, Scope::Subtree);

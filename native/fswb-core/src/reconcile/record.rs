@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::hint::{HintSet, Scope};
 use crate::path::RelPath;
 use crate::root::Root;
+use crate::witness::Links;
 
 /// Records everything below `root`, with the digest of every file unless `digests` is false; and says what it took, with
 /// the sockets that were left out. At most `threads` threads work.
@@ -27,7 +28,15 @@ pub fn record(root: &Root, digests: bool, threads: usize) -> Result<(Baseline, C
     } else {
         HashMode::Never
     };
-    let mut found = reconcile(root, &baseline, &everywhere, &[], mode, threads)?;
+    let mut found = reconcile(
+        root,
+        &baseline,
+        &everywhere,
+        &[],
+        mode,
+        threads,
+        Links::AtMost(0),
+    )?;
     baseline.apply(&found)?;
     found.changes = Vec::new();
     found.refreshed = Vec::new();
@@ -50,7 +59,16 @@ mod tests {
         assert!(entry.sha256.is_some());
         let mut everywhere = HintSet::default();
         everywhere.add(RelPath::ROOT, Scope::Subtree);
-        let again = reconcile(&root, &baseline, &everywhere, &[], HashMode::All, 1).unwrap();
+        let again = reconcile(
+            &root,
+            &baseline,
+            &everywhere,
+            &[],
+            HashMode::All,
+            1,
+            Links::AtMost(0),
+        )
+        .unwrap();
         assert!(again.changes.is_empty());
     }
 
