@@ -164,6 +164,10 @@ class Baseline:
     def empty(rootfs: Rootfs) -> Baseline:
         """Of a root file system that holds nothing but its root."""
     @staticmethod
+    def record(rootfs: Rootfs, *, digests: bool = True, threads: int = 2) -> tuple[Baseline, ChangeSet]:
+        """Of everything that is there now, each file read for its digest unless ``digests`` is false. The change set is empty:
+        it has the sockets left out, and what it took."""
+    @staticmethod
     def open(path: bytes) -> Baseline: ...
     def save(self, path: bytes) -> None:
         """Writes everything to a new file (temporary, fsync, rename) and goes on with that file as its mapped base."""

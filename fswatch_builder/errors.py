@@ -10,7 +10,9 @@ BuildError
 ├── TrackingError         7   the tracker asked for cannot work here
 ├── SandboxError          8   no namespaces, no rights: what is missing and how to get it
 ├── OutputError           9   an output or the store could not be written
-└── StoreError           10   the local store is damaged or cannot be used
+├── StoreError           10   the local store is damaged or cannot be used
+├── AuditError           11   --audit: what was found or recorded is not what the oracle sees
+└── CommandError   126, 127   a command to be tracked cannot be executed, is not there (as a shell exits)
 Interrupted             130   Ctrl-C (143 for SIGTERM)
 """
 
@@ -119,3 +121,18 @@ class StoreError(BuildError):
     """The local store is damaged or cannot be used."""
 
     exit_status = 10
+
+
+class AuditError(BuildError):
+    """A second opinion differs from what was found: the result cannot be trusted, and a bug is to be reported."""
+
+    exit_status = 11
+
+
+class CommandError(BuildError):
+    """A command of the host could not be started."""
+
+    def __init__(self, what: str, exit_status: int) -> None:
+        """``exit_status`` is 127 for a command that is not there, else 126."""
+        super().__init__(what)
+        self.exit_status = exit_status

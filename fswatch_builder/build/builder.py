@@ -48,6 +48,7 @@ class Request:
     labels: Mapping[str, str] = field(default_factory=dict)
     tracker: str = "auto"
     hash_mode: "HashMode" = "evidence"
+    audit: bool = False
     use_cache: bool = True
     compression: Compression = Compression.GZIP
     text: bytes | None = None
@@ -89,7 +90,7 @@ def build(request: Request, store: Store, events: Events) -> BuiltImage:
         Sources(store, request.context, _beside(request), request.platform, finished) as sources,
         ExitStack() as sites,
     ):
-        how = How(request.hash_mode, request.compression)
+        how = How(request.hash_mode, request.compression, request.audit)
         walker = Walker(the_plan, cache, sources, how, events, finished)
         for position, stage in enumerate(the_plan.stages, 1):
             site = sites.enter_context(Worksite(store, request.tracker))

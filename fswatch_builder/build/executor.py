@@ -8,9 +8,11 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from fswatch_builder._native import ArchiveError, Copied, HintSet, Mode, Rootfs, add_archive, copy
+from fswatch_builder.build.audit import Audit
 from fswatch_builder.build.events import Events, StepNote, StepOutput, StepReport
 from fswatch_builder.build.sources import Sources, Tree
 from fswatch_builder.build.worksite import Armed, Worksite
+from fswatch_builder.changes.audit import Evidence
 from fswatch_builder.changes.widen import widen
 from fswatch_builder.errors import BuildContextError, DockerfileError, RunError
 from fswatch_builder.layering.writer import write_layer
@@ -51,7 +53,9 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Executor:
-    """Does steps. ``max_mtime`` (seconds) bounds the times in layers; ``hash_mode`` says what reconcile reads."""
+    """Does steps. ``max_mtime`` (seconds) bounds the times in layers; ``hash_mode`` says what reconcile reads; an
+    ``audit`` has to agree with each step.
+    """
 
     store: Store
     sources: Sources
@@ -59,6 +63,7 @@ class Executor:
     hash_mode: "HashMode"
     compression: Compression
     max_mtime: int | None
+    audit: Audit | None = None
     explained: set[tuple[str, ...]] = field(default_factory=set)  # reasons for a tracker that were told already
 
     def check(self, action: Action) -> None:
@@ -70,6 +75,8 @@ class Executor:
         """Does ``action``, the rootfs being at its parent. Raises what belongs to it: RunError, BuildContextError,
         ...
         """
+        if self.audit is not None:
+            self.audit.begin(site, number)
         match action:
             case RunAction():
                 return self._run(action, site, number)
@@ -135,6 +142,9 @@ class Executor:
         links_made: int | None = 0,
     ) -> Performed:
         changes = site.baseline.reconcile(site.rootfs, hints, listed, hash=self.hash_mode, links_made=links_made)
+        if self.audit is not None:
+            evidence = Evidence(tracker, hints, (*losses, *changes.losses))
+            self.audit.check(site, site.rootfs, changes, evidence, listed, number)
         for path in changes.sockets:
             self.events.emit(StepNote(number, f"socket {_shown(path)} is not in the layer"))
         report = StepReport(tracker=tracker, hints=len(hints), losses=(*losses, *changes.losses))
@@ -154,6 +164,8 @@ class Executor:
                 diff_id=str(layer.diff_id),
             )
         site.advance(changes, layer)
+        if self.audit is not None:
+            self.audit.end(site)
         return Performed(layer, report)
 
     def _make_directory(self, action: DirectoryAction, site: Worksite) -> list[bytes]:

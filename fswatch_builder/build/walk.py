@@ -44,6 +44,7 @@ class How:
 
     hash_mode: "HashMode"
     compression: Compression
+    audit: bool = False
 
 
 class Walker:
@@ -140,6 +141,7 @@ class Walker:
     def _executor(self) -> "Executor":
         """Loaded at the first step that has to be done: a build from the cache needs neither sandbox nor trackers."""
         if self._loaded is None:
+            from fswatch_builder.build.audit import Audit
             from fswatch_builder.build.executor import Executor
 
             self._loaded = Executor(
@@ -149,6 +151,7 @@ class Walker:
                 hash_mode=self._how.hash_mode,
                 compression=self._how.compression,
                 max_mtime=self._plan.source_date_epoch,
+                audit=Audit(self._events) if self._how.audit else None,
             )
         return self._loaded
 

@@ -80,6 +80,11 @@ class Worksite:
             raise RuntimeError("the rootfs is not made yet")
         return self._baseline
 
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Those that the rootfs consists of."""
+        return self._layers
+
     def bring_to(self, layers: Sequence[Layer]) -> None:
         """Makes the rootfs if there is none, and unpacks those of ``layers`` that it lacks."""
         if self._rootfs is None:

@@ -7,7 +7,7 @@ It reads both states whole, content included, and applies the definition of a ch
 import os
 import stat
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -56,29 +56,32 @@ Snapshot = Mapping[bytes, OracleEntry]
 
 def snapshot(root: bytes) -> dict[bytes, OracleEntry]:
     """Reads a whole root file system. Sockets are left out: an image cannot hold one. What fails is an ``OSError``."""
-    found: dict[bytes, OracleEntry] = {}
+    return dict(entries(root))
+
+
+def entries(root: bytes) -> Iterator[tuple[bytes, OracleEntry]]:
+    """The same, entry by entry, each after the directory that it lies in."""
     fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
         entry = _read(_name_below(fd, b"."))
         if entry is not None:
-            found[b""] = entry
-        _snapshot_below(fd, b"", found)
+            yield b"", entry
+        yield from _entries_below(fd, b"")
     finally:
         os.close(fd)
-    return found
 
 
-def _snapshot_below(directory: int, path: bytes, found: dict[bytes, OracleEntry]) -> None:
+def _entries_below(directory: int, path: bytes) -> Iterator[tuple[bytes, OracleEntry]]:
     for name in map(os.fsencode, os.listdir(directory)):
         entry = _read(_name_below(directory, name))
         if entry is None:
             continue
         below = path + b"/" + name if path else name
-        found[below] = entry
+        yield below, entry
         if entry.kind == "directory":
             fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
             try:
-                _snapshot_below(fd, below, found)
+                yield from _entries_below(fd, below)
             finally:
                 os.close(fd)
 
@@ -122,10 +125,16 @@ def _digest(full: bytes) -> bytes:
     return digest.digest()
 
 
-def compare(before: Snapshot, after: Snapshot) -> list[OracleChange]:
-    """The changes between two states, sorted by path."""
+def compare(before: Snapshot, after: Snapshot, listed: Collection[bytes] = ()) -> list[OracleChange]:
+    """The changes between two states, sorted by path.
+
+    ``listed`` paths (of a COPY, ADD or WORKDIR) count as changed, with all names of their inodes, even if nothing about
+    them differs.
+    """
     why = {path: _differs(path, before[path], after[path]) for path in before.keys() & after.keys()}
-    why.update(_links(before, after, why))
+    whole = _listed_whole(after, frozenset(listed) - {b""})
+    why.update(_links(before, after, why, whole))
+    why.update((path, frozenset({"listed"})) for path in whole & why.keys() if not why[path])
     changes = []
     for path in before.keys() | after.keys():
         if path not in after:
@@ -173,12 +182,21 @@ def _first(group: frozenset[bytes]) -> tuple[bytes, ...]:
     return min(tuple(path.split(b"/")) for path in group)
 
 
-def _links(before: Snapshot, after: Snapshot, why: Mapping[bytes, frozenset[str]]) -> dict[bytes, frozenset[str]]:
+def _listed_whole(after: Snapshot, listed: frozenset[bytes]) -> frozenset[bytes]:
+    """``listed``, and the names that share an inode with one of them."""
+    if not listed:
+        return listed
+    return listed.union(*(group for group in _groups(after) if group & listed))
+
+
+def _links(
+    before: Snapshot, after: Snapshot, why: Mapping[bytes, frozenset[str]], listed: frozenset[bytes]
+) -> dict[bytes, frozenset[str]]:
     """Names whose reasons the hard-link rules extend.
 
     A group of names that gained one is listed whole. Of a group that is now several, one that neither gained nor
-    changed stays unlisted, the first by first name; the others are listed whole. A group that only lost names is left
-    alone.
+    changed nor is ``listed`` anyway stays unlisted, the first by first name; the others are listed whole. A group that
+    only lost names is left alone.
     """
 
     def is_same(path: bytes) -> bool:
@@ -196,7 +214,11 @@ def _links(before: Snapshot, after: Snapshot, why: Mapping[bytes, frozenset[str]
     apart: set[frozenset[bytes]] = set()
     for pieces in parts.values():
         if len(pieces) > 1:
-            intact = [group for group in pieces if group not in gained and not any(why[path] for path in group)]
+            intact = [
+                group
+                for group in pieces
+                if group not in gained and not group & listed and not any(why[path] for path in group)
+            ]
             apart.update(group for group in pieces if group not in intact[:1])
     return {
         path: why[path] | {"links"}

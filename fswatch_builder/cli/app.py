@@ -6,6 +6,7 @@ import typer
 
 from fswatch_builder.cli.build import build_command
 from fswatch_builder.cli.images import images_command, load_command
+from fswatch_builder.cli.track import track_command
 
 app = typer.Typer(
     name="fswatch-builder",
@@ -16,6 +17,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 app.command("build")(build_command)
+# What follows DIR is the command's, its options too.
+app.command("track", context_settings={"allow_interspersed_args": False, "max_content_width": 110})(track_command)
 app.command("images")(images_command)
 app.command("load")(load_command)
 
@@ -45,6 +48,7 @@ def root(
     Examples:
       fswatch-builder build -t hello .
       fswatch-builder build --build-context base=./rootfs -o type=oci,dest=hello.tar .
+      fswatch-builder track /usr/local -- make install
       fswatch-builder images
 
     Every option of a command can also be given by an environment variable, such as FSWATCH_BUILDER_STORE.

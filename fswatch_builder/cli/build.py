@@ -11,7 +11,7 @@ from fswatch_builder.build.events import Events, OutputWritten
 from fswatch_builder.cli import options
 from fswatch_builder.cli.failure import reported
 from fswatch_builder.cli.render import counted, renderer, size_text
-from fswatch_builder.errors import BuildError, OutputError, UsageError
+from fswatch_builder.errors import BuildError, UsageError
 from fswatch_builder.oci.compression import Compression
 from fswatch_builder.oci.store import Store
 
@@ -32,6 +32,7 @@ def build_command(
     platform: options.PlatformName = None,
     tracker: options.TrackerName = "auto",
     hash_mode: options.HashMode = "evidence",
+    audit: options.Audit = False,
     compression: options.CompressionName = "gzip",
     no_cache: options.NoCache = False,
     iidfile: options.IIDFile = None,
@@ -70,6 +71,7 @@ def build_command(
         labels=options.pairs("--label", label or ()),
         tracker=options.tracker(tracker),
         hash_mode=options.hash_mode(hash_mode),
+        audit=audit,
         use_cache=not no_cache,
         compression=Compression(options.choice("--compression", compression, [known.value for known in Compression])),
     )
@@ -133,33 +135,10 @@ def _metadata(built: BuiltImage, request: Request) -> dict[str, object]:
 
 
 def _write_whole(path: str, text: str) -> None:
-    """All of it or nothing: a file beside it, then a rename. A pipe or device is written to, never replaced."""
-    from tempfile import NamedTemporaryFile
+    from fswatch_builder.cli.whole import whole_file
 
-    target = os.path.realpath(path)
-    directory = os.path.dirname(target)
-    try:
-        if path.startswith(("/dev/", "/proc/")) or (os.path.exists(path) and not os.path.isfile(path)):
-            with open(path, "w", encoding="utf-8") as device:
-                device.write(text)
-            return
-        with NamedTemporaryFile("w", encoding="utf-8", dir=directory, prefix=".fswatch-builder-", delete=False) as file:
-            try:
-                file.write(text)
-                file.flush()
-                os.fchmod(file.fileno(), 0o666 & ~_umask())
-                os.replace(file.name, target)
-            except BaseException:
-                os.unlink(file.name)
-                raise
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def _umask() -> int:
-    current = os.umask(0o077)
-    os.umask(current)
-    return current
+    with whole_file(os.path.abspath(path)) as file:  # no name is standard output
+        file.write(text.encode())
 
 
 def summary(built: BuiltImage, specs: "Sequence[OutputSpec]", request: Request, layout: str) -> str:

@@ -91,6 +91,15 @@ HashMode = Annotated[
         "none: never read (lossy, never cached, for measurements).",
     ),
 ]
+Audit = Annotated[
+    bool,
+    typer.Option(
+        "--audit",
+        envvar=_env("AUDIT"),
+        help="After every step read everything again, slowly and independently, and compare; a difference ends it with "
+        "status 11.",
+    ),
+]
 CompressionName = Annotated[
     str,
     typer.Option(

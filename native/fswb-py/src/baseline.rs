@@ -10,7 +10,7 @@ use fswb_core::change::{Change as Found, ChangeKind, ChangeSet as FoundSet, Effo
 use fswb_core::clock::Clock;
 use fswb_core::error::Error;
 use fswb_core::path::RelPath;
-use fswb_core::reconcile::{HashMode, reconcile};
+use fswb_core::reconcile::{HashMode, reconcile, record};
 use fswb_core::witness::Links;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -169,6 +169,19 @@ impl Baseline {
         });
         let root = root.into_py(py)?;
         Ok(Self(Mutex::new(Recorded::empty(root))))
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (rootfs, *, digests = true, threads = 2))]
+    fn record(
+        py: Python<'_>,
+        rootfs: &Rootfs,
+        digests: bool,
+        threads: usize,
+    ) -> PyResult<(Self, ChangeSet)> {
+        let recorded = py.detach(|| record(&rootfs.0, digests, threads));
+        let (baseline, found) = recorded.into_py(py)?;
+        Ok((Self(Mutex::new(baseline)), ChangeSet(Mutex::new(found))))
     }
 
     #[staticmethod]

@@ -9,7 +9,7 @@ use super::HashMode;
 use crate::baseline::Cursor;
 use crate::change::{Effort, Why};
 use crate::clock::Clock;
-use crate::entry::{Entry, Inode, Kind, STATX_WANTED};
+use crate::entry::{Entry, Inode, Kind, STATX_WANTED, Sha256};
 use crate::error::{Context, Result, present};
 use crate::hash::{hash_rest, open_file};
 use crate::path::RelPath;
@@ -137,7 +137,7 @@ impl Looker {
         };
         if let Some(before) = &before {
             let untouched = before.is_untouched(&now);
-            if untouched && !(self.mode == HashMode::All && now.kind == Kind::File) {
+            if untouched && !(self.mode.reads_untouched() && now.kind == Kind::File) {
                 if now.is_shared() || always {
                     let after = Arc::new(Entry {
                         dev: now.dev,
@@ -229,6 +229,9 @@ impl Looker {
         }
         now.racy = self.clock.is_racy(&now);
         let Some(before) = before.filter(|before| before.kind == now.kind) else {
+            if self.mode == HashMode::Record && now.kind == Kind::File && now.size > 0 {
+                now.sha256 = Some(self.digest(site, path)?);
+            }
             return Ok((now, Why::empty()));
         };
         let mut why = metadata_differs(before, &now);
@@ -261,17 +264,22 @@ impl Looker {
         match (self.mode, before.sha256) {
             (HashMode::Never, _) => return Ok(false),
             (HashMode::Evidence, None) => return Ok(true),
-            (HashMode::Evidence | HashMode::All, _) => {}
+            (HashMode::Evidence | HashMode::All | HashMode::Record, _) => {}
         }
-        let file = open_file(site.fd, site.name, path)?;
-        let (digest, size) = hash_rest(&file, path, &mut self.buffer)?;
-        self.effort.hashed_files += 1;
-        self.effort.hashed_bytes += size;
+        let digest = self.digest(site, path)?;
         now.sha256 = Some(digest);
         Ok(match before.sha256 {
             Some(known) => known != digest,
             None => !before.is_untouched(now),
         })
+    }
+
+    fn digest(&mut self, site: Site<'_>, path: &RelPath) -> Result<Sha256> {
+        let file = open_file(site.fd, site.name, path)?;
+        let (digest, size) = hash_rest(&file, path, &mut self.buffer)?;
+        self.effort.hashed_files += 1;
+        self.effort.hashed_bytes += size;
+        Ok(digest)
     }
 }
 

@@ -9,12 +9,14 @@ mod links;
 mod look;
 mod places;
 mod queue;
+mod record;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use look::Observation;
 use places::Places;
+pub use record::record;
 use walk::Walk;
 
 use crate::baseline::Baseline;
@@ -36,6 +38,14 @@ pub enum HashMode {
     All,
     /// Never: a file of the same size and times counts as unchanged. Lossy.
     Never,
+    /// As `All`, and files that are new too: to record a tree that nobody unpacked.
+    Record,
+}
+
+impl HashMode {
+    fn reads_untouched(self) -> bool {
+        matches!(self, Self::All | Self::Record)
+    }
 }
 
 /// What was seen, by path. Later looks at a path replace earlier ones.

@@ -1,0 +1,65 @@
+"""A file that a command writes: all of it or nothing."""
+
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import BinaryIO
+
+from fswatch_builder.errors import OutputError
+from fswatch_builder.oci.blobs import write_errors
+
+
+@contextmanager
+def whole_file(path: str) -> Iterator[BinaryIO]:
+    """``path`` has what was written once the block ends well, and is what it was if not. ``-`` is standard output.
+
+    A pipe or a device is written to, never replaced. Raises OutputError, for an ``OSError`` of the block too.
+    """
+    with write_errors("standard output" if path == "-" else path):
+        if path == "-":
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
+        elif _is_special(path):
+            with open(path, "wb") as device:
+                yield device
+        else:
+            target = os.path.realpath(path)
+            draft = os.path.join(os.path.dirname(target), f".{os.path.basename(target)}.{os.urandom(4).hex()}.tmp")
+            try:
+                with open(draft, "xb") as file:
+                    yield file
+                os.replace(draft, target)
+            except BaseException:
+                with suppress(FileNotFoundError):
+                    os.unlink(draft)
+                raise
+
+
+def check_writable(path: str) -> None:
+    """Raises OutputError for what ``whole_file`` cannot write: to be told before the work, not after it."""
+    if path == "-":
+        return
+    with write_errors(path):
+        if _is_special(path):
+            if os.path.isdir(path):
+                raise OutputError(f"{path} is a directory", hint="give the path of a file")
+            return
+        directory = os.path.dirname(os.path.realpath(path))
+        os.stat(directory)
+        if not os.access(directory, os.W_OK | os.X_OK, effective_ids=True):
+            raise OutputError(f"cannot write to {path}: its directory may not be written to")
+
+
+def _is_special(path: str) -> bool:
+    """Whether it is there and no regular file, or names an open one (/dev/stdout).
+
+    realpath reads links and does not follow them, so it must not be the first to meet one that the kernel would not
+    follow: someone else's in /tmp (proc(5), protected_symlinks). This stat is.
+    """
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return False
+    return path.startswith(("/dev/", "/proc/")) or not stat.S_ISREG(status.st_mode)

@@ -1,0 +1,1 @@
+"""Following a command of the host: what it changes below a directory."""

@@ -1,0 +1,189 @@
+"""One command, followed: what is below a directory is recorded, the command runs, and what it changed is found.
+
+It is a build's RUN without the sandbox and without the layer: the same trackers, the same comparison. What other
+processes change there meanwhile cannot be told from what the command does.
+"""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fswatch_builder._native import Baseline, ChangeSet, HintSet, Rootfs
+from fswatch_builder.changes.audit import Evidence, check_baseline, check_changes
+from fswatch_builder.changes.oracle import Snapshot, snapshot
+from fswatch_builder.changes.widen import widen
+from fswatch_builder.errors import BuildError, CommandError, TrackingError, UsageError
+from fswatch_builder.observing.mounts import Mount, mounts_below
+from fswatch_builder.runtime.command import Onlooker, run_command
+from fswatch_builder.tracking.protocol import Session
+from fswatch_builder.tracking.selection import Selection, select
+
+if TYPE_CHECKING:
+    from fswatch_builder.model.hash_mode import HashMode
+
+#: Trackers that need the command to run elsewhere, in a root file system of their own.
+_ELSEWHERE = frozenset({"overlay"})
+
+_MAY_READ_ALL = "run it as root, or with --hash none, which reads no file"
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A directory as it was, open. ``directory`` is absolute, without links."""
+
+    directory: bytes
+    rootfs: Rootfs
+    baseline: Baseline
+    hash_mode: "HashMode"
+    sockets: frozenset[bytes]
+    mounts: tuple[Mount, ...]
+
+    @property
+    def entries(self) -> int:
+        """How many there are below the directory."""
+        return len(self.baseline)
+
+
+@dataclass(frozen=True, slots=True)
+class Tracked:
+    """What a command did below a directory, and what it took to find out.
+
+    ``changes`` are relative to ``recording.baseline``. ``sockets`` are new ones: they are never compared, and no layer
+    holds them. ``looked_at`` counts entries. ``seconds`` is the time of the command alone.
+    """
+
+    recording: Recording
+    argv: tuple[bytes, ...]
+    exit_status: int
+    seconds: float
+    selection: Selection
+    hints: HintSet  # widened
+    losses: tuple[tuple[str, bytes], ...]
+    changes: ChangeSet
+    looked_at: int
+    sockets: tuple[bytes, ...]
+    notes: tuple[str, ...]
+
+
+def record(directory: str, hash_mode: "HashMode") -> Recording:
+    """Records what is below ``directory``. Raises BuildError."""
+    path = os.fsencode(os.path.realpath(directory))
+    if not os.path.isdir(path):
+        raise UsageError(f"{directory} is not a directory")
+    on, *below = mounts_below(path)
+    for mount in (on, *below):
+        if not mount.holds_files:
+            place = os.path.join(directory, _text(mount.path)) if mount.path else directory
+            raise UsageError(f"{place} is in a {mount.kind} file system, whose files cannot be compared")
+    try:
+        rootfs = Rootfs(path)
+        baseline, found = Baseline.record(rootfs, digests=hash_mode != "none")
+    except OSError as error:
+        raise _unreadable(error, directory) from error
+    return Recording(path, rootfs, baseline, hash_mode, frozenset(found.sockets), tuple(below))
+
+
+def follow(recording: Recording, argv: Sequence[bytes], tracker: str, onlooker: Onlooker | None = None) -> Tracked:
+    """Runs a command, with our terminal, standard streams and environment. Raises BuildError."""
+    rootfs, baseline = recording.rootfs, recording.baseline
+    selection = select(tracker, rootfs, baseline)
+    name = selection.tracker.name
+    if name in _ELSEWHERE:
+        raise TrackingError(
+            f"the {name} tracker cannot be used: it needs the command to run in a root file system of its own",
+            hint="use another one, or --tracker auto",
+        )
+    session = selection.tracker.arm(rootfs, baseline)
+    try:
+        started = time.monotonic()
+        outcome = run_command(argv, witness=session.needs_link_witness and _may_witness(), onlooker=onlooker)
+        seconds = time.monotonic() - started
+        if outcome.problem is not None:
+            raise CommandError(outcome.problem, outcome.exit_status)
+        hints, losses = widen(_settled(session))
+    finally:
+        session.close()
+    notes = []
+    for mount in recording.mounts:
+        hints.add(mount.path, "subtree")
+        notes.append(f"{_text(mount.path)} is another file system ({mount.kind}): everything there was looked at")
+    changes, doubts = _compare(recording, hints, outcome.links_made if session.needs_link_witness else 0)
+    return Tracked(
+        recording,
+        tuple(argv),
+        outcome.exit_status,
+        seconds,
+        selection,
+        hints,
+        (*losses, *changes.losses),
+        changes,
+        changes.stats,
+        tuple(sorted(frozenset(changes.sockets) - recording.sockets)),
+        (*notes, *doubts),
+    )
+
+
+def _settled(session: Session) -> HintSet:
+    try:
+        return session.settle()
+    except OSError as error:
+        raise TrackingError(f"the {session.tracker} tracker failed: {error}") from error
+
+
+def _may_witness() -> bool:
+    """Whether links can be counted at no price for the command: an ordinary user's sudo would lose its power by it.
+
+    The price is then paid by a look at everything.
+    """
+    return os.geteuid() == 0
+
+
+def _compare(recording: Recording, hints: HintSet, links_made: int | None) -> tuple[ChangeSet, tuple[str, ...]]:
+    """A file that the command made unreadable for its own user still has metadata to compare."""
+    rootfs, baseline = recording.rootfs, recording.baseline
+    try:
+        return baseline.reconcile(rootfs, hints, hash=recording.hash_mode, links_made=links_made), ()
+    except PermissionError as error:
+        note = f"{_text(error.filename or b'')} may not be read: files that kept their size and time count as unchanged"
+        try:
+            return baseline.reconcile(rootfs, hints, hash="none", links_made=links_made), (note,)
+        except OSError as again:
+            raise _unreadable(again, _text(recording.directory)) from again
+    except OSError as error:
+        raise _unreadable(error, _text(recording.directory)) from error
+
+
+def look(recording: Recording) -> Snapshot:
+    """The oracle's view of the directory as it is now. Raises BuildError."""
+    try:
+        return snapshot(recording.directory)
+    except OSError as error:
+        raise BuildError(f"the audit cannot read {_text(error.filename or b'')}: {error.strerror or error}") from error
+
+
+def look_first(recording: Recording) -> Snapshot:
+    """The oracle's view before the command, which the recording has to agree with. Raises AuditError."""
+    state = look(recording)
+    check_baseline(recording.baseline, state)
+    return state
+
+
+def look_again(tracked: Tracked, before: Snapshot) -> Snapshot:
+    """The oracle's view after the command, which the changes have to agree with. Raises AuditError."""
+    state = look(tracked.recording)
+    evidence = Evidence(tracked.selection.tracker.name, tracked.hints, tracked.losses)
+    check_changes(before, state, tracked.changes, evidence)
+    return state
+
+
+def _unreadable(error: OSError, directory: str) -> BuildError:
+    path = _text(error.filename if isinstance(error.filename, bytes) else os.fsencode(error.filename or ""))
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    hint = _MAY_READ_ALL if isinstance(error, PermissionError) else None
+    return BuildError(f"cannot read {os.path.join(directory, path)}: {reason}", hint=hint)
+
+
+def _text(path: bytes) -> str:
+    return os.fsdecode(path)
