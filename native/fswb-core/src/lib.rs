@@ -21,6 +21,7 @@ pub mod hint;
 pub mod ignore;
 pub mod inotify;
 pub mod layer;
+pub mod overlay;
 pub mod path;
 pub mod reconcile;
 pub mod remove;

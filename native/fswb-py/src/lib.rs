@@ -9,6 +9,7 @@ mod hint;
 mod ignore;
 mod inotify;
 mod layer;
+mod overlay;
 mod root;
 mod sandbox;
 mod signals;
@@ -23,6 +24,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     baseline::register(module)?;
     layer::register(module)?;
     inotify::register(module)?;
+    overlay::register(module)?;
     ignore::register(module)?;
     copy::register(module)?;
     sandbox::register(module)?;

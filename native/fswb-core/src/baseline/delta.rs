@@ -139,6 +139,25 @@ impl Delta {
         .flatten()
     }
 
+    /// A path recorded here that is a character device 0/0.
+    pub(super) fn null_device(&self) -> Option<RelPath> {
+        let mut rest = vec![(RelPath::ROOT, ROOT)];
+        while let Some((path, at)) = rest.pop() {
+            let node = self.node(at);
+            if let State::Present(entry) = &node.state {
+                if entry.kind == Kind::CharDevice && entry.rdev == 0 {
+                    return Some(path);
+                }
+            }
+            for (name, &child) in &node.children {
+                if let Ok(path) = path.join(name) {
+                    rest.push((path, child));
+                }
+            }
+        }
+        None
+    }
+
     fn clear(&mut self, at: u32, path: &RelPath) {
         let mut rest: Vec<(u32, RelPath)> = self.take_children(at, path);
         while let Some((at, path)) = rest.pop() {
