@@ -146,6 +146,27 @@ mod tests {
     }
 
     #[test]
+    fn after_a_tick_no_new_inode_has_a_ctime_of_before() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = Root::open(directory.path().as_os_str().as_bytes()).unwrap();
+        let ctime = |name: &str| {
+            std::fs::write(directory.path().join(name), name).unwrap();
+            let path = RelPath::new(name).unwrap();
+            root.entry(&path).unwrap().unwrap().ctime_ns
+        };
+        let mut equal_without = 0;
+        for round in 0..200 {
+            let before = ctime(&format!("before{round}"));
+            equal_without += usize::from(ctime(&format!("at once{round}")) <= before);
+            let before = ctime(&format!("again{round}"));
+            pass_a_tick(&root).unwrap();
+            assert!(ctime(&format!("after{round}")) > before, "round {round}");
+        }
+        // The test can fail.
+        assert!(equal_without > 0);
+    }
+
+    #[test]
     fn what_the_probe_says_holds_for_a_file() {
         let directory = tempfile::tempdir().unwrap();
         let root = Root::open(directory.path().as_os_str().as_bytes()).unwrap();

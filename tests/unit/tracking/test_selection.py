@@ -15,6 +15,7 @@ from fswatch_builder.tracking.selection import PREFERRED, select
 
 class Unusable:
     name = "inotify"
+    in_place = True
 
     def probe(self, rootfs: Rootfs) -> Capability:
         return Capability(usable=False, reason="the file system reports no events")
@@ -60,7 +61,7 @@ def test_a_tracker_asked_for_by_name_never_falls_back(rootfs: Rootfs, no_inotify
 def test_an_unknown_name_lists_the_known_ones(rootfs: Rootfs) -> None:
     with pytest.raises(UsageError, match="no tracker 'fanotofy'") as caught:
         select("fanotofy", rootfs, Baseline.empty(rootfs))
-    assert "auto, inotify, scan" in str(caught.value.hint)
+    assert ", ".join(("auto", *trackers())) in str(caught.value.hint)
 
 
 def test_too_few_watches_are_told_of(rootfs: Rootfs, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,6 @@
 //! Why this misses nothing is argued in `fswatch_builder/tracking/README.md`.
 
 mod mount;
-#[cfg(test)]
-mod tests;
 mod upper;
 
 pub use mount::{Layers, mount};
