@@ -62,7 +62,7 @@ class Tracker(Protocol):
 
     @property
     def in_place(self) -> bool:
-        """Whether the sessions' ``rootfs`` is the one that was armed. If not, nothing may write to that one any more."""
+        """Whether the sessions' ``rootfs`` is the one that was armed. If not, nobody may write to that one any more."""
 
     def probe(self, rootfs: Rootfs) -> Capability:
         """Tries whether it works here, rather than guess from a version."""

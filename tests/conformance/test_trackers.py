@@ -1,6 +1,7 @@
 """Every tracker and every mutation: all armed together on one tree, one run, and the layers compared byte for byte.
 
-Those that have the command run elsewhere cannot take part: test_elsewhere.py. A second opinion comes from the oracle, which knows nothing of hints, baselines or the native half.
+Those that have the command run elsewhere cannot take part: test_elsewhere.py. A second opinion comes from the oracle,
+which knows nothing of hints, baselines or the native half.
 """
 
 import os

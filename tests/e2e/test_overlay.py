@@ -74,7 +74,8 @@ def test_a_later_stage_copies_from_and_goes_on_with_what_an_overlay_holds(worksh
     workshop.write("t/f", "from the context\n")
     result = build(
         workshop,
-        "FROM base AS made\nCOPY t /t\nRUN mkdir /out && echo 1 >/out/f && ln /out/f /out/g && rm -r /home && mv /t /moved\n"
+        "FROM base AS made\nCOPY t /t\n"
+        "RUN mkdir /out && echo 1 >/out/f && ln /out/f /out/g && rm -r /home && mv /t /moved\n"
         "COPY t /t\nRUN echo 2 >>/out/g\n"
         "FROM base AS other\nCOPY --from=made /out /got\nCOPY --from=made /moved /t /both/\nRUN cat /got/f >/both/new\n"
         "FROM made\nRUN echo 3 >>/out/f\nCOPY --from=other /both /both\n",
@@ -158,7 +159,7 @@ def started(workshop: Workshop) -> Iterator[tuple[subprocess.Popen[bytes], Path]
 
 
 def can_be_mounted(workspace: Path) -> bool:
-    """Whether overlayfs lets go of the upper directory: it refuses one that another overlay has (EBUSY, with index=on)."""
+    """Whether overlayfs lets go of the upper directory: it refuses one that another overlay has (EBUSY)."""
     (layers,) = workspace.glob("overlay-*")
     shutil.rmtree(layers / "work/work/incompat", ignore_errors=True)  # says that nothing was synced
     options = f"index=on,lowerdir={workspace}/rootfs,upperdir={layers}/upper,workdir={layers}/work"
@@ -181,9 +182,7 @@ def test_a_killed_build_leaves_no_mount_and_the_next_one_removes_its_files(works
 
 
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_build_that_is_interrupted_leaves_no_workspace(
-    workshop: Workshop, sent: signal.Signals, status: int
-) -> None:
+def test_a_build_that_is_interrupted_leaves_no_workspace(workshop: Workshop, sent: signal.Signals, status: int) -> None:
     with started(workshop) as (process, _):
         process.send_signal(sent)
         process.communicate(timeout=20)

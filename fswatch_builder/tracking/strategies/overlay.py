@@ -104,7 +104,7 @@ def _scratch(rootfs: Rootfs) -> Iterator[str]:
 
 
 def _try_it(directory: str) -> str | None:
-    """What an overlay in ``directory`` gets wrong, where the kernel mounts it but falls back from what was asked for."""
+    """What an overlay in ``directory`` gets wrong: the kernel may mount it and fall back from what was asked for."""
     lower, layers = os.path.join(directory, "lower"), os.path.join(directory, "layers")
     os.makedirs(os.path.join(lower, "d"))
     os.mkdir(layers)

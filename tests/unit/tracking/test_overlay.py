@@ -36,7 +36,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     if request.param == "disk":
         yield tmp_path
         return
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:  # noqa: S108
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:
         yield Path(memory)
 
 
@@ -196,7 +196,7 @@ def test_directories_change_places(tree: Tree, flags: int) -> None:
 
 
 def test_a_copied_up_file_of_the_same_size_and_times_never_passes_for_the_lower_one(tmp_path: Path) -> None:
-    """Another inode under the same number, written in the very tick the lower one was last written in."""
+    """It is another inode under the same number, written right after the lower one."""
     for round_ in range(40):
         root = tmp_path / f"{round_}/rootfs"
         root.mkdir(parents=True)
@@ -274,7 +274,7 @@ def test_an_overlay_is_refused_as_upper_layer_with_the_reason(tree: Tree) -> Non
 
 def test_layers_on_two_file_systems_are_refused(tmp_path: Path) -> None:
     root = Rootfs(os.fsencode(tmp_path))
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as memory, pytest.raises(OSError, match="cross-device") as caught:  # noqa: S108
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as memory, pytest.raises(OSError, match="cross-device") as caught:
         mount_overlay(root, os.fsencode(memory))
     assert caught.value.filename == os.fsencode(memory)
 
