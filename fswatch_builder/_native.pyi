@@ -29,12 +29,14 @@ __all__ = [
     "RunSpec",
     "Sandbox",
     "UnpackedLayer",
+    "Upper",
     "Watches",
     "add_archive",
     "content_digest",
     "copy",
     "expand",
     "is_multigrain",
+    "mount_overlay",
     "pack_layer",
     "probe_link_witness",
     "read_tar_member",
@@ -87,6 +89,9 @@ class Rootfs:
     def __new__(cls, path: bytes) -> Rootfs: ...
     @property
     def path(self) -> bytes: ...
+    @property
+    def merged(self) -> bool:
+        """Whether ``mount_overlay`` made it. Its ``path`` then leads there for this process alone, while the object lives."""
     def resolve(self, path: bytes) -> bytes:
         """Where ``path`` leads for a process chrooted here (a relative path); what does not exist is kept as spelled."""
     def read_file(self, path: bytes, limit: int) -> bytes | None:
@@ -301,6 +306,24 @@ class FilesystemMark:
     @property
     def events(self) -> int:
         """Events read so far, those about other files of the file system too."""
+
+# overlay.rs
+
+def mount_overlay(rootfs: Rootfs, directory: bytes) -> Rootfs:
+    """The merged view of an overlay over ``rootfs``, mounted nowhere: it is gone with the returned object.
+
+    ``directory`` is an empty one on the same file system; upper and work directory are made in it and stay. ``rootfs`` is not to be
+    written to any more. ``OSError``, or ``RefusedError`` with what the kernel says, if overlayfs cannot do it here."""
+
+@final
+class Upper:
+    """The upper directory of a ``mount_overlay``: where the merged view may differ from the last baseline."""
+
+    def __new__(cls, rootfs: Rootfs, baseline: Baseline) -> Upper:
+        """``rootfs`` is the merged view, ``baseline`` describes it as it is. Holds a 0/0 device in the baseline against it."""
+    def settle(self) -> HintSet: ...
+    def advance(self) -> None:
+        """The baseline is right again."""
 
 # ignore.rs, copy.rs
 

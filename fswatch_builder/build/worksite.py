@@ -68,7 +68,7 @@ class Worksite:
 
     @property
     def rootfs(self) -> Rootfs:
-        """The open root. ``bring_to`` comes first."""
+        """The open root: where the tracker in force wants it. ``bring_to`` comes first."""
         if self._rootfs is None:
             raise RuntimeError("the rootfs is not made yet")
         return self._rootfs
@@ -147,7 +147,10 @@ class Worksite:
             from fswatch_builder.tracking.selection import select
 
             selection = select(self._tracker, self.rootfs, self.baseline)
-            self._armed = Armed(selection.tracker.arm(self.rootfs, self.baseline), tuple(selection.why))
+            session = selection.tracker.arm(self.rootfs, self.baseline)
+            self._armed = Armed(session, tuple(selection.why))
+            # What steps have written is there and nowhere else, so it stays when the session ends.
+            self._rootfs = session.rootfs
         return self._armed
 
     def advance(self, changes: ChangeSet, layer: Layer | None) -> None:

@@ -23,9 +23,6 @@ from fswatch_builder.tracking.selection import Selection, select
 if TYPE_CHECKING:
     from fswatch_builder.model.hash_mode import HashMode
 
-#: Trackers that need the command to run elsewhere, in a root file system of their own.
-_ELSEWHERE = frozenset({"overlay"})
-
 _MAY_READ_ALL = "run it as root, or with --hash none, which reads no file"
 
 
@@ -90,7 +87,7 @@ def follow(recording: Recording, argv: Sequence[bytes], tracker: str, onlooker: 
     rootfs, baseline = recording.rootfs, recording.baseline
     selection = select(tracker, rootfs, baseline)
     name = selection.tracker.name
-    if name in _ELSEWHERE:
+    if not selection.tracker.in_place:
         raise TrackingError(
             f"the {name} tracker cannot be used: it needs the command to run in a root file system of its own",
             hint="use another one, or --tracker auto",

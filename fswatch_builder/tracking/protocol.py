@@ -40,6 +40,13 @@ class Session(Protocol):
         that a RUN makes, and tell the number to `Baseline.reconcile`.
         """
 
+    @property
+    def rootfs(self) -> Rootfs:
+        """Where commands run, and where the builder writes, looks and packs, from ``arm`` on.
+
+        It stays usable after ``close``, as long as somebody holds it, and can be armed again.
+        """
+
     def settle(self) -> HintSet:
         """Hints and losses that cover every change since ``arm`` or the last ``advance``.
 
@@ -60,6 +67,10 @@ class Tracker(Protocol):
     @property
     def name(self) -> str:
         """As ``--tracker`` takes it."""
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the sessions' ``rootfs`` is the one that was armed. If not, nobody may write to that one any more."""
 
     def probe(self, rootfs: Rootfs) -> Capability:
         """Tries whether it works here, rather than guess from a version."""

@@ -1,6 +1,7 @@
 """Every tracker and every mutation: all armed together on one tree, one run, and the layers compared byte for byte.
 
-A second opinion comes from the oracle, which knows nothing of hints, baselines or the native half.
+Those that have the command run elsewhere cannot take part: test_elsewhere.py. A second opinion comes from the oracle,
+which knows nothing of hints, baselines or the native half.
 """
 
 import os
@@ -63,7 +64,7 @@ def described(changes: native.ChangeSet) -> list[tuple[bytes, str, frozenset[str
 def test_all_trackers_give_the_layer_of_a_scan(name: str, rootfs: native.Rootfs, tmp_path: Path) -> None:
     baseline = record(rootfs)
     before = oracle.snapshot(rootfs.path)
-    sessions = [tracker.arm(rootfs, baseline) for tracker in trackers().values()]
+    sessions = [tracker.arm(rootfs, baseline) for tracker in trackers().values() if tracker.in_place]
     try:
         subprocess.run([sys.executable, mutations.__file__, name], cwd=os.fsdecode(rootfs.path), check=True)
         hints = {session.tracker: widen(session.settle())[0] for session in sessions}
@@ -160,7 +161,7 @@ def outside_and_in(outside: Path, root: Path) -> None:
 def test_a12_a15_what_moves_into_and_out_of_the_tree_is_seen(rootfs: native.Rootfs, tmp_path: Path) -> None:
     baseline = record(rootfs)
     before = oracle.snapshot(rootfs.path)
-    sessions = [tracker.arm(rootfs, baseline) for tracker in trackers().values()]
+    sessions = [tracker.arm(rootfs, baseline) for tracker in trackers().values() if tracker.in_place]
     try:
         outside_and_in(tmp_path / "outside", Path(os.fsdecode(rootfs.path)))
         changes = {session.tracker: baseline.reconcile(rootfs, widen(session.settle())[0]) for session in sessions}

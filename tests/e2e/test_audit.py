@@ -27,6 +27,7 @@ class OneEyed:
     """The inotify tracker, whose session does not tell everything: ``drops`` says what it keeps to itself."""
 
     name = "one-eyed"
+    in_place = True
 
     def __init__(self, drops: Callable[[bytes], bool]) -> None:
         self.drops = drops
@@ -44,6 +45,7 @@ class OneEyedSession:
 
     def __init__(self, session: Session, drops: Callable[[bytes], bool]) -> None:
         self.session = session
+        self.rootfs = session.rootfs
         self.drops = drops
 
     def settle(self) -> HintSet:

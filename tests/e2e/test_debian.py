@@ -53,7 +53,7 @@ def assert_describes_itself(rootfs: Path) -> None:
     assert described.stdout.splitlines() == recorded.splitlines()
 
 
-@pytest.mark.parametrize("tracker", ["inotify", "scan"])
+@pytest.mark.parametrize("tracker", ["inotify", "scan", "overlay"])
 def test_a_package_installed_with_apt_unpacks_to_the_rootfs_it_was_built_in(
     debian: str, tmp_path: Path, tracker: str
 ) -> None:

@@ -26,7 +26,7 @@ def rootfs(tmp_path: Path) -> Rootfs:
 
 def test_a_full_queue_is_a_loss_of_the_root_and_then_watching_goes_on(tmp_path: Path, rootfs: Rootfs) -> None:
     baseline = baseline_of(rootfs)
-    session = FanotifySession(FilesystemMark(rootfs, baseline, unlimited=False), baseline)
+    session = FanotifySession(rootfs, FilesystemMark(rootfs, baseline, unlimited=False), baseline)
     try:
         session.mark.pause()
         for number in range(queue_limit()):
@@ -47,7 +47,7 @@ def test_a_full_queue_is_a_loss_of_the_root_and_then_watching_goes_on(tmp_path: 
 def test_a_storm_elsewhere_that_fills_the_queue_is_a_loss_too(tmp_path: Path, rootfs: Rootfs) -> None:
     """Whose events were dropped is not known."""
     baseline = baseline_of(rootfs)
-    session = FanotifySession(FilesystemMark(rootfs, baseline, unlimited=False), baseline)
+    session = FanotifySession(rootfs, FilesystemMark(rootfs, baseline, unlimited=False), baseline)
     try:
         session.mark.pause()
         (tmp_path / "elsewhere").mkdir()

@@ -131,16 +131,18 @@ class Machine(RuleBasedStateMachine):
         self.layers = Layers(self.directory, self.rootfs, base.tars)
         self.watched: dict[str, Watched] = {}
         for name, tracker in trackers().items():
+            if not tracker.in_place:
+                continue
             own = native.Baseline.open(saved)
             self.watched[name] = Watched(tracker.arm(self.rootfs, own), own)
         own = native.Baseline.open(saved)
         inotify = INotify(nonblocking=True)
         few = native.Watches(inotify.fileno())
         few.arm(self.rootfs, own, budget=budget)
-        self.watched[f"inotify with {budget} watches"] = Watched(InotifySession(inotify, few), own)
+        self.watched[f"inotify with {budget} watches"] = Watched(InotifySession(self.rootfs, inotify, few), own)
         own = native.Baseline.open(saved)
         limited = native.FilesystemMark(self.rootfs, own, unlimited=False)
-        self.watched["fanotify with a limited queue"] = Watched(FanotifySession(limited, own), own)
+        self.watched["fanotify with a limited queue"] = Watched(FanotifySession(self.rootfs, limited, own), own)
         self.state = oracle.snapshot(self.rootfs.path)
 
     def show(self, log: list[str]) -> None:

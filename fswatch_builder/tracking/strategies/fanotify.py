@@ -40,6 +40,7 @@ class FanotifyTracker:
     """See the module."""
 
     name = "fanotify"
+    in_place = True
 
     def probe(self, rootfs: Rootfs) -> Capability:
         """Marks the file system, makes one harmless event on the root directory and looks for it in the queue."""
@@ -58,15 +59,17 @@ class FanotifyTracker:
             raise TrackingError(
                 f"the fanotify tracker cannot be used: {explain(error)}", hint="use --tracker auto or --tracker inotify"
             ) from error
-        return FanotifySession(mark, baseline)
+        return FanotifySession(rootfs, mark, baseline)
 
 
 class FanotifySession:
     """Owns the mark, and knows the baseline that its events are about."""
 
     tracker = FanotifyTracker.name
+    needs_link_witness = False
 
-    def __init__(self, mark: FilesystemMark, baseline: Baseline) -> None:
+    def __init__(self, rootfs: Rootfs, mark: FilesystemMark, baseline: Baseline) -> None:
+        self.rootfs = rootfs
         self.mark = mark
         self._baseline = baseline
 

@@ -19,6 +19,7 @@ class InotifyTracker:
     """See the module."""
 
     name = "inotify"
+    in_place = True
 
     def probe(self, rootfs: Rootfs) -> Capability:
         """Makes one harmless event on the root directory and waits for nothing: it must be there at once.
@@ -74,7 +75,7 @@ class InotifyTracker:
                 f"the inotify tracker cannot watch the root file system: {error.strerror} (/{place})",
                 hint="use --tracker scan",
             ) from error
-        return InotifySession(inotify, watches)
+        return InotifySession(rootfs, inotify, watches)
 
 
 class InotifySession:
@@ -83,7 +84,8 @@ class InotifySession:
     tracker = InotifyTracker.name
     needs_link_witness = True
 
-    def __init__(self, inotify: INotify, watches: Watches) -> None:
+    def __init__(self, rootfs: Rootfs, inotify: INotify, watches: Watches) -> None:
+        self.rootfs = rootfs
         self._inotify = inotify
         self.watches = watches
 

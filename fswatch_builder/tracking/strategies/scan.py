@@ -8,6 +8,7 @@ class ScanTracker:
     """The reference that every other tracker is compared with."""
 
     name = "scan"
+    in_place = True
 
     def probe(self, rootfs: Rootfs) -> Capability:
         """Always usable."""
@@ -16,15 +17,18 @@ class ScanTracker:
 
     def arm(self, rootfs: Rootfs, baseline: Baseline) -> "ScanSession":
         """There is nothing to set up."""
-        del rootfs, baseline
-        return ScanSession()
+        del baseline
+        return ScanSession(rootfs)
 
 
 class ScanSession:
-    """Holds nothing: the baseline knows everything a scan needs."""
+    """Watches nothing: the baseline knows everything a scan needs."""
 
     tracker = ScanTracker.name
     needs_link_witness = False
+
+    def __init__(self, rootfs: Rootfs) -> None:
+        self.rootfs = rootfs
 
     def settle(self) -> HintSet:
         """The root, with all below it."""

@@ -57,17 +57,36 @@ impl Clock {
     }
 }
 
+/// Returns when no inode can any more get a ctime that one has now: at once with a multigrain clock, whose time a query
+/// and a write move on for all inodes (kernel, `inode_set_ctime_current`: none is stamped earlier than the last fine one),
+/// else after a tick, 1 to 10 ms.
+pub fn pass_a_tick(root: &Root) -> Result<()> {
+    let file =
+        scratch(root)?.ok_or_else(|| Error::system("open", root.path(), Errno::OPNOTSUPP))?;
+    let first = touched(file.as_fd())?;
+    while touched(file.as_fd())? <= first {
+        std::thread::yield_now();
+    }
+    Ok(())
+}
+
+/// The ctime of a write made now, in nanoseconds.
+fn touched(file: BorrowedFd<'_>) -> Result<i64> {
+    rustix::io::pwrite(file, b".", 0).during("pwrite", b"")?;
+    ctime(file)
+}
+
+fn ctime(file: BorrowedFd<'_>) -> Result<i64> {
+    let stat = fs::fstat(file).during("fstat", b"")?;
+    // The C library's types differ by architecture; the values fit.
+    Ok(nanoseconds(stat.st_ctime as i64, stat.st_ctime_nsec as u32))
+}
+
 fn probe(file: BorrowedFd<'_>) -> Result<Clock> {
-    let ctime = || -> Result<i64> {
-        let stat = fs::fstat(file).during("fstat", b"")?;
-        // The C library's types differ by architecture; the values fit.
-        Ok(nanoseconds(stat.st_ctime as i64, stat.st_ctime_nsec as u32))
-    };
-    let mut before = ctime()?;
+    let mut before = ctime(file)?;
     let mut equal = false;
     for _ in 0..PROBES {
-        rustix::io::pwrite(file, b".", 0).during("pwrite", b"")?;
-        let after = ctime()?;
+        let after = touched(file)?;
         equal |= after == before;
         before = after;
     }
@@ -124,6 +143,27 @@ mod tests {
         assert!(Clock::Coarse(at - 1).is_racy(&entry));
         assert!(!Clock::Multigrain.is_racy(&entry));
         assert!(Clock::Unknown.is_racy(&entry));
+    }
+
+    #[test]
+    fn after_a_tick_no_new_inode_has_a_ctime_of_before() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = Root::open(directory.path().as_os_str().as_bytes()).unwrap();
+        let ctime = |name: &str| {
+            std::fs::write(directory.path().join(name), name).unwrap();
+            let path = RelPath::new(name).unwrap();
+            root.entry(&path).unwrap().unwrap().ctime_ns
+        };
+        let mut equal_without = 0;
+        for round in 0..200 {
+            let before = ctime(&format!("before{round}"));
+            equal_without += usize::from(ctime(&format!("at once{round}")) <= before);
+            let before = ctime(&format!("again{round}"));
+            pass_a_tick(&root).unwrap();
+            assert!(ctime(&format!("after{round}")) > before, "round {round}");
+        }
+        // The test can fail.
+        assert!(equal_without > 0);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{self, AtFlags, Mode, OFlags, RawDir};
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir};
 
 use crate::error::{Context, Error, Result};
 use crate::path::RelPath;
@@ -108,6 +108,12 @@ impl Descent {
 
 /// Sorted names in an open directory, which is read from where its offset is. `path` is for messages.
 pub fn names(directory: BorrowedFd<'_>, path: &RelPath) -> Result<Vec<Vec<u8>>> {
+    let found = typed_names(directory, path)?;
+    Ok(found.into_iter().map(|(name, _)| name).collect())
+}
+
+/// As [`names`], with what the directory says each is (`Unknown` where its file system does not tell).
+pub fn typed_names(directory: BorrowedFd<'_>, path: &RelPath) -> Result<Vec<(Vec<u8>, FileType)>> {
     let mut buffer = vec![MaybeUninit::<u8>::uninit(); 32 << 10];
     let mut entries = RawDir::new(directory, &mut buffer);
     let mut found = Vec::new();
@@ -115,10 +121,10 @@ pub fn names(directory: BorrowedFd<'_>, path: &RelPath) -> Result<Vec<Vec<u8>>> 
         let entry = entry.during("getdents64", path)?;
         let name = entry.file_name().to_bytes();
         if name != b"." && name != b".." {
-            found.push(name.to_vec());
+            found.push((name.to_vec(), entry.file_type()));
         }
     }
-    found.sort_unstable();
+    found.sort_unstable_by(|one, other| one.0.cmp(&other.0));
     Ok(found)
 }
 

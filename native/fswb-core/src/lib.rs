@@ -25,6 +25,7 @@ pub mod hint;
 pub mod ignore;
 pub mod inotify;
 pub mod layer;
+pub mod overlay;
 pub mod path;
 mod reader;
 pub mod reconcile;

@@ -2,12 +2,13 @@
 
 use std::ffi::CString;
 use std::io::Read;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{self, AtFlags, Mode, OFlags, ResolveFlags};
 
 use crate::entry::{Entry, Kind, STATX_WANTED, Xattrs};
 use crate::error::{Context, Error, Result, present};
+use crate::overlay::Layers;
 use crate::path::RelPath;
 
 /// An open directory and a name in it; `None` for the root, which is in no directory of ours.
@@ -18,6 +19,7 @@ pub type Place = Option<(OwnedFd, Vec<u8>)>;
 pub struct Root {
     fd: OwnedFd,
     path: Vec<u8>,
+    layers: Option<Layers>,
 }
 
 /// Never a controlling terminal, never inherited by a RUN. (openat2(2) takes no `O_NOCTTY` beside `O_PATH`.)
@@ -39,7 +41,24 @@ impl Root {
         Ok(Self {
             fd,
             path: path.to_vec(),
+            layers: None,
         })
+    }
+
+    /// The merged view of an overlay, which has no path in the file system: the one of its descriptor leads there, for
+    /// this process and as long as it is open.
+    pub(crate) fn merged(fd: OwnedFd, layers: Layers) -> Self {
+        let path = format!("/proc/self/fd/{}", fd.as_raw_fd()).into_bytes();
+        Self {
+            fd,
+            path,
+            layers: Some(layers),
+        }
+    }
+
+    /// The layers, if this is the merged view of an overlay of our own.
+    pub fn layers(&self) -> Option<&Layers> {
+        self.layers.as_ref()
     }
 
     /// The path it was opened by: for messages, and for calls that take no descriptor.
@@ -270,7 +289,6 @@ pub(crate) fn is_host_attribute(name: &[u8]) -> bool {
 
 /// The extended attributes of `name` in an open directory, sorted. Never follows a link.
 pub fn read_xattrs(directory: BorrowedFd<'_>, name: &[u8], path: &RelPath) -> Result<Xattrs> {
-    use std::os::fd::AsRawFd;
     // There is no *at form before Linux 6.13: /proc/self/fd/N/NAME reaches the entry without resolving its path anew.
     let mut link = format!("/proc/self/fd/{}", directory.as_raw_fd()).into_bytes();
     if !name.is_empty() {

@@ -11,6 +11,7 @@ mod hint;
 mod ignore;
 mod inotify;
 mod layer;
+mod overlay;
 mod root;
 mod sandbox;
 mod signals;
@@ -26,6 +27,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     layer::register(module)?;
     inotify::register(module)?;
     fanotify::register(module)?;
+    overlay::register(module)?;
     ignore::register(module)?;
     copy::register(module)?;
     sandbox::register(module)?;

@@ -28,6 +28,11 @@ impl Rootfs {
         PyBytes::new(py, self.0.path())
     }
 
+    #[getter]
+    fn merged(&self) -> bool {
+        self.0.layers().is_some()
+    }
+
     fn resolve<'py>(&self, py: Python<'py>, path: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
         let resolved = py.detach(|| self.0.resolve(path)).into_py(py)?;
         Ok(PyBytes::new(py, resolved.as_bytes()))

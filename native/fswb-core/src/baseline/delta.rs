@@ -161,6 +161,21 @@ impl Delta {
         names.try_fold(RelPath::ROOT, |path, name| path.join(name).ok())
     }
 
+    /// A path recorded here that is a character device 0/0.
+    pub(super) fn null_device(&self) -> Option<RelPath> {
+        let mut rest = vec![ROOT];
+        while let Some(at) = rest.pop() {
+            let node = self.node(at);
+            if let State::Present(entry) = &node.state {
+                if entry.kind == Kind::CharDevice && entry.rdev == 0 {
+                    return self.path(at);
+                }
+            }
+            rest.extend(node.children.values());
+        }
+        None
+    }
+
     fn clear(&mut self, at: u32) {
         let mut rest = self.take_children(at);
         while let Some(at) = rest.pop() {

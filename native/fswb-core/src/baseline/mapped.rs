@@ -217,6 +217,12 @@ impl Mapped {
         self.devices.get(device).copied().unwrap_or(0)
     }
 
+    /// The character devices 0/0. Reads every node.
+    pub(super) fn null_devices(&self) -> impl Iterator<Item = u32> + '_ {
+        (0..self.counts.nodes)
+            .filter(|&node| self.kind(node) == Kind::CharDevice && self.entry(node).rdev == 0)
+    }
+
     fn check(&self) -> std::result::Result<(), &'static str> {
         self.check_directories()?;
         self.check_nodes()?;

@@ -201,6 +201,17 @@ impl Baseline {
         found
     }
 
+    /// A character device 0/0, if one is recorded: overlayfs has no other way to write down a deleted file. It reads every
+    /// record (not the disk).
+    pub fn null_device(&self) -> Option<RelPath> {
+        let in_base = || {
+            let base = self.base.as_ref()?;
+            let mut nodes = base.null_devices();
+            nodes.find_map(|node| self.visible_path(base, node))
+        };
+        self.delta.null_device().or_else(in_base)
+    }
+
     fn visible_path(&self, base: &Mapped, node: u32) -> Option<RelPath> {
         let path = base.path(node)?;
         let seen = self.cursor(&path)?.base_node();

@@ -292,3 +292,24 @@ fn a_very_deep_tree_is_recorded_saved_and_forgotten() {
     assert!(baseline.is_empty());
     assert_eq!(baseline.directory_count(), 1);
 }
+
+#[test]
+fn a_null_device_is_found_wherever_it_is_recorded_and_not_once_it_is_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut baseline = empty();
+    let whiteout = Entry {
+        rdev: 0,
+        ..entry(Kind::CharDevice, 3)
+    };
+    baseline.put(&path("d"), entry(Kind::Directory, 2)).unwrap();
+    baseline
+        .put(&path("d/null"), entry(Kind::CharDevice, 4))
+        .unwrap();
+    assert_eq!(baseline.null_device(), None);
+    baseline.put(&path("d/x"), whiteout).unwrap();
+    assert_eq!(baseline.null_device(), Some(path("d/x")));
+    baseline.save(&directory.path().join("saved")).unwrap();
+    assert_eq!(baseline.null_device(), Some(path("d/x")));
+    baseline.remove(&path("d"));
+    assert_eq!(baseline.null_device(), None);
+}

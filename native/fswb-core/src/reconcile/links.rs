@@ -14,7 +14,7 @@ use super::Found;
 use super::look::Observation;
 use crate::baseline::Baseline;
 use crate::change::Why;
-use crate::entry::{Entry, Inode};
+use crate::entry::{Entry, Inode, Kind};
 use crate::path::RelPath;
 
 /// The shared inodes on disk and in the baseline that something happened to, or that are listed.
@@ -83,21 +83,14 @@ pub(super) fn gained(found: &Found, baseline: &Baseline, made: u64) -> u64 {
     let present = found.values().filter_map(|seen| seen.after.as_deref());
     let shared = present.filter(|entry| entry.is_shared());
     let now: HashMap<Inode, u32> = shared.map(|entry| (entry.inode(), entry.nlink)).collect();
-    let numbers = now.keys().map(|&(_, ino)| ino).collect();
-    let mut before: HashMap<u64, u32> = HashMap::new();
-    for entry in baseline
-        .names_with_ino(&numbers)
-        .iter()
-        .filter_map(|name| baseline.entry(name))
-    {
-        let links = before.entry(entry.ino).or_default();
-        *links = entry.nlink.max(*links);
-    }
+    let before = |ino| {
+        let names = baseline.names_with_ino(ino);
+        let entries = names.iter().filter_map(|name| baseline.entry(name));
+        let links = entries.filter(|entry| entry.kind != Kind::Directory);
+        links.map(|entry| entry.nlink).max().unwrap_or(1).max(1)
+    };
     now.into_iter()
-        .map(|((_, ino), links)| {
-            let before = before.get(&ino).copied().unwrap_or(1).max(1);
-            u64::from(links.saturating_sub(before))
-        })
+        .map(|((_, ino), links)| u64::from(links.saturating_sub(before(ino))))
         .sum()
 }
 

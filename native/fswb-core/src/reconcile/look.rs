@@ -71,6 +71,8 @@ enum Stat {
 pub(super) struct Looker {
     clock: Clock,
     mode: HashMode,
+    /// Device of the lower layer, if this is the merged view of an overlay.
+    lower: Option<u64>,
     pub(super) observations: Vec<(RelPath, Observation)>,
     /// Shared inodes that had a name below a directory that is gone. Whatever was done through that name shows at their
     /// other names.
@@ -82,10 +84,11 @@ pub(super) struct Looker {
 }
 
 impl Looker {
-    pub(super) fn new(clock: Clock, mode: HashMode) -> Self {
+    pub(super) fn new(clock: Clock, mode: HashMode, lower: Option<u64>) -> Self {
         Self {
             clock,
             mode,
+            lower,
             observations: Vec::new(),
             lost: Vec::new(),
             sockets: Vec::new(),
@@ -132,7 +135,7 @@ impl Looker {
         let before = known.map(|known| Arc::new(known.entry()));
         let below = match &before {
             _ if now.kind != Kind::Directory => Below::Nothing,
-            Some(before) if is_same_directory(before, &now) => Below::Known,
+            Some(before) if self.is_same_directory(site, before, &now) => Below::Known,
             _ => Below::Unknown,
         };
         if let Some(before) = &before {
@@ -174,6 +177,17 @@ impl Looker {
             },
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether a directory is the one that was recorded. An inode number may be used again (ext4 does so at once); together
+    /// with the time of birth it is not.
+    ///
+    /// In the merged view of an overlay a copied-up directory keeps its number and gets another birth. What the baseline
+    /// recorded in the lower layer is still there, so nothing else has its number. The root is never replaced.
+    fn is_same_directory(&self, site: Site<'_>, before: &Entry, now: &Entry) -> bool {
+        let was_lower = self.lower == Some(before.dev);
+        let is_same = before.ino == now.ino && (before.btime_ns == now.btime_ns || was_lower);
+        before.kind == Kind::Directory && (is_same || (site.is_root() && self.lower.is_some()))
     }
 
     fn absent(&mut self, site: Site<'_>, known: Option<Cursor<'_>>) -> Result<Below> {
@@ -281,12 +295,6 @@ impl Looker {
         self.effort.hashed_bytes += size;
         Ok(digest)
     }
-}
-
-/// Whether a directory is the one that was recorded. An inode number may be used again (ext4 does so at once); together
-/// with the time of birth it is not.
-fn is_same_directory(before: &Entry, now: &Entry) -> bool {
-    before.kind == Kind::Directory && (before.ino, before.btime_ns) == (now.ino, now.btime_ns)
 }
 
 fn metadata_differs(before: &Entry, now: &Entry) -> Why {

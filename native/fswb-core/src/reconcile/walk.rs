@@ -17,6 +17,7 @@ use crate::change::Effort;
 use crate::clock::Clock;
 use crate::entry::{Inode, Kind};
 use crate::error::{Context, Error, Result};
+use crate::overlay::Layers;
 use crate::path::RelPath;
 use crate::root::Root;
 
@@ -82,13 +83,17 @@ impl<'a> Walk<'a> {
         }
     }
 
+    fn lower(&self) -> Option<u64> {
+        self.root.layers().map(Layers::lower_device)
+    }
+
     /// Looks at `places` and adds what was seen to `found`.
     pub(super) fn look_at(&mut self, places: Places, found: &mut Found) -> Result<()> {
         let places: Vec<Place> = places.into_sorted();
         if places.is_empty() {
             return Ok(());
         }
-        let mut looker = Looker::new(self.clock, self.mode);
+        let mut looker = Looker::new(self.clock, self.mode, self.lower());
         let site = Site {
             fd: self.root.fd(),
             directory: &RelPath::ROOT,
@@ -135,7 +140,7 @@ impl<'a> Walk<'a> {
             directory: &parent,
             name: &name,
         };
-        let mut looker = Looker::new(self.clock, self.mode);
+        let mut looker = Looker::new(self.clock, self.mode, self.lower());
         looker.look(site, self.baseline.cursor(path), true)?;
         self.absorb(looker, found);
         if found.get(path).is_none_or(|seen| seen.after.is_none()) {
@@ -210,7 +215,7 @@ impl<'a> Worker<'a> {
         Self {
             root: walk.root,
             open,
-            looker: Looker::new(walk.clock, walk.mode),
+            looker: Looker::new(walk.clock, walk.mode, walk.lower()),
             buffer: vec![MaybeUninit::uninit(); LISTING].into_boxed_slice(),
         }
     }

@@ -72,7 +72,9 @@ pub(super) fn enter<'a>(plan: &'a Plan<'_>) -> Step<'a> {
 
     // Not recursive: whatever the host has mounted below its directory is no part of the image.
     let root = open_tree(CWD, c".", CLONE).of(Operation::OpenTree, c"/")?;
-    place(&root, c".")?;
+    // Over the host's root, not over the directory it comes from: that may be the root of a mount that is mounted nowhere
+    // (an overlay), where nothing can be mounted for this namespace.
+    place(&root, c"/")?;
     fs_chdir(root.as_fd(), c"/")?;
 
     // The host is still in view: what comes from it is taken now.

@@ -1,0 +1,138 @@
+"""Runs the steps on an overlay over the unpacked root file system: the upper directory is the evidence. Docker's way.
+
+The cost is that of what changed since the overlay was mounted, in every step anew: one upper directory serves all steps
+of a stage (a stack of them would break hard links, for the index of copied-up inodes lives beside one upper directory).
+Copying up a file costs its size. What makes it exact is argued in ``tracking/README.md``.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from tempfile import mkdtemp
+
+from fswatch_builder._native import (
+    Baseline,
+    ChangeSet,
+    HintSet,
+    RefusedError,
+    Rootfs,
+    Upper,
+    mount_overlay,
+    remove_tree,
+)
+from fswatch_builder.errors import TrackingError
+from fswatch_builder.tracking.protocol import Capability
+
+BLIND_SPOTS = (
+    "a command sees an overlay: it cannot make a character device 0/0, and a file it opened for reading before it was "
+    "first written shows the old content",
+)
+_PREFIX = "overlay-"
+
+
+class OverlayTracker:
+    """See the module."""
+
+    name = "overlay"
+    in_place = False
+
+    def probe(self, rootfs: Rootfs) -> Capability:
+        """Mounts an overlay beside the root file system and tries what exactness hangs on."""
+        if not rootfs.merged:
+            try:
+                with _scratch(rootfs) as directory:
+                    wrong = _try_it(directory)
+            except (OSError, RefusedError) as error:
+                return Capability(usable=False, reason=f"no overlay on this file system: {_cause(error)}")
+            if wrong is not None:
+                return Capability(usable=False, reason=f"an overlay on this file system {wrong}")
+        return Capability(usable=True, reason="steps run on an overlay", blind_spots=BLIND_SPOTS)
+
+    def arm(self, rootfs: Rootfs, baseline: Baseline) -> "OverlaySession":
+        """Mounts the overlay, unless ``rootfs`` is one that was mounted here before.
+
+        Its directories are made beside the root file system, and stay for as long as the one that holds both.
+        """
+        directory = None
+        try:
+            if not rootfs.merged:
+                directory = mkdtemp(prefix=_PREFIX, dir=_beside(rootfs))
+                rootfs = mount_overlay(rootfs, os.fsencode(directory))
+            return OverlaySession(rootfs, Upper(rootfs, baseline))
+        except (OSError, RefusedError) as error:
+            del rootfs
+            if directory is not None:
+                remove_tree(os.fsencode(directory))
+            raise TrackingError(
+                f"the overlay tracker cannot be used: {_cause(error)}", hint="use --tracker auto or --tracker scan"
+            ) from error
+
+
+class OverlaySession:
+    """Reads the upper directory of ``rootfs``, the merged view, whose mount lives as long as that object."""
+
+    tracker = OverlayTracker.name
+    needs_link_witness = False
+
+    def __init__(self, rootfs: Rootfs, upper: Upper) -> None:
+        self.rootfs = rootfs
+        self._upper = upper
+
+    def settle(self) -> HintSet:
+        """What is in the upper directory now, and what was in it at the last baseline."""
+        return self._upper.settle()
+
+    def advance(self, baseline: Baseline, changes: ChangeSet) -> None:
+        """Notes what is in the upper directory."""
+        del baseline, changes
+        self._upper.advance()
+
+    def close(self) -> None:
+        """Nothing is watched. What was written is in the merged view, which is ``rootfs``."""
+
+
+def _beside(rootfs: Rootfs) -> str:
+    return os.path.dirname(os.path.abspath(os.fsdecode(rootfs.path)))
+
+
+@contextmanager
+def _scratch(rootfs: Rootfs) -> Iterator[str]:
+    directory = mkdtemp(prefix=_PREFIX, dir=_beside(rootfs))
+    try:
+        yield directory
+    finally:
+        remove_tree(os.fsencode(directory))
+
+
+def _try_it(directory: str) -> str | None:
+    """What an overlay in ``directory`` gets wrong: the kernel may mount it and fall back from what was asked for."""
+    lower, layers = os.path.join(directory, "lower"), os.path.join(directory, "layers")
+    os.makedirs(os.path.join(lower, "d"))
+    os.mkdir(layers)
+    with open(os.path.join(lower, "one"), "wb") as file:
+        file.write(b"before")
+    os.link(os.path.join(lower, "one"), os.path.join(lower, "other"))
+    number = os.stat(os.path.join(lower, "one")).st_ino
+    merged = mount_overlay(Rootfs(os.fsencode(lower)), os.fsencode(layers))
+    at = os.fsdecode(merged.path)
+    with open(os.path.join(at, "one"), "wb") as file:
+        file.write(b"after")
+    with open(os.path.join(at, "other"), "rb") as file:
+        if file.read() != b"after":
+            return "breaks hard links (index=on is not in force)"
+    if os.stat(os.path.join(at, "other")).st_ino != number:
+        return "gives a file that is written another inode number"
+    try:
+        os.rename(os.path.join(at, "d"), os.path.join(at, "moved"))
+    except OSError as error:
+        return f"cannot rename directories (redirect_dir=on is not in force): {error.strerror}"
+    return None
+
+
+def _cause(error: OSError | RefusedError) -> str:
+    if isinstance(error, OSError):
+        return f"{getattr(error, 'operation', 'open')}: {os.strerror(error.errno or 0)} (errno {error.errno})"
+    return error.reason
+
+
+TRACKER = OverlayTracker()
