@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 
 from benchmarks.peers.compiled import compiled, own_clock
@@ -17,6 +18,7 @@ def scan_rows(ground: Ground, repeat: int) -> Iterator[Row]:
     reference = os.path.join(ground.work, "reference")
     with open(reference, "w"):
         pass
+    now = time.strftime("%Y-%m-%d %H:%M:%S")
     walk = compiled("walk", ground.work)
 
     def ours(threads: int) -> Callable[[], float]:
@@ -36,7 +38,7 @@ def scan_rows(ground: Ground, repeat: int) -> Iterator[Row]:
     tools = {
         "find -newer": ["find", ground.directory, "-newer", reference],
         "bfs -newer": ["bfs", ground.directory, "-newer", reference],
-        "fd --newer": ["fdfind", "--unrestricted", "--newer", reference, ".", ground.directory],
+        "fd --newer": ["fdfind", "--unrestricted", "--newer", now, ".", ground.directory],
     }
     tools = {name: argv for name, argv in tools.items() if shutil.which(argv[0])}
     runs = {"ours 1": ours(1), "bare 1": bare(1), "ours 2": ours(2), "bare 2": bare(2)}
