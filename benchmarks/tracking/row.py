@@ -41,7 +41,7 @@ class Row:
     def __str__(self) -> str:
         text = f"{self.what:44} {self.subject:26} {self.files:>8} {self.value:>10.3f} {self.unit}"
         if self.ratio is not None:
-            text += f"  {self.ratio:.2f} x {self.peer}"
+            text += f"  {self.ratio:.3g} x {self.peer}"
         if self.most is not None:
             text += f"  (<= {self.most:g}: {'yes' if self.reached else 'NO'})"
         return text
