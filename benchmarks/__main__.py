@@ -17,6 +17,7 @@ from benchmarks.peers.buildah import Buildah
 from benchmarks.peers.buildkit import CLIENT, BuildKit
 from benchmarks.peers.kaniko import VERSION, Kaniko
 from benchmarks.peers.ours import Ours
+from benchmarks.tracking import suite as tracking
 from benchmarks.workloads.cached import STEPS, measure_cached
 from benchmarks.workloads.extra_run import Row, dockerfiles, measure_peer
 
@@ -82,7 +83,12 @@ def _cached(arguments: argparse.Namespace) -> dict[str, float]:
 
 def main() -> None:
     """Measures what is asked for; records it only if everything asked for was measured."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    if sys.argv[1:2] == ["tracking"]:
+        tracking.main(sys.argv[2:])
+        return
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, epilog="python -m benchmarks tracking: the trackers alone"
+    )
     parser.add_argument("--files", type=int, action="append", help="tree size; repeatable (default: 10000, 100000)")
     parser.add_argument("--repeat", type=int, default=3, help="builds of each kind, the fastest counts (default: 3)")
     parser.add_argument("--peer", action="append", default=[], help="only peers whose name holds this; repeatable")

@@ -5,6 +5,7 @@
 //! read, under the path their watch had in the baseline; nothing is read outside the lock.
 
 mod event;
+mod heat;
 mod placing;
 mod state;
 mod table;

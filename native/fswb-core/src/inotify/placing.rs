@@ -1,11 +1,12 @@
 //! Setting watches: by path, from a list, without reading a single directory.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::ffi::CString;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rustix::fs::inotify::{self, WatchFlags};
-use rustix::fs::{self, Mode, OFlags};
+use rustix::fs::{self, Mode, OFlags, RawDir};
 use rustix::io::Errno;
 
 use crate::error::{Context, Error, Result};
@@ -29,6 +30,9 @@ pub(super) const MASK: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::ONLYDIR)
     .union(WatchFlags::DONT_FOLLOW)
     .union(WatchFlags::EXCL_UNLINK);
+
+/// The same without `MODIFY`, for a directory that will be looked at whole.
+pub(super) const MASK_WITHOUT_MODIFY: WatchFlags = MASK.difference(WatchFlags::MODIFY);
 
 /// What became of one attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +59,11 @@ const BLOCK: usize = 512;
 const PARALLEL_FROM: usize = 4 * BLOCK;
 /// Adding a watch takes the group's lock for a part of its time only: 2 threads take 0.7 of the time of one.
 const THREADS: usize = 2;
+
+/// Bytes for one getdents64 call.
+const LISTING: usize = 32 << 10;
+/// `.` and `..`.
+const DOTS: usize = 2;
 
 impl Placer {
     pub(super) fn new(root: Arc<Root>) -> Result<Self> {
@@ -112,9 +121,32 @@ impl Placer {
             Err(error) if error.is_absent() => return Ok(Err(Errno::NOENT)),
             Err(error) => return Err(error),
         };
-        // The dot makes the kernel follow the magic link though the watch itself does not follow links.
-        let name = c_string(format!("/proc/self/fd/{}/.", directory.as_raw_fd()).as_bytes())?;
+        let name = magic_link(&directory)?;
         Ok(inotify::add_watch(inotify, name.as_c_str(), MASK))
+    }
+
+    /// Watches a directory for everything but `MODIFY`, while the tree is in motion: no link is followed, and nothing is
+    /// known of the inode that is found there. `None` if it cannot be opened, or has more than `entries` entries.
+    pub(super) fn place_without_modify(
+        &self,
+        inotify: BorrowedFd<'_>,
+        path: &RelPath,
+        entries: usize,
+    ) -> Result<Option<i32>> {
+        // Whatever the reason that there is no reading it: the watch stays as it is, which is always right.
+        let Ok(directory) = self.root.open_directory(path) else {
+            return Ok(None);
+        };
+        if !has_at_most(&directory, entries) {
+            return Ok(None);
+        }
+        let name = magic_link(&directory)?;
+        match inotify::add_watch(inotify, name.as_c_str(), MASK_WITHOUT_MODIFY) {
+            Ok(wd) => Ok(Some(wd)),
+            // Not one that was watched, then: no mask was changed.
+            Err(Errno::NOSPC) => Ok(None),
+            Err(errno) => Err(Error::system("inotify_add_watch", path, errno)),
+        }
     }
 
     /// Watches many directories, in this order but for what two threads mix up; stops at the limit.
@@ -177,6 +209,25 @@ impl Placer {
             }
         }
     }
+}
+
+/// A path of an open directory. The dot makes the kernel follow the magic link though a watch does not follow links.
+fn magic_link(directory: &OwnedFd) -> Result<CString> {
+    c_string(format!("/proc/self/fd/{}/.", directory.as_raw_fd()).as_bytes())
+}
+
+/// Whether a directory can be read and has no more than so many entries. Reads no more than that.
+fn has_at_most(directory: &OwnedFd, entries: usize) -> bool {
+    let mut buffer = Vec::with_capacity(LISTING);
+    let mut listing = RawDir::new(directory, buffer.spare_capacity_mut());
+    let mut left = entries + DOTS;
+    while let Some(item) = listing.next() {
+        if left == 0 || item.is_err() {
+            return false;
+        }
+        left -= 1;
+    }
+    true
 }
 
 /// Whether `path` leads to the root directory.

@@ -1,6 +1,6 @@
 //! What the reader and its callers share: the watches, and the hints that events became.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use crate::entry::{Entry, Kind};
 use crate::error::{Context, Error, Result};
 use crate::hint::{HintSet, LossReason, Scope};
 use crate::inotify::event::{Event, parse};
+use crate::inotify::heat::{Heat, Hot};
 use crate::inotify::placing::{Placed, Placer};
 use crate::inotify::table::{Table, Unwatched};
 use crate::path::RelPath;
@@ -40,6 +41,11 @@ pub(super) struct State {
     budget: usize,
     pub(super) table: Table,
     pub(super) unwatched: Unwatched,
+    heat: Heat,
+    /// Watches that do not report `MODIFY` until the next advance. All entries of their directories are hinted at.
+    pub(super) muted: BTreeSet<i32>,
+    /// Watches that fell on directories made during the RUN, and were removed at once.
+    pub(super) strays: BTreeSet<i32>,
     /// Directories whose watch the kernel ended since the last advance. Most are deleted; the others are watched anew.
     ended: Vec<Arc<RelPath>>,
     pending: HintSet,
@@ -65,6 +71,9 @@ impl State {
             budget: usize::MAX,
             table: Table::default(),
             unwatched: Unwatched::default(),
+            heat: Heat::default(),
+            muted: BTreeSet::new(),
+            strays: BTreeSet::new(),
             ended: Vec::new(),
             pending: HintSet::default(),
             newest: None,
@@ -102,13 +111,16 @@ impl State {
     }
 
     pub(super) fn settle(&mut self) -> Result<HintSet> {
-        self.drain()?;
+        self.read()?;
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
         self.newest = None;
         self.names.clear();
         let mut hints = std::mem::take(&mut self.pending);
+        for directory in self.muted.iter().filter_map(|&wd| self.table.path(wd)) {
+            hints.add((**directory).clone(), Scope::Children);
+        }
         for directory in self.unwatched.iter() {
             hints.lose(LossReason::WatchLimit, directory.clone());
         }
@@ -144,6 +156,11 @@ impl State {
         self.with_placer(|state, placer| {
             for path in wanted {
                 orphans.extend(state.watch(placer, path)?);
+            }
+            for wd in std::mem::take(&mut state.muted) {
+                if let Some(path) = state.table.path(wd).cloned() {
+                    orphans.extend(state.watch(placer, path)?);
+                }
             }
             state.release(orphans)?;
             state.watch_more(placer, baseline)
@@ -250,18 +267,51 @@ impl State {
         Ok(())
     }
 
+    /// For the reader, while the RUN runs: reads what is queued, and stops asking for what comes too often. Returns how
+    /// many bytes were read.
+    pub(super) fn drain(&mut self) -> Result<usize> {
+        let read = self.read()?;
+        for hot in self.heat.drained() {
+            self.mute(hot)?;
+        }
+        Ok(read)
+    }
+
+    /// Goes without `MODIFY` for a directory: whatever it would tell of is an entry of that directory, and all of them will
+    /// be looked at.
+    fn mute(&mut self, hot: Hot) -> Result<()> {
+        let (Some(placer), Some(path)) = (&self.placer, self.table.path(hot.wd)) else {
+            return Ok(());
+        };
+        let inotify = open(&self.inotify)?;
+        let Some(wd) = placer.place_without_modify(inotify, path, hot.entries)? else {
+            return Ok(());
+        };
+        // The path may lead to another directory by now: the descriptor tells whose mask was changed.
+        if let Some(directory) = self.table.path(wd).cloned() {
+            self.pending.add((*directory).clone(), Scope::Children);
+            self.pending.thin_out(&directory);
+            self.muted.insert(wd);
+            return Ok(());
+        }
+        // It was not watched, so it came in during the RUN and is covered by the hint of that.
+        self.strays.insert(wd);
+        self.release(vec![wd])
+    }
+
     /// Reads all events queued up to now and turns them into hints; returns how many bytes.
     ///
     /// Events are queued by the system call that makes the change, before it returns. What comes while we read is left:
     /// a busy writer cannot keep us here.
-    pub(super) fn drain(&mut self) -> Result<usize> {
+    fn read(&mut self) -> Result<usize> {
+        self.newest = None;
         let mut buffer = std::mem::take(&mut self.buffer);
-        let result = self.drain_into(&mut buffer);
+        let result = self.read_into(&mut buffer);
         self.buffer = buffer;
         result
     }
 
-    fn drain_into(&mut self, buffer: &mut [u8]) -> Result<usize> {
+    fn read_into(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let queued = rustix::io::ioctl_fionread(open(&self.inotify)?).during("ioctl", "")?;
         let queued = usize::try_from(queued).unwrap_or(usize::MAX);
         let mut total = 0;
@@ -293,7 +343,13 @@ impl State {
         let Some(directory) = self.table.path(event.wd).cloned() else {
             // The end of a watch that we removed ourselves is no news, and always its last event: the kernel hands out
             // descriptors in a cycle of 2^31, so it is not the end of a newer one.
-            if !event.mask.contains(ReadFlags::IGNORED) {
+            let ended = event.mask.contains(ReadFlags::IGNORED);
+            let is_stray = if ended {
+                self.strays.remove(&event.wd)
+            } else {
+                self.strays.contains(&event.wd)
+            };
+            if !ended && !is_stray {
                 self.pending.lose(LossReason::UnknownWatch, RelPath::ROOT);
             }
             return Ok(());
@@ -326,6 +382,9 @@ impl State {
             if *wd == event.wd && name == event.name && *newest >= scope && !changes_directory {
                 return Ok(());
             }
+        }
+        if event.mask.contains(ReadFlags::MODIFY) {
+            self.heat.modified(event.wd, event.name);
         }
         if event.name.is_empty() {
             self.pending.add(directory.clone(), scope);

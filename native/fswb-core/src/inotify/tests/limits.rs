@@ -86,9 +86,8 @@ fn the_reader_keeps_up_with_more_events_than_the_queue_holds() {
     let hints = tree.settle();
     assert!(tree.watches.events().unwrap() > 16_384);
     assert_eq!(hints.losses().count(), 0);
-    assert_eq!(
-        hints.len(),
-        501,
+    assert!(
+        hints.len() <= 501,
         "memory grows with distinct paths, not with events"
     );
 }

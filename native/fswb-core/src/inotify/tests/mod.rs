@@ -1,6 +1,7 @@
 //! Real directories, real events. The question is always the same: do the hints cover all that changed?
 
 mod changes;
+mod heat;
 mod limits;
 
 use std::collections::BTreeSet;
@@ -223,18 +224,18 @@ impl Tree {
 
 /// Whether somebody who looks where the hints and losses say finds out about `path`.
 fn covers(hints: &HintSet, before: &Baseline, after: &Baseline, path: &RelPath) -> bool {
-    let scoped = hints.hints().any(|(hint, scope)| match scope {
-        Scope::Entry => hint == path,
-        Scope::Children => hint == path || path.parent().as_ref() == Some(hint),
-        Scope::Subtree => path.is_within(hint),
-    });
+    let scoped = |path: &RelPath| {
+        hints.hints().any(|(hint, scope)| match scope {
+            Scope::Entry => hint == path,
+            Scope::Children => hint == path || path.parent().as_ref() == Some(hint),
+            Scope::Subtree => path.is_within(hint),
+        })
+    };
     let lost = hints.losses().any(|loss| path.is_within(&loss.path));
     // A hint names an inode: all names it had are looked at.
-    let linked = hints.hints().any(|(hint, _)| {
-        [before.entry(hint), after.entry(hint)]
-            .iter()
-            .flatten()
-            .any(|entry| before.names_of(entry).contains(path))
+    let linked = before.entry(path).is_some_and(|entry| {
+        let names = [before.names_of(&entry), after.names_of(&entry)];
+        names.iter().flatten().any(scoped)
     });
-    scoped || lost || linked
+    scoped(path) || lost || linked
 }
