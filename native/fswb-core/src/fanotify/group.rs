@@ -11,7 +11,7 @@ use crate::root::Root;
 /// Every event that can be the only trace of a change.
 ///
 /// `MODIFY` and `CLOSE_WRITE` both: truncate(2) raises only the first, a store into a mapping only the second.
-/// `DELETE_SELF` is left out: who loses its last name is reported by that name. tests/kernel/test_fanotify_events.py pins
+/// `DELETE_SELF` is left out: who loses its last name is reported by that name. tests/kernel/test_fanotify_inodes.py pins
 /// all three.
 const MASK: u64 = libc::FAN_CREATE
     | libc::FAN_DELETE

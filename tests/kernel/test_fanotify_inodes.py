@@ -1,4 +1,4 @@
-"""What the kernel does, as far as the fanotify tracker relies on it. A failure here means: a proof lost a premise."""
+"""What the kernel tells of inodes, as far as the fanotify tracker relies on it. A failure here means: a proof lost a premise."""
 
 import ctypes
 import errno
