@@ -15,7 +15,7 @@ FICLONE = 0x40049409
 FS_IOC_GETFLAGS, FS_IOC_SETFLAGS = 0x80086601, 0x40086602
 FS_NODUMP_FL = 0x40
 CLONE_NEWNS, CLONE_NEWUSER = 0x20000, 0x10000000
-MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
+MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 0x20, 0x1000, 0x4000, 0x40000
 
 
 def checked(result: int) -> int:
@@ -60,6 +60,14 @@ def mount_tmpfs(target: str) -> None:
 
 def unmount(target: str) -> None:
     checked(libc.umount2(os.fsencode(target), 0))
+
+
+def forget_names(path: os.PathLike[str]) -> None:
+    """Drops what is cached of the names on the file system that ``path`` is on, by a remount that changes nothing."""
+    point = os.path.abspath(path)
+    while not os.path.ismount(point):
+        point = os.path.dirname(point)
+    checked(libc.mount(None, os.fsencode(point), None, MS_REMOUNT, None))
 
 
 def own_mounts() -> None:
