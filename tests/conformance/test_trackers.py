@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from fswatch_builder import _native as native
+from fswatch_builder.changes.widen import widen
 from tests.conformance import mutations
+from tests.support.hints import baseline_of
 from tests.support.mutating import mutate
-from tests.support.tracked import armed, assert_nothing_missed, described, pack, record, whole
+from tests.support.tracked import armed, assert_nothing_missed, described, pack, record, usable_here, whole
 
 #: What leaves everything as it was, by the rules: no layer.
 UNDONE = {
@@ -143,3 +145,25 @@ def test_b5_looking_and_packing_leave_access_times_alone(populated: native.Rootf
     pack(populated, baseline, changes, tmp_path / "layer.tar")
     assert {change.path for change in changes.changes} >= {b"etc/passwd", b"usr/bin/tool", b"etc/link"}
     assert {os.lstat(path).st_atime for path in files if not os.path.islink(path)} == {mutations.OLD}
+
+
+@pytest.mark.root
+def test_a_directory_of_a_hundred_thousand_entries(tmp_path: Path) -> None:
+    wide = tmp_path / "rootfs/wide"
+    wide.mkdir(parents=True)
+    for number in range(100_000):
+        os.close(os.open(wide / str(number), os.O_CREAT | os.O_WRONLY))
+    rootfs = native.Rootfs(os.fsencode(tmp_path / "rootfs"))
+    # Neither digests nor the oracle: they would read every file three times.
+    baseline = baseline_of(rootfs)
+    sessions = [tracker.arm(rootfs, baseline) for tracker in usable_here(rootfs)]
+    try:
+        os.truncate(wide / "50000", 1)
+        os.unlink(wide / "99999")
+        (wide / "new").write_text("x")
+        for session in sessions:
+            found = baseline.reconcile(rootfs, widen(session.settle())[0])
+            assert [change.path for change in found.changes] == [b"wide", b"wide/50000", b"wide/99999", b"wide/new"]
+    finally:
+        for session in sessions:
+            session.close()

@@ -1,4 +1,4 @@
-"""What fanotify does beyond single operations, as far as a tracker relies on it; in plain Python, beside the product."""
+"""What fanotify does beyond single operations, as far as a tracker relies on it; in plain Python."""
 
 import os
 import shutil

@@ -3,14 +3,14 @@
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use rustix::fs::{self, AtFlags};
+use rustix::fs::{self, AtFlags, StatxAttributes};
 
 use super::HashMode;
 use crate::baseline::Cursor;
 use crate::change::{Effort, Why};
 use crate::clock::Clock;
 use crate::entry::{Entry, Inode, Kind, STATX_WANTED};
-use crate::error::{Context, Result, present};
+use crate::error::{Context, Error, Result, present};
 use crate::hash::{hash_rest, open_file};
 use crate::path::RelPath;
 use crate::root::complete;
@@ -203,6 +203,16 @@ impl Looker {
         self.effort.stats += 1;
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT;
         match fs::statx(site.fd, site.name, flags, STATX_WANTED) {
+            // A mount raises no event at what it covers, so no tracker vouches for what is below. Every entry on the way
+            // to a place is looked at, so none is passed unseen. (A RUN cannot mount where we look; the host can.)
+            Ok(stat)
+                if stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) && !site.is_root() =>
+            {
+                Err(Error::refused(
+                    &site.path()?,
+                    "something is mounted over it",
+                ))
+            }
             Ok(stat) => Ok(Entry::from_statx(&stat).map_or(Stat::Socket, Stat::Entry)),
             Err(errno) => {
                 let failed = Err(errno).during("statx", site.path()?);
