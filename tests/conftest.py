@@ -3,11 +3,14 @@
 import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import settings
 
+from fswatch_builder._native import Rootfs
+from tests.conformance.tree import populate
 from tests.support.debian import mirror
 
 # How long an example takes says nothing on a busy machine.
@@ -51,3 +54,16 @@ def no_mount_is_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterato
     yield
     ours = os.fsencode(tmp_path_factory.getbasetemp()) + b"/"
     assert [point for point in _mount_points() if point.startswith(ours)] == []
+
+
+@pytest.fixture
+def populated(tmp_path: Path) -> Rootfs:
+    """The tree that mutations work on."""
+    root = tmp_path / "rootfs"
+    root.mkdir()
+    here = os.getcwd()
+    try:
+        populate(str(root))
+    finally:
+        os.chdir(here)
+    return Rootfs(os.fsencode(root))

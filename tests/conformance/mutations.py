@@ -1,6 +1,7 @@
-"""What a RUN may do to a root file system, one hazard a function. Each runs in a process of its own, inside the tree.
+"""What a RUN may do to a root file system, one hazard a function. Each runs in processes of its own, inside the tree.
 
-The tree it finds is made by :func:`populate`. ``python mutations.py NAME`` runs one.
+The tree it finds is made by :func:`populate`. ``python mutations.py NAME`` runs one, and ends when all its processes
+have ended, as a RUN does. More of them, by theme, are in the modules `mutations_of_…`.
 """
 
 import ctypes
@@ -8,45 +9,23 @@ import mmap
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from pathlib import Path
 
-OLD = 1_000_000_000  # a time long before any test
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from tests.conformance import mutations_of_content, mutations_of_kinds, mutations_of_links, mutations_of_places
+from tests.conformance.tree import MUTATIONS, OLD, mutation, populate, run_to_the_end, write
 
-def write(path: str, content: str) -> None:
-    with open(path, "w") as file:
-        file.write(content)
-
-
-def populate(root: str) -> None:
-    """Files, links of both kinds, a deep directory, a wide one, odd names."""
-    os.chdir(root)
-    for directory in ("etc", "usr/bin", "usr/lib/deep/er/still", "var/lib", "wide", "tmp", "data/a/b", "data/c"):
-        os.makedirs(directory)
-    for path in ("etc/passwd", "etc/group", "usr/bin/tool", "usr/lib/deep/er/still/leaf", "data/a/b/one", "data/c/two"):
-        write(path, f"content of {path}\n")
-    for number in range(50):
-        write(f"wide/{number}", "x" * number)
-    os.symlink("usr/bin", "bin")
-    os.symlink("/etc/passwd", "etc/link")
-    write("data/linked", "three names\n")
-    os.link("data/linked", "data/a/linked")
-    os.link("data/linked", "usr/lib/linked")
-    write("data/pair", "two names\n")
-    os.link("data/pair", "data/pair-too")
-    os.chmod("tmp", 0o1777)
-    for directory, _, files in os.walk(b".", topdown=False):
-        for name in files:
-            os.utime(os.path.join(directory, name), (OLD, OLD), follow_symlinks=False)
-        os.utime(directory, (OLD, OLD))
-
-
-MUTATIONS: dict[str, Callable[[], None]] = {}
-
-
-def mutation(function: Callable[[], None]) -> Callable[[], None]:
-    MUTATIONS[function.__name__] = function
-    return function
+__all__ = [
+    "MUTATIONS",
+    "OLD",
+    "mutations_of_content",
+    "mutations_of_kinds",
+    "mutations_of_links",
+    "mutations_of_places",
+    "populate",
+]
 
 
 @mutation
@@ -433,4 +412,4 @@ def names_around_the_slash() -> None:
 
 
 if __name__ == "__main__":
-    MUTATIONS[sys.argv[1]]()
+    run_to_the_end(sys.argv[1])

@@ -19,7 +19,9 @@ from fswatch_builder.changes.widen import widen
 from fswatch_builder.tracking.protocol import Session, Tracker
 from fswatch_builder.tracking.registry import trackers
 from tests.conformance import mutations
-from tests.conformance.test_trackers import at_layer_precision, described, layer, record, whole
+from tests.conformance.test_trackers import at_layer_precision
+from tests.support.mutating import mutate
+from tests.support.tracked import described, pack, record, whole
 
 ELSEWHERE = [name for name, tracker in trackers().items() if not tracker.in_place]
 
@@ -50,11 +52,11 @@ class Stage:
 
     def attempt(self, name: str) -> int:
         """Runs a mutation; its exit status."""
-        command = [sys.executable, mutations.__file__, name]
+        command = [sys.executable, "-S", mutations.__file__, name]
         return subprocess.run(command, cwd=os.fsdecode(self.rootfs.path), capture_output=True, check=False).returncode
 
     def run(self, name: str) -> None:
-        assert self.attempt(name) == 0
+        mutate(name, self.rootfs.path)
 
     def changes(self) -> native.ChangeSet:
         return self.baseline.reconcile(self.rootfs, widen(self.session.settle())[0])
@@ -99,8 +101,8 @@ def test_what_is_found_is_what_a_scan_finds_on_a_plain_tree(name: str, tracker: 
     plain.run(name)
     found, expected = stage.changes(), plain.changes()
     # Packing reads what is new, so that digests can be compared.
-    layer(stage.rootfs, stage.baseline, found, tmp_path / "elsewhere.tar")
-    layer(plain.rootfs, plain.baseline, expected, tmp_path / "plain.tar")
+    pack(stage.rootfs, stage.baseline, found, tmp_path / "elsewhere.tar")
+    pack(plain.rootfs, plain.baseline, expected, tmp_path / "plain.tar")
     assert comparable(found) == comparable(expected)
     judged = oracle.compare(before, oracle.snapshot(stage.rootfs.path))
     assert described(found) == [(change.path, change.kind, change.why) for change in judged]
@@ -113,9 +115,9 @@ def test_base_and_layer_unpack_to_what_the_command_left(name: str, tracker: str,
     base_tar, layer_tar = tmp_path / "base.tar", tmp_path / "layer.tar"
     stage = Stage.of(trackers()[tracker], tmp_path / "elsewhere")
     empty = native.Baseline.empty(stage.rootfs)
-    layer(stage.rootfs, empty, empty.reconcile(stage.rootfs, whole()), base_tar)
+    pack(stage.rootfs, empty, empty.reconcile(stage.rootfs, whole()), base_tar)
     stage.run(name)
-    layer(stage.rootfs, stage.baseline, stage.changes(), layer_tar)
+    pack(stage.rootfs, stage.baseline, stage.changes(), layer_tar)
     assert at_layer_precision(unpacked(tmp_path / "copy", [base_tar, layer_tar])) == at_layer_precision(stage.rootfs)
 
 
@@ -141,7 +143,7 @@ def test_the_steps_of_one_stage_are_found_one_by_one(tracker: str, tmp_path: Pat
             # Many need what an earlier one took away: whatever they got done is a step too.
             ended = stage.attempt(name)
             found = stage.changes()
-            layer(stage.rootfs, stage.baseline, found, tmp_path / "layer.tar")
+            pack(stage.rootfs, stage.baseline, found, tmp_path / "layer.tar")
             results.append((ended, comparable(found)))
             if stage is stages[0]:
                 judged = oracle.compare(before, oracle.snapshot(stage.rootfs.path))

@@ -1,8 +1,6 @@
 """Whatever the tracker lost, the layer is the scan's: both armed together, one run, compared byte for byte."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,9 +10,10 @@ from fswatch_builder.changes.widen import widen
 from fswatch_builder.tracking.limits import read_limits
 from fswatch_builder.tracking.strategies.inotify import InotifyTracker
 from fswatch_builder.tracking.strategies.scan import ScanTracker
-from tests.conformance import mutations
 from tests.support.hints import baseline_of
+from tests.support.mutating import mutate
 from tests.support.namespace import run_limited
+from tests.support.tracked import pack
 
 #: Where a tracker that lost something has most to lose.
 HARD = [
@@ -34,24 +33,6 @@ HARD = [
 ]
 
 
-@pytest.fixture
-def rootfs(tmp_path: Path) -> native.Rootfs:
-    root = tmp_path / "rootfs"
-    root.mkdir()
-    here = os.getcwd()
-    try:
-        mutations.populate(str(root))
-    finally:
-        os.chdir(here)
-    return native.Rootfs(os.fsencode(root))
-
-
-def packed(rootfs: native.Rootfs, baseline: native.Baseline, changes: native.ChangeSet, path: Path) -> bytes:
-    with open(path, "wb") as file:
-        native.pack_layer(rootfs, baseline, changes, file.fileno())
-    return path.read_bytes()
-
-
 def fill_queue(directory: bytes) -> None:
     """As many events as the kernel keeps: two in turn, since equal ones in a row are one. Nothing changes."""
     two = [os.path.join(directory, name) for name in sorted(os.listdir(directory))[:2]]
@@ -65,47 +46,47 @@ def fill_queue(directory: bytes) -> None:
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("name", HARD)
 def test_m3_a_full_queue_costs_a_scan_and_no_change(
-    name: str, when: str, rootfs: native.Rootfs, tmp_path: Path
+    name: str, when: str, populated: native.Rootfs, tmp_path: Path
 ) -> None:
     """The change comes when the queue is full already, or its events are there and the overflow follows."""
-    baseline = baseline_of(rootfs)
-    scan, inotify = ScanTracker().arm(rootfs, baseline), InotifyTracker().arm(rootfs, baseline)
+    baseline = baseline_of(populated)
+    scan, inotify = ScanTracker().arm(populated, baseline), InotifyTracker().arm(populated, baseline)
     try:
         inotify.watches.pause()
         if when == "before":
-            fill_queue(os.path.join(rootfs.path, b"wide"))
-        subprocess.run([sys.executable, mutations.__file__, name], cwd=os.fsdecode(rootfs.path), check=True)
+            fill_queue(os.path.join(populated.path, b"wide"))
+        mutate(name, populated.path)
         if when == "after":
-            fill_queue(os.path.join(rootfs.path, b"wide"))
+            fill_queue(os.path.join(populated.path, b"wide"))
         hints, losses = widen(inotify.settle())
         assert ("queue-overflow", b"") in losses
         layers = {}
         for tracker, found in (("scan", scan.settle()), ("inotify", hints)):
-            changes = baseline.reconcile(rootfs, found)
-            layers[tracker] = packed(rootfs, baseline, changes, tmp_path / tracker)
+            changes = baseline.reconcile(populated, found)
+            layers[tracker] = pack(populated, baseline, changes, tmp_path / tracker)[0]
         assert layers["inotify"] == layers["scan"]
         # Watching goes on, and in the right places.
         baseline.advance(changes)
         inotify.advance(baseline, changes)
         inotify.watches.resume()
         last = baseline.paths()[-1]
-        os.utime(os.path.join(rootfs.path, last), (5, 5), follow_symlinks=False)
+        os.utime(os.path.join(populated.path, last), (5, 5), follow_symlinks=False)
         again, losses = widen(inotify.settle())
         assert losses == ()
-        assert last in [change.path for change in baseline.reconcile(rootfs, again).changes]
+        assert last in [change.path for change in baseline.reconcile(populated, again).changes]
     finally:
         inotify.close()
         scan.close()
 
 
 UNDER_A_LIMIT = """
-import hashlib, subprocess
 from pathlib import Path
 from fswatch_builder import _native as native
 from fswatch_builder.changes.widen import widen
 from fswatch_builder.tracking.registry import trackers
 from tests.conformance import mutations
 from tests.support.hints import baseline_of
+from tests.support.mutating import mutate
 root, name = Path(sys.argv[2]), sys.argv[3]
 (root / "rootfs").mkdir()
 mutations.populate(str(root / "rootfs"))
@@ -114,7 +95,7 @@ baselines = {name: baseline_of(rootfs) for name in trackers()}
 sessions = {name: tracker.arm(rootfs, baselines[name]) for name, tracker in trackers().items()}
 layers, lost = [], []
 for step in (name, "append", "create_a_file"):
-    subprocess.run([sys.executable, mutations.__file__, step], cwd=root / "rootfs", check=True)
+    mutate(step, rootfs.path)
     found = {}
     for tracker, session in sessions.items():
         hints, losses = widen(session.settle())

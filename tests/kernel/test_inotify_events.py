@@ -213,3 +213,53 @@ def test_an_unmounted_watch_says_so_and_ends(inotify: INotify, tree: Path) -> No
     finally:
         assert libc.umount2(target, 0) == 0
     assert events(inotify) == [(wd, "UNMOUNT|ISDIR", ""), (wd, "IGNORED", "")]
+
+
+def test_modify_alone_misses_a_mapping_and_close_write_alone_misses_truncate(inotify: INotify, tree: Path) -> None:
+    """Why the mask has both."""
+    inotify.add_watch("d", flags.MODIFY)
+    fd = os.open("d/f", os.O_RDWR)
+    mapped = mmap.mmap(fd, 0)
+    os.close(fd)
+    mapped[0] = 88
+    mapped.close()
+    assert names(inotify) == []
+    inotify.add_watch("d", flags.CLOSE_WRITE)
+    os.truncate("d/f", 1)
+    assert names(inotify) == []
+
+
+def test_equal_events_in_a_row_are_one(inotify: INotify, tree: Path) -> None:
+    """So events are no count of what happened."""
+    inotify.add_watch("d", MASK)
+    with open("d/f", "r+b", buffering=0) as file:
+        file.writelines(b"x" for _ in range(5))
+        assert names(inotify) == [("MODIFY", "f")]
+
+
+def test_a_watch_added_again_under_another_path_is_the_same_with_the_new_mask(inotify: INotify, tree: Path) -> None:
+    wd = inotify.add_watch("d", MASK)
+    assert inotify.add_watch("e/../d", flags.CREATE) == wd
+    Path("d/f").write_text("x")
+    assert names(inotify) == []
+
+
+def test_a_file_without_a_path_is_silent_with_excl_unlink(inotify: INotify, tree: Path) -> None:
+    with open("d/f", "r+b", buffering=0) as file:
+        inotify.add_watch("d", MASK)
+        os.unlink("d/f")
+        assert names(inotify) == [("DELETE", "f")]
+        file.write(b"x")
+        assert names(inotify) == []
+        inotify.add_watch("d", MASK & ~flags.EXCL_UNLINK)
+        file.write(b"x")
+        assert names(inotify) == [("MODIFY", "f")]
+
+
+def test_the_end_of_a_directory_waits_for_a_file_that_was_in_it(inotify: INotify, tree: Path) -> None:
+    """Never to be waited for."""
+    inotify.add_watch("d", MASK | flags.DELETE_SELF)
+    with open("d/f"):
+        shutil.rmtree("d")
+        assert names(inotify) == [("DELETE", "f")]
+    assert [mask for mask, _ in names(inotify)] == ["DELETE_SELF", "IGNORED"]

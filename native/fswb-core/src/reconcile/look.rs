@@ -3,14 +3,14 @@
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use rustix::fs::{self, AtFlags};
+use rustix::fs::{self, AtFlags, StatxAttributes};
 
 use super::HashMode;
 use crate::baseline::Cursor;
 use crate::change::{Effort, Why};
 use crate::clock::Clock;
 use crate::entry::{Entry, Inode, Kind, STATX_WANTED, Sha256};
-use crate::error::{Context, Result, present};
+use crate::error::{Context, Error, Result, present};
 use crate::hash::{hash_rest, open_file};
 use crate::path::RelPath;
 use crate::root::complete;
@@ -63,7 +63,7 @@ impl Site<'_> {
 enum Stat {
     Absent,
     Socket,
-    Entry(Entry),
+    Entry { entry: Entry, is_mount: bool },
 }
 
 /// Looks at entries, one after the other, and keeps what it saw.
@@ -124,8 +124,8 @@ impl Looker {
         known: Option<Cursor<'_>>,
         always: bool,
     ) -> Result<Below> {
-        let now = match self.stat(site)? {
-            Stat::Entry(now) => now,
+        let (now, is_mount) = match self.stat(site)? {
+            Stat::Entry { entry, is_mount } => (entry, is_mount),
             Stat::Socket => {
                 self.sockets.push(site.path()?);
                 return self.absent(site, known);
@@ -133,6 +133,13 @@ impl Looker {
             Stat::Absent => return self.absent(site, known),
         };
         let before = known.map(|known| Arc::new(known.entry()));
+        // A mount raises no event at what it covers, so no tracker vouches for what is below. Every entry on the way to a
+        // place is looked at, so none is passed unseen. (A RUN cannot mount where we look; the host can.) What was mounted
+        // when it was recorded is another matter.
+        let covered = before.as_ref().filter(|_| is_mount && !site.is_root());
+        if covered.is_some_and(|before| before.inode() != now.inode()) {
+            return Err(Error::refused(&site.path()?, "something is mounted over it"));
+        }
         let below = match &before {
             _ if now.kind != Kind::Directory => Below::Nothing,
             Some(before) if self.is_same_directory(site, before, &now) => Below::Known,
@@ -173,7 +180,7 @@ impl Looker {
             // Gone since the stat. The stat decides, not the call that failed: /proc may be what is missing.
             Err(error) if error.is_absent() => match self.stat(site)? {
                 Stat::Absent => self.absent(site, known),
-                Stat::Socket | Stat::Entry(_) => Err(error),
+                Stat::Socket | Stat::Entry { .. } => Err(error),
             },
             Err(error) => Err(error),
         }
@@ -217,7 +224,11 @@ impl Looker {
         self.effort.stats += 1;
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT;
         match fs::statx(site.fd, site.name, flags, STATX_WANTED) {
-            Ok(stat) => Ok(Entry::from_statx(&stat).map_or(Stat::Socket, Stat::Entry)),
+            Ok(stat) => {
+                let is_mount = stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT);
+                let entry = Entry::from_statx(&stat);
+                Ok(entry.map_or(Stat::Socket, |entry| Stat::Entry { entry, is_mount }))
+            }
             Err(errno) => {
                 let failed = Err(errno).during("statx", site.path()?);
                 Ok(present(failed)?.map_or(Stat::Absent, |()| Stat::Absent))

@@ -1,0 +1,174 @@
+"""fanotify(7) in plain Python, independent of the product's reader: what the kernel reports, for tests of facts."""
+
+import ctypes
+import errno
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntFlag
+from typing import Self
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.fanotify_mark.argtypes = [ctypes.c_int, ctypes.c_uint, ctypes.c_uint64, ctypes.c_int, ctypes.c_char_p]
+
+_AT_FDCWD = -100
+_CLOEXEC, _NONBLOCK, _UNLIMITED_QUEUE = 0x1, 0x2, 0x10
+_REPORT_FID, _REPORT_DIR_FID, _REPORT_NAME, _REPORT_TARGET_FID = 0x200, 0x400, 0x800, 0x1000
+_REPORT_MNT = 0x4000
+DFID_NAME_TARGET = _REPORT_FID | _REPORT_DIR_FID | _REPORT_NAME | _REPORT_TARGET_FID
+_MARK_ADD, MARK_INODE, MARK_FILESYSTEM, _MARK_MNTNS = 0x1, 0x0, 0x100, 0x110
+# Kinds of information records.
+_FID, _DFID_NAME, _DFID, _MNT, _OLD_DFID_NAME, _NEW_DFID_NAME = 1, 2, 3, 7, 10, 12
+
+
+class Event(IntFlag):
+    """FAN_* of linux/fanotify.h."""
+
+    MODIFY = 0x2
+    ATTRIB = 0x4
+    CLOSE_WRITE = 0x8
+    CREATE = 0x100
+    DELETE = 0x200
+    DELETE_SELF = 0x400
+    MOVE_SELF = 0x800
+    Q_OVERFLOW = 0x4000
+    MNT_ATTACH = 0x0100_0000
+    MNT_DETACH = 0x0200_0000
+    RENAME = 0x1000_0000
+    ONDIR = 0x4000_0000
+
+
+CHANGES = (
+    Event.MODIFY
+    | Event.ATTRIB
+    | Event.CLOSE_WRITE
+    | Event.CREATE
+    | Event.DELETE
+    | Event.DELETE_SELF
+    | Event.RENAME
+    | Event.ONDIR
+)
+
+Handle = tuple[int, bytes]
+"""Type and bytes of a file handle: names an inode of one file system."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One event. A rename has its old place in ``directory`` and ``name``, the new one in ``new``."""
+
+    mask: Event
+    directory: Handle | None
+    name: bytes
+    target: Handle | None
+    new: tuple[Handle, bytes] | None
+
+
+class Fanotify:
+    """A notification group. What fails is an ``OSError``."""
+
+    def __init__(self, report: int = DFID_NAME_TARGET) -> None:
+        flags = _CLOEXEC | _NONBLOCK | report | (0 if report == _REPORT_MNT else _UNLIMITED_QUEUE)
+        self._fd = _checked(_libc.fanotify_init(flags, os.O_RDONLY | os.O_LARGEFILE))
+
+    @classmethod
+    def of_mounts(cls) -> Self:
+        """Reports mounts and unmounts of this mount namespace (Linux 6.14)."""
+        group = cls(_REPORT_MNT)
+        namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY)
+        try:
+            flags = _MARK_ADD | _MARK_MNTNS
+            _checked(_libc.fanotify_mark(group._fd, flags, Event.MNT_ATTACH | Event.MNT_DETACH, namespace, None))
+        except OSError:
+            group.close()
+            raise
+        finally:
+            os.close(namespace)
+        return group
+
+    def mark(self, path: os.PathLike[str] | str, mask: int = CHANGES, kind: int = MARK_FILESYSTEM) -> None:
+        """Adds a mark for the file system, or the inode, of ``path``."""
+        _checked(_libc.fanotify_mark(self._fd, _MARK_ADD | kind, mask, _AT_FDCWD, os.fsencode(path)))
+
+    def read(self) -> list[Record]:
+        """Everything queued."""
+        records = []
+        while True:
+            try:
+                data = os.read(self._fd, 1 << 16)
+            except BlockingIOError:
+                return records
+            records += list(_parsed(data))
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _parsed(data: bytes) -> Iterator[Record]:
+    at = 0
+    while at < len(data):
+        length, version, _, header, mask, fd, _pid = struct.unpack_from("=IBBHQii", data, at)
+        assert version == 3
+        assert fd == -1  # FAN_NOFD: such groups report handles
+        directory, name, target, new = None, b"", None, None
+        info = at + header
+        while info < at + length:
+            kind, _, size = struct.unpack_from("=BBH", data, info)
+            body = data[info + 4 : info + size]
+            if kind == _FID:
+                target = _handle(body)[0]
+            elif kind in (_DFID, _DFID_NAME, _OLD_DFID_NAME):
+                directory, name = _handle(body)
+            elif kind == _NEW_DFID_NAME:
+                new = _handle(body)
+            else:
+                assert kind == _MNT
+            info += size
+        yield Record(Event(mask), directory, name, target, new)
+        at += length
+
+
+def _handle(body: bytes) -> tuple[Handle, bytes]:
+    """The handle, and the name behind it. An fsid of 8 bytes precedes both."""
+    size, kind = struct.unpack_from("=Ii", body, 8)
+    return (kind, body[16 : 16 + size]), body[16 + size :].split(b"\0")[0]
+
+
+class _FileHandle(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_uint), ("kind", ctypes.c_int), ("bytes", ctypes.c_ubyte * 128)]
+
+
+def handle_of(path: os.PathLike[str] | str) -> Handle:
+    """name_to_handle_at(2), no link followed."""
+    handle, mount = _FileHandle(size=128), ctypes.c_int()
+    _checked(_libc.name_to_handle_at(_AT_FDCWD, os.fsencode(path), ctypes.byref(handle), ctypes.byref(mount), 0))
+    return handle.kind, bytes(handle.bytes[: handle.size])
+
+
+def open_by_handle(mount: os.PathLike[str] | str, handle: Handle, flags: int) -> int:
+    """open_by_handle_at(2): needs CAP_DAC_READ_SEARCH."""
+    raw = _FileHandle(size=len(handle[1]), kind=handle[0], bytes=(ctypes.c_ubyte * 128)(*handle[1]))
+    root = os.open(mount, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        return _checked(_libc.open_by_handle_at(root, ctypes.byref(raw), flags))
+    finally:
+        os.close(root)
+
+
+def _checked(result: int) -> int:
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return result
+
+
+def refused(error: OSError) -> bool:
+    """Whether fanotify cannot be had here: no right, or a kernel or file system without it."""
+    return error.errno in {errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENODEV, errno.EXDEV}
