@@ -1,8 +1,8 @@
 """A random program, step after step, under all trackers at once: the oracle judges the changes, the layers are equal.
 
-All trackers that watch a root file system in place are armed together on one, once, and kept. Each has a baseline of its
-own and lives with what it found, as in a build, so an error would be kept. A tracker whose session has a ``rootfs`` of
-its own is given the same program there, and judged by what it did there.
+All trackers that watch a root file system in place are armed together on one, once, and kept. Each has a baseline of
+its own and lives with what it found, as in a build, so an error would be kept. A tracker whose session has a ``rootfs``
+of its own is given the same program there, and judged by what it did there.
 """
 
 import os
@@ -119,6 +119,8 @@ class Place:
     watched: dict[str, Watched]
     state: oracle.Snapshot
     log: list[str]
+    layers_of_runs: int = 0
+    """How many were compared."""
     widened: set[str] = field(default_factory=set)
     """Reasons of the losses there were."""
 
@@ -151,6 +153,7 @@ class Place:
             found[name] = watched.baseline.reconcile(self.rootfs, widen(hints)[0])
         judged = [(change.path, change.kind, change.why) for change in oracle.compare(self.state, now)]
         self.advance(found, now, judged)
+        self.layers_of_runs += bool(judged)
 
     def _witnessed(self, done: Done, now: oracle.Snapshot) -> list[bytes]:
         """Names of inodes that were given another name in vain: it is gone.
@@ -313,8 +316,11 @@ class Tracked:
         shutil.rmtree(self.directory)
 
 
-def play(bases: Bases, directory: Path, program: Program, *, unpack: bool) -> list[str]:
-    """The whole program in an empty directory: the names of the trackers. ``Difference`` if one is wrong."""
+def play(bases: Bases, directory: Path, program: Program, *, unpack: bool) -> tuple[list[str], int]:
+    """The whole program in a new directory. ``DifferenceError`` if a tracker is wrong.
+
+    Returns the names of the trackers, and how many RUNs made a layer that was compared.
+    """
     directory.mkdir()
     tracked = Tracked(bases, directory, variant=program.variant, watches=program.watches)
     try:
@@ -322,14 +328,15 @@ def play(bases: Bases, directory: Path, program: Program, *, unpack: bool) -> li
             tracked.do(step)
         if unpack:
             tracked.check_unpacking()
-        return sorted(name for place in tracked.places for name in place.watched)
+        names = sorted(name for place in tracked.places for name in place.watched)
+        return names, sum(place.layers_of_runs for place in tracked.places)
     except AssertionError as error:
-        raise Difference(program, tracked.log, str(error)) from error
+        raise DifferenceError(program, tracked.log, str(error)) from error
     finally:
         tracked.close()
 
 
-class Difference(AssertionError):
+class DifferenceError(AssertionError):
     """A tracker was wrong, or base and layers do not unpack to the tree."""
 
     def __init__(self, program: Program, log: list[str], said: str) -> None:

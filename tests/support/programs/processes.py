@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import gc
 import json
 import os
 import select
@@ -127,14 +128,11 @@ class Company:
         first = True
         while request := theirs.recv(_MESSAGE):
             for operation in [Operation(*fields) for fields in json.loads(request)]:
-                if first and process in (MOVING, CONFINED):
-                    directory = actor.directory(operation.other)
-                    os.chdir(directory)
-                    if process == CONFINED:
-                        os.chroot(".")
-                    actor.say(f"{'chroot' if process == CONFINED else 'cd'} {directory!r}")
-                first = False
                 # What is not possible in this tree does nothing, as in a shell script without -e.
+                if first and process in (MOVING, CONFINED):
+                    with contextlib.suppress(OSError):
+                        _settle_down(actor, process, operation.other)
+                first = False
                 with contextlib.suppress(OSError):
                     ACTIONS[operation.action](actor, operation)
             theirs.send(json.dumps(actor.lines).encode())
@@ -167,6 +165,14 @@ class Company:
         with open(self.witness[0], "rb") as witness:
             told = witness.read() or b""
         return [int.from_bytes(told[at : at + 8], "little") for at in range(0, len(told), 8)]
+
+
+def _settle_down(actor: Actor, process: int, number: int) -> None:
+    directory = actor.directory(number)
+    os.chdir(directory)
+    if process == CONFINED:
+        os.chroot(".")
+    actor.say(f"{'chroot' if process == CONFINED else 'cd'} {directory!r}")
 
 
 @contextlib.contextmanager
@@ -247,6 +253,8 @@ def _done(request: dict[str, Any]) -> dict[str, Any]:
 
 def _serve() -> None:
     libc.prctl(_SUBREAPER, 1, 0, 0, 0)
+    gc.disable()
+    gc.freeze()  # or each child would copy every page that it looks for garbage in
     answers = os.dup(1)
     os.dup2(2, 1)
     for line in sys.stdin.buffer:

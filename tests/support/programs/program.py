@@ -1,4 +1,4 @@
-"""A random program: what is unpacked, and the steps that follow. A value, so that it can be kept, shortened and shown."""
+"""A random program: what is unpacked, and the steps that follow. A value, to be kept, shortened and shown."""
 
 import random
 from dataclasses import dataclass, replace
