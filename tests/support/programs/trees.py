@@ -1,12 +1,11 @@
 """Directories: made, filled, removed, made anew."""
 
-import ctypes
 import os
 import shutil
 
 from tests.support.programs.actor import Actor, Operation, action, checked, libc, opened
 
-_NEW_NAMESPACE, _BIND, _PRIVATE_BELOW, _DETACH = 0x00020000, 0x1000, 0x44000, 2
+_OPEN_TREE, _AT_FDCWD, _CLONE = 428, -100, 1  # open_tree(2), the same on all architectures
 
 
 def written(path: str, content: bytes) -> None:
@@ -129,18 +128,21 @@ def create_many(actor: Actor, take: Operation) -> None:
 
 @action
 def write_through_a_bind_mount(actor: Actor, take: Operation) -> None:
-    """In a mount namespace of this process, which it keeps; the mount goes before the operation ends."""
-    path, over = actor.below(take.one), actor.below(take.other)
-    checked(libc.unshare(_NEW_NAMESPACE))
-    checked(libc.mount(None, b"/", None, ctypes.c_ulong(_PRIVATE_BELOW), None))
-    checked(libc.mount(os.fsencode(path), os.fsencode(over), None, ctypes.c_ulong(_BIND), None))
-    actor.say(f"mount --bind {path!r} {over!r}")
+    """Of a directory, attached nowhere: no namespace is needed, and nothing is left behind."""
+    path = actor.directory(take.one)
+    mount = checked(libc.syscall(_OPEN_TREE, _AT_FDCWD, os.fsencode(path), _CLONE | os.O_CLOEXEC))
     try:
-        written(f"{over}/{take.new_name}", b"bound")
-        actor.say(f"echo -n bound > '{over}/{take.new_name}'")
+        directory = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=mount)
+        names = sorted(os.listdir(directory))
+        os.close(directory)
+        name = names[take.other % len(names)] if names and take.number % 2 else take.new_name
+        flags = os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+        file = os.open(name, flags, 0o644, dir_fd=mount)
+        os.write(file, b"bound")
+        os.close(file)
     finally:
-        checked(libc.umount2(os.fsencode(over), _DETACH))
-        actor.say(f"umount {over!r}")
+        os.close(mount)
+    actor.say(f"mount --bind {path!r} and write to {name!r} in it")
 
 
 @action
