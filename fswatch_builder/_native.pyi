@@ -18,6 +18,7 @@ __all__ = [
     "ChangeSet",
     "Copied",
     "Entry",
+    "FilesystemMark",
     "HintSet",
     "IgnorePatterns",
     "Mode",
@@ -113,7 +114,8 @@ class HintSet:
     def hints(self) -> list[tuple[bytes, _ScopeName]]: ...
     @property
     def losses(self) -> list[tuple[str, bytes]]:
-        """(reason, path); reasons: queue-overflow, watch-limit, unmounted, unknown-watch, missing-links."""
+        """(reason, path); reasons: queue-overflow, watch-limit, unmounted, unknown-watch, missing-links, other-device,
+        flood, unreadable-event."""
     def __len__(self) -> int:
         """Number of hints."""
 
@@ -250,6 +252,45 @@ class Watches:
     @property
     def events(self) -> int:
         """Events read so far."""
+
+# fanotify.rs
+
+@final
+class FilesystemMark:
+    """One fanotify mark on the whole file system of a rootfs, and one reader thread."""
+
+    @staticmethod
+    def probe(rootfs: Rootfs) -> bool:
+        """Tries it, down to an event that arrives. Whether the queue is unlimited, which only root of the host may have.
+
+        ``OSError`` with the operation that is refused: fanotify_init, fanotify_mark, name_to_handle_at. ``RefusedError``
+        if the file system's handles do not tell inode numbers, or no event comes."""
+    def __new__(
+        cls, rootfs: Rootfs, baseline: Baseline, *, unlimited: bool = True, record_processes: bool = False
+    ) -> FilesystemMark:
+        """In force on return. ``unlimited``: the queue, if that is allowed. Errors as of ``probe``."""
+    def settle(self, baseline: Baseline) -> HintSet:
+        """Every hint and loss since arming, advance or the last settle. Covers all changes made before this call.
+
+        ``baseline`` is the one that was armed or advanced with: events name inodes, and it knows their paths."""
+    def advance(self, baseline: Baseline, changes: ChangeSet) -> None:
+        """Goes on with a new baseline, of which ``changes`` have become part; events up to here are accounted for."""
+    @property
+    def processes(self) -> tuple[list[tuple[bytes, list[int]]], dict[int, list[bytes | None]], bool] | None:
+        """Who did it, up to the last settle; None unless ``record_processes``.
+
+        The processes that touched each hinted path (thread groups, as numbered in our PID namespace; 0 where the kernel
+        does not tell); the files that such a process opened to execute them, in order: program, interpreter, loader (None:
+        not in the tree before the step); whether that is all, or there was no room for more."""
+    def pause(self) -> None:
+        """Stops the reader, so that a test can fill the queue."""
+    def resume(self) -> None: ...
+    def close(self) -> None: ...
+    @property
+    def unlimited(self) -> bool: ...
+    @property
+    def events(self) -> int:
+        """Events read so far, those about other files of the file system too."""
 
 # ignore.rs, copy.rs
 

@@ -9,7 +9,7 @@ from fswatch_builder.tracking.protocol import Tracker
 from fswatch_builder.tracking.registry import trackers
 
 AUTO = "auto"
-PREFERRED = ("inotify", "scan")
+PREFERRED = ("fanotify", "inotify", "scan")
 """What ``auto`` tries, cheapest first. The last one works everywhere."""
 
 

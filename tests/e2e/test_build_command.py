@@ -46,7 +46,7 @@ def leftovers(workshop: Workshop) -> list[str]:
         ("FROM base\nRUN echo bye; exit 7\n", [], 1, "exit code: 7"),
         ("FROM base\n", ["--target=x"], 2, 'target stage "x" could not be found'),
         ("FROM base\n", ["--nonsense"], 2, "nonsense"),
-        ("FROM base\n", ["--tracker=nope"], 2, "--tracker nope: want auto, inotify or scan"),
+        ("FROM base\n", ["--tracker=nope"], 2, "--tracker nope: want auto, fanotify, inotify or scan"),
         ("FROM base\n", ["--platform=foo"], 2, "unknown operating system or architecture"),
         ("FROM base\nRAN true\n", [], 3, "RAN"),
         ("FROM base\nCOPY no /\n", [], 4, '"/no": not found'),
@@ -189,7 +189,7 @@ def test_a_dockerfile_from_standard_input_shows_its_lines_in_errors(workshop: Wo
 
 def test_the_choice_of_the_tracker_is_explained_once_and_short_steps_have_a_time(workshop: Workshop) -> None:
     done = run(workshop, "FROM base\nRUN echo 1 >/1\nRUN echo 2 >/2\nFROM base\nRUN echo 3 >/3\n")
-    assert done.stderr.count("note: changes are found by inotify: the file system reports events") == 1
+    assert done.stderr.count("note: changes are found by fanotify: one mark covers the file system") == 1
     assert "DONE 0.0s" not in done.stderr
     assert "DONE 0ms" not in done.stderr
 

@@ -23,6 +23,7 @@ from fswatch_builder.changes.widen import widen
 from fswatch_builder.tracking.limits import read_limits
 from fswatch_builder.tracking.protocol import Session
 from fswatch_builder.tracking.registry import trackers
+from fswatch_builder.tracking.strategies.fanotify import FanotifySession
 from fswatch_builder.tracking.strategies.inotify import InotifySession
 from tests.support import programs
 from tests.support.programs import ACTIONS, Helper, Operation
@@ -137,6 +138,9 @@ class Machine(RuleBasedStateMachine):
         few = native.Watches(inotify.fileno())
         few.arm(self.rootfs, own, budget=budget)
         self.watched[f"inotify with {budget} watches"] = Watched(InotifySession(inotify, few), own)
+        own = native.Baseline.open(saved)
+        limited = native.FilesystemMark(self.rootfs, own, unlimited=False)
+        self.watched["fanotify with a limited queue"] = Watched(FanotifySession(limited, own), own)
         self.state = oracle.snapshot(self.rootfs.path)
 
     def show(self, log: list[str]) -> None:
@@ -229,11 +233,15 @@ class Machine(RuleBasedStateMachine):
         for watched in self.watched.values():
             if isinstance(watched.session, InotifySession):
                 watched.session.watches.pause()
+            elif isinstance(watched.session, FanotifySession):
+                watched.session.mark.pause()
 
     def resume(self) -> None:
         for watched in self.watched.values():
             if isinstance(watched.session, InotifySession):
                 watched.session.watches.resume()
+            elif isinstance(watched.session, FanotifySession):
+                watched.session.mark.resume()
 
     def settle_and_judge(self, *, quiet: bool = False) -> None:
         """The end of a RUN."""
@@ -242,7 +250,7 @@ class Machine(RuleBasedStateMachine):
             settled = watched.session.settle()
             if settled.losses:
                 note(f"    {name} lost {settled.losses}")
-            if quiet and name == "inotify":
+            if quiet and name in ("inotify", "fanotify"):
                 assert (settled.hints, settled.losses) == ([], []), "what was accounted for came up again"
             found[name] = watched.baseline.reconcile(self.rootfs, widen(settled)[0])
         now = oracle.snapshot(self.rootfs.path)

@@ -29,6 +29,12 @@ pub enum LossReason {
     UnknownWatch,
     /// An inode has more names than were found.
     MissingLinks,
+    /// On another device than the root: a mark on the root's file system does not reach it.
+    OtherDevice,
+    /// More happened than is kept.
+    Flood,
+    /// An event that does not tell what it is about.
+    UnreadableEvent,
 }
 
 /// A part of the tree that a watcher does not vouch for. `path` is the root of the smallest subtree now unknown.

@@ -92,12 +92,15 @@ fn scope_name(scope: Scope) -> &'static str {
     }
 }
 
-const REASONS: [(&str, LossReason); 5] = [
+const REASONS: [(&str, LossReason); 8] = [
     ("queue-overflow", LossReason::QueueOverflow),
     ("watch-limit", LossReason::WatchLimit),
     ("unmounted", LossReason::Unmounted),
     ("unknown-watch", LossReason::UnknownWatch),
     ("missing-links", LossReason::MissingLinks),
+    ("other-device", LossReason::OtherDevice),
+    ("flood", LossReason::Flood),
+    ("unreadable-event", LossReason::UnreadableEvent),
 ];
 
 fn reason_from_name(name: &str) -> PyResult<LossReason> {

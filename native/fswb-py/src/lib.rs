@@ -5,6 +5,7 @@ mod clock;
 mod convert;
 mod copy;
 mod entry;
+mod fanotify;
 mod hint;
 mod ignore;
 mod inotify;
@@ -23,6 +24,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     baseline::register(module)?;
     layer::register(module)?;
     inotify::register(module)?;
+    fanotify::register(module)?;
     ignore::register(module)?;
     copy::register(module)?;
     sandbox::register(module)?;

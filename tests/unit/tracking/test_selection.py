@@ -14,7 +14,8 @@ from fswatch_builder.tracking.selection import PREFERRED, select
 
 
 class Unusable:
-    name = "inotify"
+    def __init__(self, name: str) -> None:
+        self.name = name
 
     def probe(self, rootfs: Rootfs) -> Capability:
         return Capability(usable=False, reason="the file system reports no events")
@@ -28,10 +29,14 @@ def rootfs(tmp_path: Path) -> Rootfs:
     return Rootfs(os.fsencode(tmp_path))
 
 
+def lack(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    known: Mapping[str, Tracker] = MappingProxyType({**trackers(), **{name: Unusable(name) for name in names}})
+    monkeypatch.setattr(selection, "trackers", lambda: known)
+
+
 @pytest.fixture
 def no_inotify(monkeypatch: pytest.MonkeyPatch) -> None:
-    known: Mapping[str, Tracker] = MappingProxyType({**trackers(), "inotify": Unusable()})
-    monkeypatch.setattr(selection, "trackers", lambda: known)
+    lack(monkeypatch, "fanotify", "inotify")
 
 
 def test_every_file_in_strategies_is_a_tracker_under_its_own_name() -> None:
@@ -40,16 +45,32 @@ def test_every_file_in_strategies_is_a_tracker_under_its_own_name() -> None:
     assert all(name == tracker.name for name, tracker in found.items())
 
 
-def test_auto_prefers_inotify_and_says_why(rootfs: Rootfs) -> None:
+@pytest.mark.root
+def test_auto_prefers_fanotify_and_says_why(rootfs: Rootfs) -> None:
+    chosen = select("auto", rootfs, Baseline.empty(rootfs))
+    assert chosen.tracker.name == "fanotify"
+    assert chosen.why == ("fanotify: one mark covers the file system",)
+
+
+def test_auto_takes_inotify_where_fanotify_cannot_work_and_says_why_of_both(
+    rootfs: Rootfs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lack(monkeypatch, "fanotify")
     chosen = select("auto", rootfs, Baseline.empty(rootfs))
     assert chosen.tracker.name == "inotify"
-    assert chosen.why == ("inotify: the file system reports events",)
+    assert chosen.why == (
+        "fanotify: the file system reports no events",
+        "inotify: the file system reports events",
+    )
 
 
 def test_auto_falls_back_and_says_why(rootfs: Rootfs, no_inotify: None) -> None:
     chosen = select("auto", rootfs, Baseline.empty(rootfs))
     assert chosen.tracker.name == "scan"
-    assert chosen.why[0] == "inotify: the file system reports no events"
+    assert chosen.why[:2] == (
+        "fanotify: the file system reports no events",
+        "inotify: the file system reports no events",
+    )
 
 
 def test_a_tracker_asked_for_by_name_never_falls_back(rootfs: Rootfs, no_inotify: None) -> None:
@@ -60,7 +81,7 @@ def test_a_tracker_asked_for_by_name_never_falls_back(rootfs: Rootfs, no_inotify
 def test_an_unknown_name_lists_the_known_ones(rootfs: Rootfs) -> None:
     with pytest.raises(UsageError, match="no tracker 'fanotofy'") as caught:
         select("fanotofy", rootfs, Baseline.empty(rootfs))
-    assert "auto, inotify, scan" in str(caught.value.hint)
+    assert "auto, fanotify, inotify, scan" in str(caught.value.hint)
 
 
 def test_too_few_watches_are_told_of(rootfs: Rootfs, monkeypatch: pytest.MonkeyPatch) -> None:

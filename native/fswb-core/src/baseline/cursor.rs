@@ -39,7 +39,7 @@ impl<'a> Cursor<'a> {
     fn visible(baseline: &'a Baseline, over: Option<u32>, under: Option<u32>) -> Option<Self> {
         let state = over.map_or(&State::Through, |over| &baseline.delta.node(over).state);
         let record = match state {
-            State::Through => Record::Base(baseline.base.as_ref()?, under?),
+            State::Through => Record::Base(baseline.base.as_deref()?, under?),
             State::Present(entry) => Record::Delta(entry),
             State::Absent => return None,
         };
@@ -64,6 +64,14 @@ impl<'a> Cursor<'a> {
         match self.record {
             Record::Delta(entry) => entry.kind,
             Record::Base(base, node) => base.kind(node),
+        }
+    }
+
+    /// The device it is on.
+    pub fn device(self) -> u64 {
+        match self.record {
+            Record::Delta(entry) => entry.dev,
+            Record::Base(base, node) => base.device(node),
         }
     }
 

@@ -1,13 +1,17 @@
 //! What was recorded since the base was mapped: a tree of its own, laid over the base.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::hash_map::Entry::Occupied;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::entry::{Entry, Inode, Kind};
+use crate::entry::{Entry, Kind};
 use crate::path::RelPath;
 
 /// The root of the delta, which is always there.
 pub(super) const ROOT: u32 = 0;
+
+/// No node.
+const NONE: u32 = u32::MAX;
 
 /// What the delta says about one path.
 #[derive(Debug)]
@@ -25,7 +29,13 @@ pub(super) struct Node {
     pub(super) state: State,
     /// Nothing of what the base has below is visible.
     pub(super) hides: bool,
-    pub(super) children: BTreeMap<Box<[u8]>, u32>,
+    pub(super) children: BTreeMap<Arc<[u8]>, u32>,
+    parent: u32,
+    /// Its key among the parent's children.
+    name: Arc<[u8]>,
+    /// Neighbours in the list of nodes that have the same inode number.
+    next: u32,
+    previous: u32,
 }
 
 /// An arena: a deep tree is freed without recursion.
@@ -33,7 +43,10 @@ pub(super) struct Node {
 pub(super) struct Delta {
     nodes: Vec<Node>,
     free: Vec<u32>,
-    links: HashMap<Inode, BTreeSet<RelPath>>,
+    /// The first node with an inode number. A node more or less costs the same, however many names an inode has.
+    inodes: HashMap<u64, u32>,
+    /// How many entries are on a device.
+    devices: HashMap<u64, usize>,
 }
 
 impl Delta {
@@ -42,7 +55,8 @@ impl Delta {
         Self {
             nodes: vec![through()],
             free: Vec::new(),
-            links: HashMap::new(),
+            inodes: HashMap::new(),
+            devices: HashMap::new(),
         }
     }
 
@@ -58,7 +72,10 @@ impl Delta {
                 Some(&child) => child,
                 None => {
                     let child = self.allocate();
-                    self.nodes[at as usize].children.insert(name.into(), child);
+                    let name: Arc<[u8]> = name.into();
+                    self.nodes[child as usize].parent = at;
+                    self.nodes[child as usize].name = Arc::clone(&name);
+                    self.nodes[at as usize].children.insert(name, child);
                     child
                 }
             };
@@ -70,13 +87,10 @@ impl Delta {
     pub(super) fn put(&mut self, path: &RelPath, entry: Arc<Entry>, hides: bool) {
         let at = self.ensure(path);
         if entry.kind != Kind::Directory {
-            self.clear(at, path);
+            self.clear(at);
         }
-        self.forget(at, path);
-        if entry.is_shared() {
-            let names = self.links.entry(entry.inode()).or_default();
-            names.insert(path.clone());
-        }
+        self.forget(at);
+        self.remember(at, &entry);
         let node = &mut self.nodes[at as usize];
         node.hides |= hides;
         node.state = State::Present(entry);
@@ -85,8 +99,8 @@ impl Delta {
     /// Records that a path and all below it is gone from the base.
     pub(super) fn hide(&mut self, path: &RelPath) {
         let at = self.ensure(path);
-        self.clear(at, path);
-        self.forget(at, path);
+        self.clear(at);
+        self.forget(at);
         let node = &mut self.nodes[at as usize];
         node.hides = true;
         node.state = State::Absent;
@@ -99,75 +113,103 @@ impl Delta {
         };
         let parent = self.ensure(&parent);
         if let Some(at) = self.nodes[parent as usize].children.remove(name) {
-            self.clear(at, path);
-            self.forget(at, path);
-            self.nodes[at as usize] = through();
-            self.free.push(at);
+            self.clear(at);
+            self.release(at);
         }
     }
 
     /// Forgets everything below the root and hides the base there.
     pub(super) fn clear_root(&mut self) {
-        self.clear(ROOT, &RelPath::ROOT);
+        self.clear(ROOT);
         self.nodes[ROOT as usize].hides = true;
     }
 
-    /// Names of a shared inode that are recorded here.
-    pub(super) fn names_of(&self, dev: u64, ino: u64) -> impl Iterator<Item = &RelPath> {
-        self.links.get(&(dev, ino)).into_iter().flatten()
-    }
-
-    /// Paths recorded here with one of these inode numbers.
-    pub(super) fn names_with_ino(&self, wanted: &HashSet<u64>) -> impl Iterator<Item = RelPath> {
-        let mut rest = vec![(RelPath::ROOT, ROOT)];
+    /// What is recorded here with an inode number, on whatever device.
+    pub(super) fn with_ino(&self, ino: u64) -> impl Iterator<Item = (u32, &Entry)> {
+        let mut at = self.inodes.get(&ino).copied().unwrap_or(NONE);
         std::iter::from_fn(move || {
-            let (path, at) = rest.pop()?;
-            let node = self.node(at);
-            for (name, &child) in &node.children {
-                if let Ok(path) = path.join(name) {
-                    rest.push((path, child));
-                }
-            }
-            let found = match &node.state {
-                State::Present(entry) => {
-                    entry.kind != Kind::Directory && wanted.contains(&entry.ino)
-                }
-                State::Through | State::Absent => false,
+            let node = self.nodes.get(at as usize)?;
+            let State::Present(entry) = &node.state else {
+                return None;
             };
-            Some(found.then_some(path))
+            let found = (at, &**entry);
+            at = node.next;
+            Some(found)
         })
-        .flatten()
     }
 
-    fn clear(&mut self, at: u32, path: &RelPath) {
-        let mut rest: Vec<(u32, RelPath)> = self.take_children(at, path);
-        while let Some((at, path)) = rest.pop() {
-            rest.extend(self.take_children(at, &path));
-            self.forget(at, &path);
-            self.nodes[at as usize] = through();
-            self.free.push(at);
+    /// All inode numbers recorded here.
+    pub(super) fn inodes(&self) -> impl Iterator<Item = u64> {
+        self.inodes.keys().copied()
+    }
+
+    /// The devices of what is recorded here.
+    pub(super) fn devices(&self) -> impl Iterator<Item = u64> {
+        self.devices.keys().copied()
+    }
+
+    /// Where a node is.
+    pub(super) fn path(&self, node: u32) -> Option<RelPath> {
+        let mut names = Vec::new();
+        let mut at = node;
+        while at != ROOT {
+            let node = self.node(at);
+            names.push(&node.name);
+            at = node.parent;
+        }
+        let mut names = names.into_iter().rev();
+        names.try_fold(RelPath::ROOT, |path, name| path.join(name).ok())
+    }
+
+    fn clear(&mut self, at: u32) {
+        let mut rest = self.take_children(at);
+        while let Some(at) = rest.pop() {
+            rest.extend(self.take_children(at));
+            self.release(at);
         }
     }
 
-    fn take_children(&mut self, at: u32, path: &RelPath) -> Vec<(u32, RelPath)> {
+    fn take_children(&mut self, at: u32) -> Vec<u32> {
         let children = std::mem::take(&mut self.nodes[at as usize].children);
-        let below = children.into_iter();
-        below
-            // A key is a part of a path that was clean.
-            .filter_map(|(name, child)| Some((child, path.join(&name).ok()?)))
-            .collect()
+        children.into_values().collect()
     }
 
-    /// Takes a node's entry out of the table of shared inodes.
-    fn forget(&mut self, at: u32, path: &RelPath) {
-        let State::Present(entry) = &self.nodes[at as usize].state else {
+    fn release(&mut self, at: u32) {
+        self.forget(at);
+        self.nodes[at as usize] = through();
+        self.free.push(at);
+    }
+
+    /// Puts a node first among those with its inode number.
+    fn remember(&mut self, at: u32, entry: &Entry) {
+        let next = self.inodes.insert(entry.ino, at).unwrap_or(NONE);
+        if let Some(next) = self.nodes.get_mut(next as usize) {
+            next.previous = at;
+        }
+        let node = &mut self.nodes[at as usize];
+        (node.next, node.previous) = (next, NONE);
+        *self.devices.entry(entry.dev).or_default() += 1;
+    }
+
+    /// Takes a node out of the table of inodes.
+    fn forget(&mut self, at: u32) {
+        let node = &mut self.nodes[at as usize];
+        let State::Present(entry) = std::mem::replace(&mut node.state, State::Through) else {
             return;
         };
-        let inode = entry.inode();
-        if let Some(names) = self.links.get_mut(&inode) {
-            names.remove(path);
-            if names.is_empty() {
-                self.links.remove(&inode);
+        let (next, previous) = (node.next, node.previous);
+        if let Some(next) = self.nodes.get_mut(next as usize) {
+            next.previous = previous;
+        }
+        match self.nodes.get_mut(previous as usize) {
+            Some(previous) => previous.next = next,
+            None if next == NONE => drop(self.inodes.remove(&entry.ino)),
+            None => drop(self.inodes.insert(entry.ino, next)),
+        }
+        if let Occupied(mut count) = self.devices.entry(entry.dev) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
             }
         }
     }
@@ -185,5 +227,9 @@ fn through() -> Node {
         state: State::Through,
         hides: false,
         children: BTreeMap::new(),
+        parent: ROOT,
+        name: Arc::default(),
+        next: NONE,
+        previous: NONE,
     }
 }

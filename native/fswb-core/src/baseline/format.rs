@@ -3,11 +3,11 @@
 use crate::entry::{Entry, Kind, Xattrs};
 
 pub(super) const MAGIC: [u8; 8] = *b"FSWBBASE";
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 pub(super) const HEADER: usize = 64;
 pub(super) const NODE: usize = 112;
 pub(super) const DIRECTORY: usize = 40;
-pub(super) const LINK: usize = 16;
+pub(super) const INODE: usize = 4;
 pub(super) const DEVICE: usize = 8;
 
 /// The directory number of what is no directory.
@@ -21,7 +21,6 @@ const HAS_DIGEST: u8 = 1 << 1;
 pub(super) struct Counts {
     pub(super) nodes: u32,
     pub(super) directories: u32,
-    pub(super) links: u32,
     pub(super) devices: u32,
     pub(super) names: u32,
     pub(super) extras: u32,
@@ -33,7 +32,7 @@ impl Counts {
         let sizes = [
             u64::from(self.nodes) * NODE as u64,
             u64::from(self.directories) * DIRECTORY as u64,
-            u64::from(self.links) * LINK as u64,
+            u64::from(self.nodes) * INODE as u64,
             u64::from(self.devices) * DEVICE as u64,
             u64::from(self.names),
             u64::from(self.extras),
@@ -54,7 +53,6 @@ impl Counts {
             body,
             self.nodes,
             self.directories,
-            self.links,
             self.devices,
             self.names,
             self.extras,
@@ -81,10 +79,9 @@ impl Counts {
         let counts = Self {
             nodes: u32_at(header, 16),
             directories: u32_at(header, 20),
-            links: u32_at(header, 24),
-            devices: u32_at(header, 28),
-            names: u32_at(header, 32),
-            extras: u32_at(header, 36),
+            devices: u32_at(header, 24),
+            names: u32_at(header, 28),
+            extras: u32_at(header, 32),
         };
         Ok((counts, u32_at(header, 12)))
     }
@@ -167,10 +164,6 @@ impl Node<'_> {
         })
     }
 
-    pub(super) fn nlink(self) -> u32 {
-        u32_at(self.0, 20)
-    }
-
     pub(super) fn ino(self) -> u64 {
         u64_at(self.0, 72)
     }
@@ -194,7 +187,7 @@ impl Node<'_> {
             btime_ns: u64_at(self.0, 64) as i64,
             dev: 0,
             ino: self.ino(),
-            nlink: self.nlink(),
+            nlink: u32_at(self.0, 20),
             racy: flags & RACY != 0,
         }
     }
@@ -254,30 +247,9 @@ impl Directory {
     }
 }
 
-/// One name of an inode that has several. Ordered by inode, then by node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Link {
-    pub(super) device: u32,
-    pub(super) ino: u64,
-    pub(super) node: u32,
-}
-
-impl Link {
-    pub(super) fn encode(self) -> [u8; LINK] {
-        let mut record = [0; LINK];
-        put(&mut record, 0, self.ino.to_le_bytes());
-        put(&mut record, 8, self.device.to_le_bytes());
-        put(&mut record, 12, self.node.to_le_bytes());
-        record
-    }
-
-    pub(super) fn decode(record: &[u8; LINK]) -> Self {
-        Self {
-            device: u32_at(record, 8),
-            ino: u64_at(record, 0),
-            node: u32_at(record, 12),
-        }
-    }
+/// A node in the section of inodes.
+pub(super) fn decode_inode(record: &[u8; INODE]) -> u32 {
+    u32::from_le_bytes(*record)
 }
 
 /// Target and xattrs: every string with its length in front, the target first.

@@ -8,7 +8,7 @@ use std::path::Path;
 use memmap2::Mmap;
 
 use super::format::{
-    Counts, DEVICE, DIRECTORY, Directory, HEADER, LINK, Link, NODE, Node, decode_extra,
+    Counts, DEVICE, DIRECTORY, Directory, HEADER, INODE, NODE, Node, decode_extra, decode_inode,
 };
 use crate::entry::{Entry, Kind};
 use crate::error::{Context, Error, Result};
@@ -78,8 +78,9 @@ impl Mapped {
         Directory::decode(record::<DIRECTORY>(self.section(1), index))
     }
 
-    fn link(&self, index: u32) -> Link {
-        Link::decode(record::<LINK>(self.section(2), index))
+    /// The node that comes at `index` in the order of inode numbers.
+    fn by_ino(&self, index: u32) -> u32 {
+        decode_inode(record::<INODE>(self.section(2), index))
     }
 
     fn pooled(&self, at: u32, length: u32) -> Option<&[u8]> {
@@ -111,11 +112,7 @@ impl Mapped {
         let record = self.node(node);
         let place = record.place();
         let mut entry = record.entry(self.kind(node));
-        entry.dev = self
-            .devices
-            .get(usize::from(place.device))
-            .copied()
-            .unwrap_or(0);
+        entry.dev = self.device(node);
         if let Some((target, xattrs)) = self.extra(place.extra, place.extra_length) {
             entry.target = target;
             entry.xattrs = xattrs;
@@ -194,40 +191,36 @@ impl Mapped {
             .try_fold(RelPath::ROOT, |path, name| path.join(name).ok())
     }
 
-    /// The nodes of an inode that has several names.
-    pub(super) fn names_of(&self, dev: u64, ino: u64) -> impl Iterator<Item = u32> + '_ {
-        let device = self.devices.iter().position(|&known| known == dev);
-        let device = device.map_or(u32::MAX, |index| index as u32);
-        let (mut start, mut end) = (0, self.counts.links);
+    /// The nodes with this inode number, on whatever device.
+    pub(super) fn with_ino(&self, ino: u64) -> impl Iterator<Item = u32> + '_ {
+        let (mut start, mut end) = (0, self.counts.nodes);
         while start < end {
             let middle = start + (end - start) / 2;
-            let link = self.link(middle);
-            if (link.device, link.ino) < (device, ino) {
+            if self.node(self.by_ino(middle)).ino() < ino {
                 start = middle + 1;
             } else {
                 end = middle;
             }
         }
-        (start..self.counts.links)
-            .map(|index| self.link(index))
-            .take_while(move |link| (link.device, link.ino) == (device, ino))
-            .map(|link| link.node)
+        (start..self.counts.nodes)
+            .map(|index| self.by_ino(index))
+            .take_while(move |&node| self.node(node).ino() == ino)
     }
 
-    /// The nodes with one of these inode numbers, whatever their number of names; no directories. Reads every node.
-    pub(super) fn with_ino(&self, wanted: &std::collections::HashSet<u64>) -> Vec<u32> {
-        (0..self.counts.nodes)
-            .filter(|&node| {
-                let node = self.node(node);
-                node.directory().is_none() && wanted.contains(&node.ino())
-            })
-            .collect()
+    /// The devices that nodes are on.
+    pub(super) fn devices(&self) -> &[u64] {
+        &self.devices
+    }
+
+    pub(super) fn device(&self, node: u32) -> u64 {
+        let device = usize::from(self.node(node).place().device);
+        self.devices.get(device).copied().unwrap_or(0)
     }
 
     fn check(&self) -> std::result::Result<(), &'static str> {
         self.check_directories()?;
         self.check_nodes()?;
-        self.check_links()
+        self.check_inodes()
     }
 
     /// Directories are numbered in the order of their nodes, and so are the runs of their children: every node but the
@@ -332,19 +325,20 @@ impl Mapped {
         Ok(())
     }
 
-    fn check_links(&self) -> std::result::Result<(), &'static str> {
+    /// Every node is there once, in the order of inode numbers.
+    fn check_inodes(&self) -> std::result::Result<(), &'static str> {
         let mut previous = None;
-        for index in 0..self.counts.links {
-            let link = self.link(index);
-            if previous >= Some(link) || link.node >= self.counts.nodes {
-                return Err("the links are out of order");
+        for index in 0..self.counts.nodes {
+            let node = self.by_ino(index);
+            if node >= self.counts.nodes {
+                return Err("an inode has no node");
             }
-            previous = Some(link);
-            let node = self.node(link.node);
-            let same = u32::from(node.place().device) == link.device && node.ino() == link.ino;
-            if !same || node.directory().is_some() || node.nlink() < 2 {
-                return Err("a link is of another inode");
+            let own = Some((self.node(node).ino(), node));
+            // Strictly rising, and as many as there are nodes: so none is missing.
+            if previous >= own {
+                return Err("the inodes are out of order");
             }
+            previous = own;
         }
         Ok(())
     }

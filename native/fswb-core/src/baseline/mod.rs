@@ -30,12 +30,39 @@ use crate::path::RelPath;
 #[derive(Debug)]
 pub struct Baseline {
     root: Entry,
-    base: Option<Mapped>,
+    base: Option<Arc<Mapped>>,
     delta: Delta,
     /// Entries, the root not counted.
     entries: usize,
     /// Directories, the root included.
     directories: usize,
+}
+
+/// Inode numbers of a baseline: see [`Baseline::inodes`].
+#[derive(Debug, Clone)]
+pub struct Inodes {
+    base: Option<Arc<Mapped>>,
+    later: HashSet<u64>,
+}
+
+impl Inodes {
+    /// Whether an entry has, or had, this number.
+    pub fn contains(&self, ino: u64) -> bool {
+        self.later.contains(&ino)
+            || self
+                .base
+                .as_ref()
+                .is_some_and(|base| base.with_ino(ino).next().is_some())
+    }
+
+    /// Adds what became part of the baseline.
+    pub fn extend(&mut self, changes: &ChangeSet) {
+        let changed = changes.changes.iter();
+        let changed = changed.filter_map(|change| change.after.as_ref());
+        let refreshed = changes.refreshed.iter().map(|(_, entry)| entry);
+        self.later
+            .extend(changed.chain(refreshed).map(|entry| entry.ino));
+    }
 }
 
 impl Baseline {
@@ -57,7 +84,7 @@ impl Baseline {
             root: base.entry(0),
             entries: base.len() - 1,
             directories: base.directory_count(),
-            base: Some(base),
+            base: Some(Arc::new(base)),
             delta: Delta::new(),
         })
     }
@@ -105,31 +132,73 @@ impl Baseline {
         walk(self.root(), Cursor::children).skip(1)
     }
 
-    /// All recorded names of an entry's inode (`dev`, `ino`), sorted, if it has several links; none for a directory or a
-    /// single name.
+    /// All recorded names of an entry's inode (`dev`, `ino`), sorted: the entry itself, if it has one name or is a
+    /// directory.
     pub fn names_of(&self, inode: &Entry) -> Vec<RelPath> {
         self.names_of_inode(inode.inode())
     }
 
     /// As [`Self::names_of`], by device and inode number.
     pub fn names_of_inode(&self, (dev, ino): Inode) -> Vec<RelPath> {
-        let mut names: BTreeSet<RelPath> = self.delta.names_of(dev, ino).cloned().collect();
+        self.names_where(ino, |device| device == dev)
+    }
+
+    /// All recorded names with this inode number, sorted, on whatever device.
+    pub fn names_with_ino(&self, ino: u64) -> Vec<RelPath> {
+        self.names_where(ino, |_| true)
+    }
+
+    fn names_where(&self, ino: u64, wanted: impl Fn(u64) -> bool) -> Vec<RelPath> {
+        let mut names = BTreeSet::new();
+        if self.root.ino == ino && wanted(self.root.dev) {
+            names.insert(RelPath::ROOT);
+        }
+        let delta = self.delta.with_ino(ino);
+        let delta = delta.filter(|(_, entry)| wanted(entry.dev));
+        names.extend(delta.filter_map(|(node, _)| self.delta.path(node)));
         if let Some(base) = &self.base {
-            let nodes = base.names_of(dev, ino);
+            let nodes = base.with_ino(ino).filter(|&node| wanted(base.device(node)));
             names.extend(nodes.filter_map(|node| self.visible_path(base, node)));
         }
         names.into_iter().collect()
     }
 
-    /// All recorded names with one of these inode numbers, sorted, directories left out, however many links were recorded
-    /// and on whatever device: it reads every record (not the disk), for inodes that have more names now than were known.
-    pub fn names_with_ino(&self, wanted: &HashSet<u64>) -> Vec<RelPath> {
-        let mut names: BTreeSet<RelPath> = self.delta.names_with_ino(wanted).collect();
-        if let Some(base) = &self.base {
-            let nodes = base.with_ino(wanted).into_iter();
-            names.extend(nodes.filter_map(|node| self.visible_path(base, node)));
+    /// The inode numbers of all entries, and perhaps of some that are gone: what does not have one of them is not of
+    /// this tree. To be kept in step by [`Inodes::extend`].
+    pub fn inodes(&self) -> Inodes {
+        let mut later: HashSet<u64> = self.delta.inodes().collect();
+        later.insert(self.root.ino);
+        Inodes {
+            base: self.base.clone(),
+            later,
         }
-        names.into_iter().collect()
+    }
+
+    /// The topmost entries on another device than the root: other file systems mounted there, or subvolumes.
+    pub fn on_other_devices(&self) -> Vec<RelPath> {
+        let own = self.root.dev;
+        let base = self.base.iter();
+        let mut devices = base
+            .flat_map(|base| base.devices().iter().copied())
+            .chain(self.delta.devices());
+        if devices.all(|device| device == own) {
+            return Vec::new();
+        }
+        let mut found = Vec::new();
+        let mut rest = vec![(RelPath::ROOT, self.root())];
+        while let Some((path, at)) = rest.pop() {
+            for (name, child) in at.children() {
+                // A name that is recorded is clean.
+                let Ok(path) = path.join(name) else { continue };
+                if child.device() != own {
+                    found.push(path);
+                } else if child.kind() == Kind::Directory {
+                    rest.push((path, child));
+                }
+            }
+        }
+        found.sort_unstable();
+        found
     }
 
     fn visible_path(&self, base: &Mapped, node: u32) -> Option<RelPath> {

@@ -9,9 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::Baseline;
 use super::cursor::Cursor;
-use super::format::{
-    Counts, Directory, HEADER, Link, NO_DIRECTORY, Place, encode_extra, encode_node,
-};
+use super::format::{Counts, Directory, HEADER, NO_DIRECTORY, Place, encode_extra, encode_node};
 use crate::entry::Kind;
 use crate::error::{Context, Error, Result};
 
@@ -80,7 +78,7 @@ impl Sink<'_> {
 struct Writer {
     nodes: u32,
     directories: Vec<Directory>,
-    links: Vec<Link>,
+    inodes: Vec<(u64, u32)>,
     devices: Vec<u64>,
     device_numbers: HashMap<u64, u16>,
     names: Vec<u8>,
@@ -142,13 +140,7 @@ impl Writer {
         }
         let extra_end = u32::try_from(self.extras.len()).map_err(too_large)?;
         let device = self.device(entry.dev, sink.path)?;
-        if entry.is_shared() {
-            self.links.push(Link {
-                device: device.into(),
-                ino: entry.ino,
-                node: self.nodes,
-            });
-        }
+        self.inodes.push((entry.ino, self.nodes));
         let place = Place {
             name: position,
             name_length,
@@ -191,12 +183,12 @@ impl Writer {
                 parent.directories_below += directories_below;
             }
         }
-        self.links.sort_unstable();
+        self.inodes.sort_unstable();
         for directory in &self.directories {
             sink.body(&directory.encode())?;
         }
-        for link in &self.links {
-            sink.body(&link.encode())?;
+        for (_, node) in &self.inodes {
+            sink.body(&node.to_le_bytes())?;
         }
         for device in &self.devices {
             sink.body(&device.to_le_bytes())?;
@@ -206,7 +198,6 @@ impl Writer {
         Ok(Counts {
             nodes: self.nodes,
             directories: self.directories.len() as u32,
-            links: self.links.len() as u32,
             devices: self.devices.len() as u32,
             names: self.names.len() as u32,
             extras: self.extras.len() as u32,

@@ -82,8 +82,12 @@ pub fn reconcile(
         names.retain(|name| !found.contains_key(name) && asked.insert(name.clone()));
         let unsearched: HashSet<u64> = short.difference(&searched).copied().collect();
         if names.is_empty() && !unsearched.is_empty() {
-            // A new name for an inode that had one: its old name is in the baseline, but in no table of shared inodes.
-            names.extend(baseline.names_with_ino(&unsearched));
+            // Device numbers may be others than they were.
+            names.extend(
+                unsearched
+                    .iter()
+                    .flat_map(|&ino| baseline.names_with_ino(ino)),
+            );
             names.retain(|name| !found.contains_key(name) && asked.insert(name.clone()));
             searched.extend(unsearched);
         }

@@ -1,0 +1,280 @@
+//! What events said since the last settle, each thing once, in bounded memory.
+//!
+//! A change of an inode is told by its number, a change of a name by the directory's number and the name. Numbers that the
+//! baseline does not know are dropped: they belong to others on the same file system, or to what came into being during
+//! the step, which the creation of its topmost name covers.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use crate::baseline::{Baseline, Inodes};
+use crate::entry::Kind;
+use crate::fanotify::event::{Event, Place};
+use crate::fanotify::handle::Handle;
+use crate::fanotify::processes::{Recorder, Thing};
+use crate::hint::{HintSet, LossReason, Scope};
+use crate::path::RelPath;
+
+/// Names in one directory that are kept one by one: see the constant of that name in [`crate::inotify`].
+pub(super) const CROWD: usize = 4096;
+
+/// Names and inodes that are kept in all: about 30 MB. A step that touches more is not worth remembering in detail: its
+/// tree is looked at whole.
+pub(super) const LIMIT: usize = 1 << 18;
+
+/// Answers of the baseline that are kept: foreign traffic mostly repeats itself, and must not fill the memory.
+pub(super) const REMEMBERED: usize = 1 << 16;
+
+/// What happened to the names in one directory of the baseline. That there is one: the directory has a new mtime.
+#[derive(Debug, Default)]
+struct Names {
+    scopes: HashMap<Box<[u8]>, Scope>,
+    /// How many of them are entries, and how many new directories.
+    counts: [usize; 2],
+    /// What stands for names that were too many.
+    whole: Option<Scope>,
+}
+
+impl Names {
+    /// Adds a name; returns how many are kept more, or fewer.
+    fn add(&mut self, name: &[u8], scope: Scope) -> isize {
+        let (crowded, whole) = match scope {
+            Scope::Entry => (0, Scope::Children),
+            Scope::Children | Scope::Subtree => (1, Scope::Subtree),
+        };
+        if self.whole >= Some(whole) {
+            return 0;
+        }
+        if let Some(known) = self.scopes.get_mut(name) {
+            if *known < scope {
+                *known = scope;
+                self.counts[0] -= 1;
+                self.counts[1] += 1;
+            }
+            return 0;
+        }
+        if self.counts[crowded] < CROWD {
+            self.scopes.insert(name.into(), scope);
+            self.counts[crowded] += 1;
+            return 1;
+        }
+        let before = self.scopes.len();
+        self.scopes.retain(|_, scope| *scope >= whole);
+        self.counts[0] = 0;
+        if whole == Scope::Subtree {
+            self.scopes.clear();
+            self.counts[1] = 0;
+        }
+        self.whole = Some(whole);
+        self.scopes.len() as isize - before as isize
+    }
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    directories: HashMap<u64, Names>,
+    inodes: HashSet<u64>,
+    losses: BTreeSet<LossReason>,
+    kept: usize,
+    /// There if asked for.
+    pub(super) processes: Option<Recorder>,
+}
+
+impl Gathered {
+    pub(super) fn new(record_processes: bool) -> Self {
+        Self {
+            processes: record_processes.then(Recorder::default),
+            ..Self::default()
+        }
+    }
+
+    /// The whole tree is unknown from now on, whatever else comes.
+    pub(super) fn lose(&mut self, reason: LossReason) {
+        self.losses.insert(reason);
+        self.directories = HashMap::new();
+        self.inodes = HashSet::new();
+        self.kept = 0;
+    }
+
+    /// How many names and inodes are kept.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.kept
+    }
+
+    fn inode(&mut self, ino: u64, pid: i32) {
+        if let Some(processes) = &mut self.processes {
+            processes.touch(Thing::Inode(ino), pid);
+        }
+        if self.losses.is_empty() && self.inodes.insert(ino) {
+            self.keep(1);
+        }
+    }
+
+    fn name(&mut self, directory: u64, name: &[u8], scope: Scope, pid: i32) {
+        if let Some(processes) = &mut self.processes {
+            processes.touch(Thing::Name(directory, name.into()), pid);
+        }
+        if self.losses.is_empty() {
+            let more = self
+                .directories
+                .entry(directory)
+                .or_default()
+                .add(name, scope);
+            self.keep(more);
+        }
+    }
+
+    fn keep(&mut self, more: isize) {
+        self.kept = self.kept.saturating_add_signed(more);
+        if self.kept > LIMIT {
+            self.lose(LossReason::Flood);
+        }
+    }
+
+    /// As hints: everything under the names that `baseline` has for it, which must be the one that was in force.
+    pub(super) fn resolve(self, baseline: &Baseline) -> HintSet {
+        let mut hints = HintSet::default();
+        for reason in self.losses {
+            hints.lose(reason, RelPath::ROOT);
+        }
+        for ino in self.inodes {
+            for path in baseline.names_with_ino(ino) {
+                hints.add(path, Scope::Entry);
+            }
+        }
+        for (ino, names) in self.directories {
+            for directory in baseline.names_with_ino(ino) {
+                // The number may be one that a file had when the baseline was taken.
+                let entry = baseline.cursor(&directory);
+                if entry.is_none_or(|entry| entry.kind() != Kind::Directory) {
+                    continue;
+                }
+                for (name, &scope) in &names.scopes {
+                    // The kernel's names are clean.
+                    if let Ok(path) = directory.join(name) {
+                        hints.add(path, scope);
+                    }
+                }
+                hints.add(directory, names.whole.unwrap_or(Scope::Entry));
+            }
+        }
+        hints
+    }
+}
+
+/// Tells events about the tree from those about the rest of its file system.
+#[derive(Debug)]
+pub(super) struct Sieve {
+    inodes: Inodes,
+    subvolume: u64,
+    remembered: HashMap<u64, bool>,
+}
+
+impl Sieve {
+    pub(super) fn new(inodes: Inodes, subvolume: u64) -> Self {
+        Self {
+            inodes,
+            subvolume,
+            remembered: HashMap::new(),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.remembered.len()
+    }
+
+    /// Changes what the tree consists of.
+    pub(super) fn update(&mut self, update: impl FnOnce(&mut Inodes)) {
+        update(&mut self.inodes);
+        self.remembered.clear();
+    }
+
+    /// The number of an inode of the tree.
+    fn own(&mut self, handle: Handle<'_>, gathered: &mut Gathered) -> Option<u64> {
+        let Some(inode) = handle.inode() else {
+            gathered.lose(LossReason::UnreadableEvent);
+            return None;
+        };
+        if inode.subvolume != self.subvolume {
+            return None;
+        }
+        if let Some(&known) = self.remembered.get(&inode.ino) {
+            return known.then_some(inode.ino);
+        }
+        if self.remembered.len() >= REMEMBERED {
+            self.remembered.clear();
+        }
+        let known = self.inodes.contains(inode.ino);
+        self.remembered.insert(inode.ino, known);
+        known.then_some(inode.ino)
+    }
+
+    /// Keeps what an event says about the tree.
+    pub(super) fn pass(&mut self, event: &Event<'_>, gathered: &mut Gathered) {
+        if event.mask & libc::FAN_Q_OVERFLOW != 0 {
+            gathered.lose(LossReason::QueueOverflow);
+            return;
+        }
+        if event.mask & libc::FAN_OPEN_EXEC != 0 {
+            self.executed(event, gathered);
+            // The same event may tell of more: the kernel merges.
+            if event.mask & !(libc::FAN_OPEN_EXEC | libc::FAN_ONDIR) == 0 {
+                return;
+            }
+        }
+        let itself = event.place.is_some_and(|place| place.name == b".");
+        if event.target.is_none() && !itself {
+            // The kernel could not tell of what it is an event.
+            gathered.lose(LossReason::UnreadableEvent);
+            return;
+        }
+        if let Some(ino) = event.target.and_then(|handle| self.own(handle, gathered)) {
+            gathered.inode(ino, event.pid);
+        }
+        let came = libc::FAN_CREATE | libc::FAN_RENAME;
+        let scope = if event.mask & libc::FAN_ONDIR != 0 && event.mask & came != 0 {
+            Scope::Subtree
+        } else {
+            Scope::Entry
+        };
+        match (event.place, event.renamed) {
+            (Some(place), _) if itself => {
+                if let Some(ino) = self.own(place.directory, gathered) {
+                    gathered.inode(ino, event.pid);
+                }
+            }
+            (Some(from), Some(to)) => {
+                self.name(from, Scope::Entry, event.pid, gathered);
+                self.name(to, scope, event.pid, gathered);
+            }
+            (Some(place), None) if event.mask & (came | libc::FAN_DELETE) != 0 => {
+                self.name(place, scope, event.pid, gathered);
+            }
+            // What happened to an inode is told by its number, whatever name was used.
+            _ => {}
+        }
+    }
+
+    fn name(&mut self, place: Place<'_>, scope: Scope, pid: i32, gathered: &mut Gathered) {
+        if let Some(directory) = self.own(place.directory, gathered) {
+            gathered.name(directory, place.name, scope, pid);
+        }
+    }
+
+    fn executed(&mut self, event: &Event<'_>, gathered: &mut Gathered) {
+        let inode = event.target.and_then(|handle| self.own(handle, gathered));
+        let program = match (inode, event.place) {
+            (Some(ino), _) => Thing::Inode(ino),
+            (None, Some(place)) => match self.own(place.directory, gathered) {
+                Some(directory) => Thing::Name(directory, place.name.into()),
+                None => Thing::Foreign,
+            },
+            (None, None) => Thing::Foreign,
+        };
+        if let Some(processes) = &mut gathered.processes {
+            processes.execute(event.pid, program);
+        }
+    }
+}

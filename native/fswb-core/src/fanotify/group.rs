@@ -1,0 +1,133 @@
+//! The system calls: a group, one mark on a whole file system, and its queue.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use rustix::io::Errno;
+
+use crate::error::{Context, Error, Result};
+use crate::fanotify::event::METADATA;
+use crate::root::Root;
+
+/// Every event that can be the only trace of a change.
+///
+/// `MODIFY` and `CLOSE_WRITE` both: truncate(2) raises only the first, a store into a mapping only the second.
+/// `DELETE_SELF` is left out: who loses its last name is reported by that name. tests/kernel/test_fanotify_events.py pins
+/// all three.
+const MASK: u64 = libc::FAN_CREATE
+    | libc::FAN_DELETE
+    | libc::FAN_RENAME
+    | libc::FAN_ATTRIB
+    | libc::FAN_MODIFY
+    | libc::FAN_CLOSE_WRITE
+    | libc::FAN_ONDIR;
+
+/// How long the queue may get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Queue {
+    /// As long as there is memory. Needs CAP_SYS_ADMIN in the initial user namespace.
+    Unlimited,
+    /// `fs.fanotify.max_queued_events`; more is an overflow.
+    Limited,
+}
+
+/// A fanotify group.
+#[derive(Debug)]
+pub(super) struct Group {
+    /// There until the group is dropped.
+    fd: Option<OwnedFd>,
+    pub(super) queue: Queue,
+}
+
+impl Drop for Group {
+    /// Closing waits until nobody in the kernel looks at the mark any more, 5 to 10 ms, which is more than all the rest of
+    /// a session costs: it is left to a thread of its own. (If there is none to be had, the descriptor is closed here.)
+    fn drop(&mut self) {
+        let fd = self.fd.take();
+        let closer = std::thread::Builder::new().name("fanotify-closer".to_owned());
+        drop(closer.spawn(move || drop(fd)));
+    }
+}
+
+impl Group {
+    /// With an unlimited queue if that is wanted and allowed.
+    pub(super) fn new(wanted: Queue) -> Result<Self> {
+        let made = match (init(wanted), wanted) {
+            (Err(Errno::PERM), Queue::Unlimited) => init(Queue::Limited),
+            (made, _) => made,
+        };
+        made.during("fanotify_init", b"")
+    }
+
+    /// Marks the file system that `root` is on, whoever uses it and wherever it is mounted.
+    pub(super) fn mark(&self, root: &Root, executions: bool) -> Result<()> {
+        let flags = libc::FAN_MARK_ADD | libc::FAN_MARK_FILESYSTEM;
+        let mask = if executions {
+            MASK | libc::FAN_OPEN_EXEC
+        } else {
+            MASK
+        };
+        // SAFETY: both descriptors are borrowed for the call and the name is a C string. (A name, because the root is
+        // open with O_PATH, and such a descriptor alone is EBADF.)
+        let result = unsafe {
+            libc::fanotify_mark(
+                self.fd()?.as_raw_fd(),
+                flags,
+                mask,
+                root.fd().as_raw_fd(),
+                c".".as_ptr(),
+            )
+        };
+        match result {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()).during("fanotify_mark", root.path()),
+        }
+    }
+
+    /// How many events are queued, or more.
+    ///
+    /// `FIONREAD` counts the fixed part of each event and not what follows it (tests/kernel pins that). Should it
+    /// one day count all, this is too many, and reading ends when the queue is empty.
+    pub(super) fn queued(&self) -> Result<u64> {
+        let bytes = rustix::io::ioctl_fionread(self.fd()?).during("ioctl", b"")?;
+        Ok(bytes / METADATA as u64)
+    }
+
+    fn fd(&self) -> Result<BorrowedFd<'_>> {
+        let fd = self.fd.as_ref().map(AsFd::as_fd);
+        fd.ok_or_else(|| Error::refused("", "the group is closed"))
+    }
+
+    /// Whole events; 0 if there are none.
+    pub(super) fn read(&self, buffer: &mut [u8]) -> Result<usize> {
+        let fd = self.fd()?;
+        loop {
+            match rustix::io::read(fd, &mut *buffer) {
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(0),
+                result => return result.during("read", b""),
+            }
+        }
+    }
+}
+
+fn init(queue: Queue) -> rustix::io::Result<Group> {
+    let mut flags = libc::FAN_CLASS_NOTIF
+        | libc::FAN_CLOEXEC
+        | libc::FAN_NONBLOCK
+        | libc::FAN_REPORT_DFID_NAME_TARGET;
+    if queue == Queue::Unlimited {
+        flags |= libc::FAN_UNLIMITED_QUEUE;
+    }
+    // SAFETY: two numbers.
+    let fd = unsafe { libc::fanotify_init(flags, libc::O_RDONLY as libc::c_uint) };
+    if fd < 0 {
+        let error = std::io::Error::last_os_error().raw_os_error();
+        return Err(Errno::from_raw_os_error(error.unwrap_or(libc::EIO)));
+    }
+    // SAFETY: the call has just returned this descriptor, which nobody else owns.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    Ok(Group {
+        fd: Some(fd),
+        queue,
+    })
+}

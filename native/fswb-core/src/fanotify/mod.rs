@@ -1,0 +1,257 @@
+//! One fanotify mark on the file system that holds a root file system.
+//!
+//! It costs the same however large the tree is, and it names inodes: a write through a hard link is seen whatever name was
+//! used. Why no change is missed is argued in `fswatch_builder/tracking/README.md`. The rules this module must keep for
+//! it: every number in an event is looked up among *all* inodes of the baseline that was in force when it happened; what
+//! cannot be read is a loss; what the mark does not reach is a loss at every settle.
+
+mod event;
+mod gathered;
+mod group;
+mod handle;
+mod processes;
+#[cfg(test)]
+mod tests;
+
+use std::os::fd::AsFd;
+
+use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps};
+
+use crate::baseline::Baseline;
+use crate::change::ChangeSet;
+use crate::error::{Context, Error, Result};
+use crate::hint::{HintSet, LossReason};
+use crate::path::RelPath;
+use crate::reader::{Reader, Source};
+use crate::root::Root;
+use event::parse;
+use gathered::{Gathered, Sieve};
+use group::Group;
+pub use group::Queue;
+use handle::inode_of;
+pub use processes::Processes;
+
+/// Bytes per read: about 700 events with short names.
+const BUFFER: usize = 64 * 1024;
+
+/// Directories whose handles are checked on arming, beside the root.
+const SAMPLE: usize = 16;
+
+/// A marked file system, and the thread that reads the events.
+#[derive(Debug)]
+pub struct Marked {
+    reader: Reader<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    group: Group,
+    sieve: Sieve,
+    gathered: Gathered,
+    /// The topmost directories and files on other devices, where the mark does not reach.
+    elsewhere: Vec<RelPath>,
+    buffer: Vec<u8>,
+    events: u64,
+    /// Of the last settle.
+    processes: Option<Processes>,
+}
+
+impl Marked {
+    /// Marks the file system of `root`. In force on return.
+    ///
+    /// `Error::Refused` if inode numbers cannot be read from the file handles of this file system.
+    ///
+    /// `record_processes`: see [`Self::processes`].
+    pub fn arm(
+        root: &Root,
+        baseline: &Baseline,
+        queue: Queue,
+        record_processes: bool,
+    ) -> Result<Self> {
+        let group = Group::new(queue)?;
+        let subvolume = check_handles(root, baseline)?;
+        group.mark(root, record_processes)?;
+        let state = State {
+            group,
+            sieve: Sieve::new(baseline.inodes(), subvolume),
+            gathered: Gathered::new(record_processes),
+            elsewhere: baseline.on_other_devices(),
+            buffer: vec![0; BUFFER],
+            events: 0,
+            processes: None,
+        };
+        Ok(Self {
+            reader: Reader::start(state, "fanotify-reader")?,
+        })
+    }
+
+    /// Every hint and loss since [`Self::arm`], [`Self::advance`] or the last call. Covers all changes made before.
+    ///
+    /// `baseline` is the one that was given to the last of the former two.
+    pub fn settle(&self, baseline: &Baseline) -> Result<HintSet> {
+        let (mut gathered, elsewhere) = self.reader.with(|state| {
+            state.drain()?;
+            Ok((state.take(), state.elsewhere.clone()))
+        })?;
+        if let Some(recorder) = gathered.processes.take() {
+            let processes = recorder.resolve(baseline);
+            self.reader.with(|state| {
+                state.processes = Some(processes);
+                Ok(())
+            })?;
+        }
+        let mut hints = gathered.resolve(baseline);
+        for place in elsewhere {
+            hints.lose(LossReason::OtherDevice, place);
+        }
+        Ok(hints)
+    }
+
+    /// Goes on with a new baseline, of which `changes` have become part. Events up to here are accounted for by them.
+    pub fn advance(&self, baseline: &Baseline, changes: &ChangeSet) -> Result<()> {
+        let elsewhere = baseline.on_other_devices();
+        self.reader.with(|state| {
+            state.drain()?;
+            state.take();
+            state.sieve.update(|inodes| inodes.extend(changes));
+            state.elsewhere = elsewhere;
+            Ok(())
+        })
+    }
+
+    /// Which processes touched what, up to the last [`Self::settle`]; `None` if it was not asked for on arming.
+    pub fn processes(&self) -> Result<Option<Processes>> {
+        self.reader.with(|state| Ok(state.processes.clone()))
+    }
+
+    /// Stops reading until [`Self::resume`], so that a test can fill the kernel's queue. [`Self::settle`] still reads.
+    pub fn pause(&self) {
+        self.reader.pause();
+    }
+
+    /// Ends a pause.
+    pub fn resume(&self) {
+        self.reader.resume();
+    }
+
+    /// Ends watching. A second call does nothing.
+    pub fn close(&self) {
+        self.reader.close();
+    }
+
+    /// Number of events read so far, those about other files of the file system too.
+    pub fn events(&self) -> Result<u64> {
+        self.reader.with(|state| Ok(state.events))
+    }
+
+    /// The queue it got.
+    pub fn queue(&self) -> Result<Queue> {
+        self.reader.with(|state| Ok(state.group.queue))
+    }
+}
+
+impl State {
+    /// What was gathered; gathering begins anew.
+    fn take(&mut self) -> Gathered {
+        let empty = Gathered::new(self.gathered.processes.is_some());
+        std::mem::replace(&mut self.gathered, empty)
+    }
+}
+
+impl Source for State {
+    /// Events are queued by the system call that makes the change, before it returns. What comes while we read is left: a
+    /// busy writer cannot keep us here.
+    fn drain(&mut self) -> Result<u64> {
+        let queued = self.group.queued()?;
+        let mut read = 0;
+        while read < queued {
+            let length = self.group.read(&mut self.buffer)?;
+            if length == 0 {
+                break;
+            }
+            for event in parse(&self.buffer[..length]) {
+                read += 1;
+                match event {
+                    Some(event) => self.sieve.pass(&event, &mut self.gathered),
+                    None => self.gathered.lose(LossReason::UnreadableEvent),
+                }
+            }
+        }
+        self.events += read;
+        Ok(read)
+    }
+}
+
+/// Whether [`Marked::arm`] would work: makes one harmless event on the root directory and looks for it.
+///
+/// The root directory's times are set to what they are. That raises `FAN_ATTRIB` on the very file system in question,
+/// needs no scratch file, and changes nothing but the root's ctime, which is no change (and no user can set back).
+pub fn probe(root: &Root) -> Result<Queue> {
+    let group = Group::new(Queue::Unlimited)?;
+    group.mark(root, false)?;
+    let own = inode_of(root.fd(), &RelPath::ROOT)?;
+    let stat = rustix::fs::fstat(root.fd()).during("fstat", root.path())?;
+    let time = |seconds: i64, nanoseconds: u64| Timespec {
+        tv_sec: seconds,
+        tv_nsec: nanoseconds as _,
+    };
+    let times = Timestamps {
+        last_access: time(stat.st_atime as i64, stat.st_atime_nsec as u64),
+        last_modification: time(stat.st_mtime as i64, stat.st_mtime_nsec as u64),
+    };
+    rustix::fs::utimensat(root.fd(), ".", &times, AtFlags::empty())
+        .during("utimensat", root.path())?;
+    let mut buffer = vec![0; BUFFER];
+    let queued = group.queued()?;
+    let mut read = 0;
+    while read < queued {
+        let length = group.read(&mut buffer)?;
+        if length == 0 {
+            break;
+        }
+        for event in parse(&buffer[..length]).flatten() {
+            read += 1;
+            let place = event.place.map(|place| place.directory);
+            let mut handles = event.target.into_iter().chain(place);
+            let is_attrib = event.mask & libc::FAN_ATTRIB != 0;
+            if is_attrib && handles.any(|handle| handle.inode() == Some(own)) {
+                return Ok(group.queue);
+            }
+        }
+    }
+    Err(Error::refused(
+        root.path(),
+        "the file system reports no events",
+    ))
+}
+
+/// Checks that handles tell inode numbers here; returns the subvolume of the root.
+fn check_handles(root: &Root, baseline: &Baseline) -> Result<u64> {
+    let own = inode_of(root.fd(), &RelPath::ROOT)?;
+    let device = rustix::fs::fstat(root.fd())
+        .during("fstat", root.path())?
+        .st_dev;
+    for path in baseline.directories().skip(1).take(SAMPLE) {
+        let opened = root.open_exact(&path, OFlags::PATH | OFlags::DIRECTORY, Mode::empty());
+        let opened = match opened {
+            // Gone since the baseline was taken, or no directory any more: that is for the caller to find.
+            Err(error) if error.is_absent() || is_link(&error) => continue,
+            opened => opened?,
+        };
+        let stat = rustix::fs::fstat(&opened).during("fstat", &path)?;
+        if stat.st_dev == device {
+            inode_of(opened.as_fd(), &path)?;
+        }
+    }
+    Ok(own.subvolume)
+}
+
+fn is_link(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::System {
+            errno: libc::ELOOP,
+            ..
+        }
+    )
+}

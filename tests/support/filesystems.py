@@ -1,0 +1,53 @@
+"""File systems of a test's own: mounted below a directory, gone afterwards, noticed by nobody else."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+#: In memory: what to mount is the kind itself.
+_IN_MEMORY = {"tmpfs": "mode=0755", "ramfs": "mode=0755"}
+
+#: On an image, sparse: the smallest size that mkfs takes with room to spare, and how it is made.
+_ON_AN_IMAGE = {
+    "ext2": (32 << 20, ["-q"]),
+    "ext4": (64 << 20, ["-q"]),
+    "xfs": (320 << 20, ["-q"]),
+    "btrfs": (160 << 20, ["-q"]),
+}
+
+
+@contextmanager
+def mounted(kind: str, directory: Path, options: str = "") -> Iterator[Path]:
+    """A new file system of ``kind``, mounted. The test is skipped, with the reason, if this host has none such."""
+    point = directory / kind
+    point.mkdir()
+    if kind in _IN_MEMORY:
+        source, options = kind, ",".join(filter(None, (_IN_MEMORY[kind], options)))
+    else:
+        source, options = str(_image(kind, directory)), ",".join(filter(None, ("loop", options)))
+    done = subprocess.run(
+        ["mount", "-t", kind, "-o", options, source, point], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        pytest.skip(f"no {kind} can be mounted here: {done.stderr.strip().splitlines()[0]}")
+    try:
+        yield point
+    finally:
+        # A loop device that `mount` made goes with the mount.
+        subprocess.run(["umount", point], check=True)
+
+
+def _image(kind: str, directory: Path) -> Path:
+    size, arguments = _ON_AN_IMAGE[kind]
+    mkfs = shutil.which(f"mkfs.{kind}", path="/usr/sbin:/sbin:/usr/bin:/bin")
+    if mkfs is None:
+        pytest.skip(f"no mkfs.{kind} here")
+    image = directory / f"{kind}.image"
+    with open(image, "wb") as file:
+        file.truncate(size)
+    subprocess.run([mkfs, *arguments, image], check=True, capture_output=True)
+    return image
