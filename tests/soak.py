@@ -14,7 +14,6 @@ import multiprocessing
 import platform
 import queue
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -26,11 +25,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from fswatch_builder._native import remove_tree
 from tests.support import filesystems
 from tests.support.programs.program import Program, drawn, shorter
 from tests.support.tracked import Bases, DifferenceError, play
 
 KEPT = Path(__file__).parent.parent / ".cache/soak"
+KINDS = ("tmpfs", "ramfs", "ext2", "ext4", "xfs", "btrfs")
 BATCH = 50
 PATIENCE_S = 120
 """A program takes milliseconds. One that takes so long hangs."""
@@ -111,7 +112,7 @@ class Player:
 
     def close(self) -> None:
         self.bases.close()
-        shutil.rmtree(self.directory)
+        remove_tree(str(self.directory).encode())
 
 
 def work(number: int, jobs: int, place: str, kind: str, first: int, stop: Any, results: Any) -> None:
@@ -184,9 +185,11 @@ def soak(programs: int, minutes: float, jobs: int, kinds: list[str]) -> int:
             try:
                 batch = results.get(timeout=1)
             except queue.Empty:
-                if time.monotonic() > end:
+                died = any(worker.exitcode not in (None, 0) for worker in workers)
+                if died or time.monotonic() > end:
                     stop.set()
-                working -= sum(worker.exitcode not in (None, 0) for worker in workers)  # it died without a word
+                if not any(worker.is_alive() for worker in workers):
+                    break
                 continue
             except KeyboardInterrupt:  # or SIGTERM
                 print("finishing what is under way", flush=True)
@@ -207,8 +210,7 @@ def soak(programs: int, minutes: float, jobs: int, kinds: list[str]) -> int:
                 stop.set()
         for worker in workers:
             worker.join()
-        died = sum(worker.exitcode != 0 for worker in workers)
-    return failures + died
+    return failures + sum(worker.exitcode != 0 for worker in workers)
 
 
 def main() -> int:
@@ -217,7 +219,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=60, help="how long at most")
     parser.add_argument("--jobs", type=int, default=4, help="processes; most of the time one waits for the kernel")
     parser.add_argument("--seed", type=int, help="only this program, shown")
-    choices = ("here", *filesystems.KINDS)
+    choices = ("here", *KINDS)
     parser.add_argument("--on", nargs="+", default=["here", "tmpfs"], choices=choices, help="file systems")
     options = parser.parse_args()
     KEPT.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,6 @@ of its own is given the same program there, and judged by what it did there.
 """
 
 import os
-import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from fswatch_builder.changes import oracle
 from fswatch_builder.changes.widen import widen
 from fswatch_builder.tracking.protocol import Session
 from fswatch_builder.tracking.registry import trackers
+from fswatch_builder.tracking.strategies.fanotify import FanotifySession
 from fswatch_builder.tracking.strategies.inotify import InotifySession
 from tests.support.layers import Layers, at_layer_precision, diff_id, whole
 from tests.support.programs.processes import Done, Processes
@@ -99,14 +99,18 @@ class Watched:
 
     def pause(self) -> None:
         """Where something reads events during a RUN, it stops."""
-        reader = getattr(self.session, "watches", self.session)
-        if hasattr(reader, "pause"):
-            reader.pause()
+        match self.session:
+            case InotifySession():
+                self.session.watches.pause()
+            case FanotifySession():
+                self.session.mark.pause()
 
     def resume(self) -> None:
-        reader = getattr(self.session, "watches", self.session)
-        if hasattr(reader, "resume"):
-            reader.resume()
+        match self.session:
+            case InotifySession():
+                self.session.watches.resume()
+            case FanotifySession():
+                self.session.mark.resume()
 
 
 @dataclass
@@ -142,7 +146,7 @@ class Place:
         found = {}
         for name, watched in self.watched.items():
             hints = settled[name]
-            if is_quiet and name == "inotify":
+            if is_quiet and name in ("inotify", "fanotify"):
                 assert (hints.hints, hints.losses) == ([], []), "what was accounted for came up again"
             if isinstance(watched.session, InotifySession):
                 for path in self._witnessed(done, now):
@@ -235,6 +239,10 @@ class Tracked:
             few = native.Watches(inotify.fileno())
             few.arm(rootfs, baseline, budget=watches)
             here.watched[f"inotify with {watches} watches"] = Watched(InotifySession(inotify, few), baseline)
+            if "fanotify" in here.watched:
+                baseline = native.Baseline.open(saved)
+                limited = native.FilesystemMark(rootfs, baseline, unlimited=False)
+                here.watched["fanotify with a limited queue"] = Watched(FanotifySession(limited, baseline), baseline)
 
     def _watch(self, here: Place, name: str, watched: Watched) -> None:
         elsewhere = getattr(watched.session, "rootfs", here.rootfs)
@@ -313,7 +321,7 @@ class Tracked:
         for place in self.places:
             for watched in place.watched.values():
                 watched.session.close()
-        shutil.rmtree(self.directory)
+        native.remove_tree(os.fsencode(self.directory))  # clears the flags that a killed process left set
 
 
 def play(bases: Bases, directory: Path, program: Program, *, unpack: bool) -> tuple[list[str], int]:
