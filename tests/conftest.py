@@ -10,6 +10,8 @@ from hypothesis import settings
 
 from tests.support.debian import mirror
 
+pytest_plugins = ["tests.support.fixtures"]
+
 # How long an example takes says nothing on a busy machine.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
