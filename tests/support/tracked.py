@@ -229,9 +229,9 @@ class Tracked:
             first.save(saved)
             here = Place(rootfs, layers, str(directory / "outside"), {}, oracle.snapshot(rootfs.path), self.log)
             self.places.append(here)
-            for name, tracker in trackers().items():
-                if not tracker.probe(rootfs).usable:
-                    continue
+            # A probe may touch the tree, so all come before the first arming.
+            usable = {name: tracker for name, tracker in trackers().items() if tracker.probe(rootfs).usable}
+            for name, tracker in usable.items():
                 baseline = native.Baseline.open(saved)
                 self._watch(here, name, Watched(tracker.arm(rootfs, baseline), baseline))
             baseline = native.Baseline.open(saved)
