@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from inotify_simple import INotify
+from inotify_simple import INotify  # type: ignore[import-untyped]
 
 from fswatch_builder import _native as native
 from fswatch_builder.changes import oracle

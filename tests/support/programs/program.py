@@ -158,7 +158,7 @@ def _shorter_step(step: Step) -> list[Step]:
             lone = operation._replace(process=process_for(operation.action, MAIN))
             smaller.append(replace(step, operations=(*operations[:at], lone, *operations[at + 1 :])))
         smaller += [
-            replace(step, operations=(*operations[:at], operation._replace(**{name: 0}), *operations[at + 1 :]))
+            replace(step, operations=(*operations[:at], operation._replace(**{name: 0}), *operations[at + 1 :]))  # type: ignore[arg-type]
             for name in ("one", "other", "name", "number")
             if getattr(operation, name) and operation.action != "flood"
         ]
