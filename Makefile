@@ -54,8 +54,9 @@ cargo-test: $(VENV)/.installed
 pytest: $(VENV)/.installed
 	$(BIN)/pytest -n $(JOBS) --dist worksteal
 
-soak: $(VENV)/.installed ## long random runs
-	$(BIN)/pytest -m soak
+PROGRAMS ?= 5000
+soak: $(VENV)/.installed ## PROGRAMS more random programs, in .cache/soak/log what came of all so far
+	nice -n 19 $(BIN)/python -m tests.soak --programs $(PROGRAMS) $(SOAK)
 
 bench: $(VENV)/.installed ## the measurements in benchmarks/, against whatever peers are installed
 	$(BIN)/python -m benchmarks

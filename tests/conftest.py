@@ -13,6 +13,8 @@ from fswatch_builder._native import Rootfs
 from tests.conformance.tree import populate
 from tests.support.debian import mirror
 
+pytest_plugins = ["tests.support.fixtures"]
+
 # How long an example takes says nothing on a busy machine.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")

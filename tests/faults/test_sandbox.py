@@ -24,18 +24,6 @@ pytestmark = pytest.mark.root
 WRITER = "while :; do echo x >> /tmp/log; done"
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    directory = tmp_path / "root"
-    busybox_rootfs(os.fsencode(directory))
-    return directory
-
-
-@pytest.fixture
-def rootfs(root: Path) -> Rootfs:
-    return Rootfs(os.fsencode(root))
-
-
 def children() -> set[int]:
     with open("/proc/thread-self/children") as file:
         return {int(pid) for pid in file.read().split()}

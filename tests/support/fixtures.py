@@ -1,3 +1,5 @@
+"""Fixtures of more than one folder; tests/conftest.py loads them."""
+
 import os
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from tests.support.rootfs import busybox_rootfs
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
+    """A tree that a RUN can run in."""
     directory = tmp_path / "root"
     busybox_rootfs(os.fsencode(directory))
     return directory
