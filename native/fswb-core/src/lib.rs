@@ -20,6 +20,7 @@ pub mod hash;
 pub mod hint;
 pub mod ignore;
 pub mod inotify;
+pub mod kernel;
 pub mod layer;
 pub mod path;
 pub mod reconcile;

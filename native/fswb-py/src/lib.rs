@@ -8,6 +8,7 @@ mod entry;
 mod hint;
 mod ignore;
 mod inotify;
+mod kernel;
 mod layer;
 mod root;
 mod sandbox;
@@ -26,5 +27,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     ignore::register(module)?;
     copy::register(module)?;
     sandbox::register(module)?;
+    kernel::register(module)?;
     clock::register(module)
 }

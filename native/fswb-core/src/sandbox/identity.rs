@@ -131,7 +131,7 @@ pub(super) fn die_with_parent<'a>() -> Step<'a> {
 }
 
 /// The result of a C function that returns -1 and sets errno.
-pub(super) fn last_errno(returned: libc::c_long) -> rustix::io::Result<()> {
+pub(crate) fn last_errno(returned: libc::c_long) -> rustix::io::Result<()> {
     if returned != -1 {
         return Ok(());
     }

@@ -6,7 +6,7 @@
 //! [`report`]. Needs root and Linux 5.9 (`close_range`). Not here: seccomp, limits, user namespaces.
 
 mod child;
-mod identity;
+pub(crate) mod identity;
 mod launcher;
 mod mounts;
 mod plan;
