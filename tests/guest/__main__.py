@@ -80,7 +80,10 @@ def run(kernel: Kernel, chosen: list[Suite], accelerator: Accelerator) -> bool |
     logs.mkdir(parents=True)
     plan = Plan(chosen, seconds_per_test=300 * slower, seconds_per_suite=1200 * slower)
     (logs / "plan.json").write_bytes(msgspec.json.encode(plan))
-    settings = {"PROJECT": str(PROJECT), "PYTHON": sys.executable, "MODULES": str(kernel.modules)}
+    # A copy: what is edited meanwhile would reach the guest in part.
+    project = logs / "project"
+    shutil.copytree(PROJECT, project, symlinks=True, ignore=shutil.ignore_patterns(".*", "target", "dist"))
+    settings = {"PROJECT": str(project), "PYTHON": sys.executable, "MODULES": str(kernel.modules)}
     (logs / "initramfs").write_bytes(initramfs(kernel, settings))
     scratch = logs / "scratch"
     with open(scratch, "wb") as disk:

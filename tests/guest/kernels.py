@@ -4,6 +4,7 @@ The mirror is the one this host installs from. apt's lists, cache and sources ar
 configuration nor what it would install next changes, and no root is needed.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -117,9 +118,13 @@ def _mirror() -> str:
 
 
 def _run(command: list[str], cwd: Path | None = None) -> str:
-    if shutil.which(command[0]) is None:
+    # depmod and modprobe are not in a user's PATH.
+    program = shutil.which(command[0], path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    if program is None:
         raise UnavailableError(f"{command[0]} is not installed")
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=cwd, check=False)
+    done = subprocess.run(
+        [program, *command[1:]], stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=cwd, check=False
+    )
     if done.returncode:
         raise UnavailableError(f"{command[0]} ended with {done.returncode}: {done.stderr.strip()}")
     return done.stdout

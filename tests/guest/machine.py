@@ -56,7 +56,7 @@ def command(kernel: Kernel, accelerator: Accelerator, directory: Path) -> list[s
 
 
 def lines(command: list[str], first_seconds: float, seconds: float) -> Iterator[bytes]:
-    """What the guest says, to its end, after which qemu is gone in any case. `SilentError` if it says nothing in time."""
+    """What the guest says, to its end; qemu is gone then in any case. `SilentError` if it says nothing in time."""
     said: queue.Queue[bytes | None] = queue.Queue()
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as qemu:
         assert qemu.stdout is not None
