@@ -8,7 +8,7 @@ from fswatch_builder._native import RefusedCall, refused_calls
 from fswatch_builder.errors import SandboxError
 
 LEAST = "5.9"
-"""The first Linux that has all of them; docs/cli.md says which are tested."""
+"""The first Linux that has all of them. Which are tested: docs/cli.md."""
 
 
 def check_files() -> None:
