@@ -93,7 +93,10 @@ def run(kernel: Kernel, chosen: list[Suite], accelerator: Accelerator) -> bool |
     try:
         began = time.monotonic()
         said = machine.lines(
-            machine.command(kernel, accelerator, logs), first_seconds=30 * slower, seconds=plan.seconds_per_suite + 60
+            machine.command(kernel, accelerator, logs),
+            logs / "qemu.log",
+            first_seconds=30 * slower,
+            seconds=plan.seconds_per_suite + 60,
         )
         for line in said:
             message = msgspec.json.decode(line, type=Started | Verdict | Failed)
@@ -109,7 +112,7 @@ def run(kernel: Kernel, chosen: list[Suite], accelerator: Accelerator) -> bool |
                 print(f"{kernel.name:5} {message.release}, {accelerator}, started in {now - began:.1f} s", flush=True)
             began = now
     except machine.SilentError as error:
-        print(f"{kernel.name:5} {error}", flush=True)
+        print(f"{kernel.name:5} {error}; logs: {logs}", flush=True)
     finally:
         scratch.unlink()
     if not started:

@@ -55,10 +55,16 @@ def command(kernel: Kernel, accelerator: Accelerator, directory: Path) -> list[s
     ]
 
 
-def lines(command: list[str], first_seconds: float, seconds: float) -> Iterator[bytes]:
-    """What the guest says, to its end; qemu is gone then in any case. `SilentError` if it says nothing in time."""
+def lines(command: list[str], complaints: Path, first_seconds: float, seconds: float) -> Iterator[bytes]:
+    """What the guest says, to its end; qemu is gone then in any case. `SilentError` if it says nothing in time.
+
+    ``complaints`` is the file for qemu's own messages.
+    """
     said: queue.Queue[bytes | None] = queue.Queue()
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as qemu:
+    with (
+        open(complaints, "wb") as errors,
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors) as qemu,
+    ):
         assert qemu.stdout is not None
         stream = qemu.stdout
 

@@ -51,7 +51,7 @@ def test_a_suite_that_hangs_is_stopped(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_guest_that_falls_silent_is_ended(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     program = f"echo $$ > {pid}; echo hello; exec sleep 1000"
-    said = machine.lines(["sh", "-c", program], first_seconds=20, seconds=0.1)
+    said = machine.lines(["sh", "-c", program], tmp_path / "complaints", first_seconds=20, seconds=0.1)
     assert next(said) == b"hello\n"
     with pytest.raises(SilentError):
         next(said)
@@ -59,8 +59,9 @@ def test_a_guest_that_falls_silent_is_ended(tmp_path: Path) -> None:
         os.kill(int(pid.read_text()), 0)
 
 
-def test_a_guest_that_ends_is_no_error() -> None:
-    assert list(machine.lines([sys.executable, "-c", "print('a')"], first_seconds=20, seconds=20)) == [b"a\n"]
+def test_a_guest_that_ends_is_no_error(tmp_path: Path) -> None:
+    said = machine.lines([sys.executable, "-c", "print('a')"], tmp_path / "complaints", first_seconds=20, seconds=20)
+    assert list(said) == [b"a\n"]
 
 
 def test_the_archive_is_one_that_others_read(tmp_path: Path) -> None:
