@@ -4,6 +4,7 @@ python -m tests.guest [--kernel 6.1] [--suite NAME | -- PYTEST-ARGUMENT...]
 """
 
 import argparse
+import fcntl
 import random
 import shutil
 import signal
@@ -44,6 +45,13 @@ def main() -> int:
     chosen = [suite for suite in suites(asked.examples, asked.seed) if suite.name in (asked.suite or known)]
     if asked.arguments:
         chosen = [Suite("asked", asked.arguments)]
+    CACHE.mkdir(parents=True, exist_ok=True)
+    lock = open(CACHE / "lock", "w")  # noqa: SIM115 - held until the process ends
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"error: another run uses {CACHE}", file=sys.stderr)
+        return 2
     passed = True
     try:
         accelerators = [asked.accelerator] if asked.accelerator else usable_accelerators()
