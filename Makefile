@@ -9,7 +9,7 @@ RUST_SOURCES := $(shell find native -name target -prune -o \( -name '*.rs' -o -n
 # The Rust toolchain that .ci/prerequisites found or fetched.
 RUST_ENV = if [ -f $(VENV)/rust.env ]; then . $(VENV)/rust.env; fi
 
-.PHONY: help demo test lint cargo-test pytest soak bench wheel native clean
+.PHONY: help demo test lint cargo-test pytest test-kernels soak bench wheel native clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,8 +19,8 @@ demo: demo-prerequisites $(VENV)/.installed ## builds examples/hello and shows e
 
 test: test-prerequisites lint cargo-test pytest ## everything: lint, types, Rust tests, Python tests
 
-.PHONY: demo-prerequisites test-prerequisites
-demo-prerequisites test-prerequisites: %-prerequisites:
+.PHONY: demo-prerequisites test-prerequisites kernels-prerequisites
+demo-prerequisites test-prerequisites kernels-prerequisites: %-prerequisites:
 	@.ci/prerequisites $*
 
 $(BIN)/python:
@@ -57,6 +57,9 @@ pytest: $(VENV)/.installed
 PROGRAMS ?= 5000
 soak: $(VENV)/.installed ## PROGRAMS more random programs, in .cache/soak/log what came of all so far
 	nice -n 19 $(BIN)/python -m tests.soak --programs $(PROGRAMS) $(SOAK)
+
+test-kernels: kernels-prerequisites $(VENV)/.installed ## tests in virtual machines with Debian's Linux 6.1 and 6.12
+	$(BIN)/python -m tests.guest $(KERNELS)
 
 bench: $(VENV)/.installed ## the measurements in benchmarks/, against whatever peers are installed
 	$(BIN)/python -m benchmarks

@@ -24,6 +24,7 @@ __all__ = [
     "IgnorePatterns",
     "Mode",
     "PackedLayer",
+    "RefusedCall",
     "RefusedError",
     "Rootfs",
     "RunSpec",
@@ -40,6 +41,7 @@ __all__ = [
     "pack_layer",
     "probe_link_witness",
     "read_tar_member",
+    "refused_calls",
     "remove_tree",
     "spawn",
     "unpack_layer",
@@ -449,3 +451,20 @@ def probe_link_witness() -> None:
 
 def is_multigrain(directory: bytes) -> bool:
     """Whether the file system of ``directory`` gives every change after a stat a new ctime (Linux 6.13)."""
+
+# kernel.rs
+
+@final
+class RefusedCall:
+    """A system call that is not to be had. Frozen."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def since(self) -> str: ...  # the first Linux that has it: "5.6"
+    @property
+    def errno(self) -> int: ...  # ENOSYS: not in this kernel, or hidden; EPERM, EACCES: refused by a seccomp profile
+
+def refused_calls(*, for_run: bool) -> list[RefusedCall]:
+    """Of the calls that every step on files needs, or else of those that isolating a RUN needs, the ones that cannot be had.
+    A few microseconds. Without CAP_SYS_ADMIN the kernel itself refuses those that mount."""

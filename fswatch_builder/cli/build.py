@@ -14,6 +14,7 @@ from fswatch_builder.cli.render import counted, renderer, size_text
 from fswatch_builder.errors import BuildError, UsageError
 from fswatch_builder.oci.compression import Compression
 from fswatch_builder.oci.store import Store
+from fswatch_builder.runtime import kernel
 
 if TYPE_CHECKING:
     from fswatch_builder.oci.output import OutputSpec
@@ -76,6 +77,7 @@ def build_command(
         compression=Compression(options.choice("--compression", compression, [known.value for known in Compression])),
     )
     specs = _output_specs(output or ())
+    kernel.check_files()
     with Store.open(options.store_directory(store)) as opened:
         shown = renderer(progress, sys.stderr)
         try:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from fswatch_builder.errors import SandboxError
+from fswatch_builder.runtime import kernel
 
 CAP_CHOWN = 0
 CAP_SYS_ADMIN = 21
@@ -38,6 +39,7 @@ def check(
             "this root may not make namespaces and mounts (it has no CAP_SYS_ADMIN), so a RUN cannot be isolated",
             hint=PRIVILEGED,
         )
+    kernel.check_run()
 
 
 def check_owners(

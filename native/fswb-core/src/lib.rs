@@ -24,6 +24,7 @@ pub mod hash;
 pub mod hint;
 pub mod ignore;
 pub mod inotify;
+pub mod kernel;
 pub mod layer;
 pub mod overlay;
 pub mod path;

@@ -10,6 +10,7 @@ mod fanotify;
 mod hint;
 mod ignore;
 mod inotify;
+mod kernel;
 mod layer;
 mod overlay;
 mod root;
@@ -31,6 +32,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     ignore::register(module)?;
     copy::register(module)?;
     sandbox::register(module)?;
+    kernel::register(module)?;
     clock::register(module)?;
     command::register(module)
 }

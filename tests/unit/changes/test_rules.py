@@ -65,6 +65,15 @@ def keep_mtime(path: Path, change: Callable[[], object]) -> None:
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
+def wait_for_the_next_tick(directory: Path) -> None:
+    """Returns once the clock of the file system has moved on."""
+    marker = directory / "marker"
+    marker.touch()
+    first = marker.stat().st_ctime_ns
+    while marker.stat().st_ctime_ns == first:
+        marker.touch()
+
+
 def test_nothing_touched_is_no_change(tree: Tree) -> None:
     changes = tree.look(ROOT)
     assert len(changes) == 0
@@ -77,6 +86,10 @@ def test_equal_bytes_with_restored_times_are_no_change_and_cost_one_hash_once(tr
     assert len(changes) == 0
     assert changes.hashed_files == 1
     tree.baseline.advance(changes)
+    if not is_multigrain(os.fsencode(tree.path)):
+        # Within the tick of the write a stat proves nothing: it is read once more when that is over.
+        wait_for_the_next_tick(tree.path.parent)
+        tree.baseline.advance(tree.look((b"f", "entry")))
     assert tree.look((b"f", "entry")).hashed_files == 0
 
 

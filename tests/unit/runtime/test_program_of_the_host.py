@@ -58,7 +58,9 @@ def hostile(root: Path, tmp_path: Path) -> Path:
     source, loader = tmp_path / "loader.c", root / asked_for[1]
     source.write_text(LOADER)
     loader.parent.mkdir(parents=True)
-    compiler = ["cc", "-O1", "-nostdlib", "-static", "-fno-stack-protector", "-o", loader, source]
+    # Position-independent: Linux 6.1 kills a program whose interpreter wants a fixed address.
+    flags = ["-O1", "-nostdlib", "-static-pie", "-fPIE", "-fno-stack-protector"]
+    compiler = ["cc", *flags, "-o", loader, source]
     subprocess.run(compiler, check=True, timeout=60)
     return root
 

@@ -7,7 +7,7 @@
 //! here: seccomp that forbids, limits, user namespaces.
 
 mod child;
-mod identity;
+pub(crate) mod identity;
 mod launcher;
 mod mounts;
 mod plan;
