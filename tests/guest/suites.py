@@ -57,7 +57,7 @@ def suites(examples: int, seed: int) -> list[Suite]:
         Suite("builds", builds),
         Suite(
             "random",
-            ["tests/property/test_trackers.py", "-m", "soak"],
-            {"SOAK_EXAMPLES": str(examples), "SOAK_SEED": str(seed)},
+            ["tests/property/test_trackers.py"],
+            {"PROGRAMS": str(examples), "PROGRAMS_SEED": str(seed)},
         ),
     ]

@@ -1,4 +1,4 @@
-"""What the kernel tells of inodes, as far as the fanotify tracker relies on it. A failure here means: a proof lost a premise."""
+"""What the kernel tells of inodes, as far as the fanotify tracker relies on it: premises of its proof."""
 
 import ctypes
 import errno

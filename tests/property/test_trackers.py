@@ -4,6 +4,7 @@ The trackers' changes are judged by the oracle. At the end the base and all laye
 tree. ``make soak`` does the same for long (tests/soak.py).
 """
 
+import os
 import random
 import tempfile
 from pathlib import Path
@@ -109,9 +110,9 @@ def test_every_tracker_gives_the_layers_of_a_scan_step_after_step(tmp_path: Path
     with Bases(tmp_path) as bases:
         Machine.bases = bases
         run_state_machine_as_test(
-            seed(random.randrange(2**32))(Machine),
+            seed(int(os.environ.get("PROGRAMS_SEED", str(random.randrange(2**32)))))(Machine),
             settings=settings(
-                max_examples=50,
+                max_examples=int(os.environ.get("PROGRAMS", "50")),
                 stateful_step_count=6,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),

@@ -138,7 +138,10 @@ impl Looker {
         // when it was recorded is another matter.
         let covered = before.as_ref().filter(|_| is_mount && !site.is_root());
         if covered.is_some_and(|before| before.inode() != now.inode()) {
-            return Err(Error::refused(&site.path()?, "something is mounted over it"));
+            return Err(Error::refused(
+                &site.path()?,
+                "something is mounted over it",
+            ));
         }
         let below = match &before {
             _ if now.kind != Kind::Directory => Below::Nothing,
