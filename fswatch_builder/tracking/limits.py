@@ -76,5 +76,5 @@ def watches_held(pid: int) -> int:
 
 
 def _number(proc: str, name: str) -> int:
-    with open(os.path.join(proc, name), encoding="ascii") as file:
+    with open(os.path.join(proc, name), "rb") as file:
         return int(file.read())

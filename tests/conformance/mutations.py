@@ -1,7 +1,8 @@
 """What a RUN may do to a root file system, one hazard a function. Each runs in processes of its own, inside the tree.
 
-The tree it finds is made by :func:`populate`. ``python mutations.py NAME`` runs one, and ends when all its processes
-have ended, as a RUN does. More of them, by theme, are in the modules `mutations_of_…`.
+The tree it finds is made by :func:`populate`. ``python mutations.py NAME`` runs one in the present directory (``NAME
+DESCRIPTOR DIRECTORY``: in a detached mount, shown there), and ends when all its processes have ended, as a RUN does.
+More of them, by theme, are in the modules `mutations_of_…`.
 """
 
 import ctypes
@@ -16,6 +17,7 @@ if __name__ == "__main__":
 
 from tests.conformance import mutations_of_content, mutations_of_kinds, mutations_of_links, mutations_of_places
 from tests.conformance.tree import MUTATIONS, OLD, mutation, populate, run_to_the_end, write
+from tests.support.system_calls import attach
 
 __all__ = [
     "MUTATIONS",
@@ -412,4 +414,7 @@ def names_around_the_slash() -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        attach(int(sys.argv[2]), sys.argv[3])
+        os.chdir(sys.argv[3])
     run_to_the_end(sys.argv[1])

@@ -83,16 +83,17 @@ UNDER_A_LIMIT = """
 from pathlib import Path
 from fswatch_builder import _native as native
 from fswatch_builder.changes.widen import widen
-from fswatch_builder.tracking.registry import trackers
 from tests.conformance import mutations
 from tests.support.hints import baseline_of
 from tests.support.mutating import mutate
+from tests.support.tracked import usable_here
 root, name = Path(sys.argv[2]), sys.argv[3]
 (root / "rootfs").mkdir()
 mutations.populate(str(root / "rootfs"))
 rootfs = native.Rootfs(os.fsencode(root / "rootfs"))
-baselines = {name: baseline_of(rootfs) for name in trackers()}
-sessions = {name: tracker.arm(rootfs, baselines[name]) for name, tracker in trackers().items()}
+trackers = usable_here(rootfs)  # which may touch the tree
+baselines = {tracker.name: baseline_of(rootfs) for tracker in trackers}
+sessions = {tracker.name: tracker.arm(rootfs, baselines[tracker.name]) for tracker in trackers}
 layers, lost = [], []
 for step in (name, "append", "create_a_file"):
     mutate(step, rootfs.path)

@@ -17,6 +17,9 @@ FS_NODUMP_FL = 0x40
 CLONE_NEWNS, CLONE_NEWUSER = 0x20000, 0x10000000
 MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 0x20, 0x1000, 0x4000, 0x40000
 
+_SYS_OPEN_TREE, _SYS_MOVE_MOUNT = 428, 429  # the same on all architectures
+_OPEN_TREE_CLONE, _AT_EMPTY_PATH, _MOVE_MOUNT_F_EMPTY_PATH = 1, 0x1000, 4
+
 
 def checked(result: int) -> int:
     """``result``, unless it says that the call failed."""
@@ -52,6 +55,15 @@ def name_descriptor(fd: int, path: str) -> None:
 
 def bind_mount(source: str, target: str) -> None:
     checked(libc.mount(os.fsencode(source), os.fsencode(target), None, MS_BIND, None))
+
+
+def attach(detached: int, target: str) -> None:
+    """Shows a mount that is mounted nowhere at ``target``, in a mount namespace of our own."""
+    checked(libc.unshare(CLONE_NEWNS))
+    checked(libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None))
+    clone = checked(libc.syscall(_SYS_OPEN_TREE, detached, b"", _OPEN_TREE_CLONE | _AT_EMPTY_PATH))
+    checked(libc.syscall(_SYS_MOVE_MOUNT, clone, b"", AT_FDCWD, os.fsencode(target), _MOVE_MOUNT_F_EMPTY_PATH))
+    os.close(clone)
 
 
 def mount_tmpfs(target: str) -> None:
