@@ -159,7 +159,7 @@ class ChangeSet:
     def hashed_bytes(self) -> int: ...
     @property
     def losses(self) -> list[tuple[str, bytes]]:
-        """Losses found while comparing (missing-links), already widened."""
+        """Losses found while comparing (missing-links, vanished-links, unseen-links), already widened."""
 
 _HashMode = Literal["evidence", "all", "none"]
 
