@@ -17,7 +17,7 @@ from tests.support.rootfs import busybox_rootfs
 
 pytestmark = pytest.mark.root
 
-ROUNDS = 10
+ROUNDS = 6
 LONGEST_S = 0.05
 """From the start to the kill. The first command runs after a few milliseconds."""
 
