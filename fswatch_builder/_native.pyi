@@ -231,7 +231,6 @@ class UnpackedLayer:
     diff_id: Final[bytes]
     size: Final[int]
     entries: Final[int]
-    paths: Final[list[bytes]]  # written or removed, sorted
     warnings: Final[list[str]]
 
 def unpack_layer(

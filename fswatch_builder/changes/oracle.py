@@ -66,24 +66,40 @@ def entries(root: bytes) -> Iterator[tuple[bytes, OracleEntry]]:
         entry = _read(_name_below(fd, b"."))
         if entry is not None:
             yield b"", entry
-        yield from _entries_below(fd, b"")
+        yield from _entries_below(fd)
     finally:
         os.close(fd)
 
 
-def _entries_below(directory: int, path: bytes) -> Iterator[tuple[bytes, OracleEntry]]:
-    for name in map(os.fsencode, os.listdir(directory)):
-        entry = _read(_name_below(directory, name))
-        if entry is None:
-            continue
-        below = path + b"/" + name if path else name
-        yield below, entry
-        if entry.kind == "directory":
-            fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
-            try:
-                yield from _entries_below(fd, below)
-            finally:
-                os.close(fd)
+def _entries_below(root: int) -> Iterator[tuple[bytes, OracleEntry]]:
+    """Holds one descriptor, however deep the tree: nothing moves meanwhile, so ``..`` leads back."""
+    directory, path = os.dup(root), b""
+    unread = [os.listdir(directory)]
+    try:
+        while unread:
+            if not unread[-1]:
+                unread.pop()
+                if unread:
+                    directory, path = _changed(directory, b".."), path.rpartition(b"/")[0]
+                continue
+            name = os.fsencode(unread[-1].pop())
+            entry = _read(_name_below(directory, name))
+            if entry is None:
+                continue
+            below = path + b"/" + name if path else name
+            yield below, entry
+            if entry.kind == "directory":
+                directory, path = _changed(directory, name), below
+                unread.append(os.listdir(directory))
+    finally:
+        os.close(directory)
+
+
+def _changed(directory: int, name: bytes) -> int:
+    """Opens a directory from another, which is closed then."""
+    opened = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
+    os.close(directory)
+    return opened
 
 
 def _name_below(directory: int, name: bytes) -> bytes:

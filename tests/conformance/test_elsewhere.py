@@ -19,7 +19,7 @@ from fswatch_builder.tracking.registry import trackers
 from tests.conformance import mutations
 from tests.conformance.test_trackers import at_layer_precision
 from tests.support.mutating import attempt, mutate
-from tests.support.tracked import described, pack, record, whole
+from tests.support.tracked import described, pack, whole
 
 ELSEWHERE = [name for name, tracker in trackers().items() if not tracker.in_place]
 
@@ -40,7 +40,7 @@ class Stage:
     @classmethod
     def of(cls, tracker: Tracker, directory: Path) -> "Stage":
         rootfs = populated(directory)
-        baseline = record(rootfs)
+        baseline, _ = native.Baseline.record(rootfs)
         assert tracker.probe(rootfs).usable, tracker.probe(rootfs).reason
         return cls(tracker.arm(rootfs, baseline), baseline)
 

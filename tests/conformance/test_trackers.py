@@ -14,7 +14,7 @@ from fswatch_builder.changes.widen import widen
 from tests.conformance import mutations
 from tests.support.hints import baseline_of
 from tests.support.mutating import mutate
-from tests.support.tracked import armed, assert_nothing_missed, described, pack, record, usable_here, whole
+from tests.support.tracked import armed, assert_nothing_missed, described, pack, usable_here, whole
 
 #: What leaves everything as it was, by the rules: no layer.
 UNDONE = {
@@ -60,7 +60,7 @@ def test_base_and_layer_unpack_to_the_rootfs(name: str, populated: native.Rootfs
     empty = native.Baseline.empty(populated)
     everything = empty.reconcile(populated, whole())
     pack(populated, empty, everything, base_tar)
-    baseline = record(populated)
+    baseline, _ = native.Baseline.record(populated)
     mutate(name, populated.path)
     pack(populated, baseline, baseline.reconcile(populated, whole()), layer_tar)
 
@@ -76,7 +76,7 @@ def test_base_and_layer_unpack_to_the_rootfs(name: str, populated: native.Rootfs
 
 def at_layer_precision(rootfs: native.Rootfs) -> list[object]:
     """What a layer can say: whole seconds; the root's own time is not its business."""
-    baseline = record(rootfs)
+    baseline, _ = native.Baseline.record(rootfs)
     entries = []
     for path in baseline.paths():
         entry = baseline.entry(path)
@@ -99,7 +99,7 @@ def at_layer_precision(rootfs: native.Rootfs) -> list[object]:
 
 @pytest.mark.root
 def test_a_second_look_after_advancing_finds_nothing(populated: native.Rootfs) -> None:
-    baseline = record(populated)
+    baseline, _ = native.Baseline.record(populated)
     mutate("move_a_directory_and_write_in_it", populated.path)
     changes = baseline.reconcile(populated, whole())
     assert len(changes) > 0
@@ -133,7 +133,7 @@ def test_a12_a15_what_moves_into_and_out_of_the_tree_is_seen(populated: native.R
 @pytest.mark.root
 def test_b5_looking_and_packing_leave_access_times_alone(populated: native.Rootfs, tmp_path: Path) -> None:
     """With relatime a read moves an access time that is not later than the modification: all of these are."""
-    baseline = record(populated)
+    baseline, _ = native.Baseline.record(populated)
     files = [
         os.path.join(populated.path, path) for path in (b"etc/passwd", b"data/linked", b"usr/bin/tool", b"etc/link")
     ]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.kernel.operations import ON_DISK, Operation, operation, write
-from tests.support.fanotify_events import Handle, handle_of, open_by_handle
+from tests.support.fanotify import Handle, handle_of, open_by_handle
 from tests.support.system_calls import (
     FALLOC_FL_KEEP_SIZE,
     FALLOC_FL_PUNCH_HOLE,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fanotify_events import CHANGES, Event, Fanotify, Record, handle_of, open_by_handle
+from tests.support.fanotify import CHANGES, Event, Fanotify, Record, handle_of, open_by_handle
 from tests.support.filesystems import mounted
 
 pytestmark = [

@@ -8,16 +8,17 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.support.fanotify import MASK, Event, Group, handle_of
+from tests.support.fanotify import CHANGES, Event, Fanotify, Record, handle_of
 from tests.support.filesystems import mounted
 
 pytestmark = pytest.mark.root
 
-OPEN_EXEC = 0x1000
+MASK = CHANGES & ~Event.DELETE_SELF
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -34,16 +35,23 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
-def group(tree: Path) -> Iterator[Group]:
-    with Group(tree) as group:
+def group(tree: Path) -> Iterator[Fanotify]:
+    with marked(tree) as group:
         yield group
 
 
-def told(events: list[Event]) -> list[tuple[str, tuple[bytes, ...]]]:
+@contextmanager
+def marked(path: Path | str, mask: int = MASK, *, unlimited: bool = True) -> Iterator[Fanotify]:
+    with Fanotify(unlimited=unlimited) as group:
+        group.mark(path, mask)
+        yield group
+
+
+def told(events: list[Record]) -> list[tuple[str, tuple[bytes, ...]]]:
     return [(event.what, event.names) for event in events]
 
 
-def test_equal_names_of_one_inode_are_merged_and_their_order_is_lost(group: Group) -> None:
+def test_equal_names_of_one_inode_are_merged_and_their_order_is_lost(group: Fanotify) -> None:
     Path("d/new").write_text("created, then written, then removed")
     os.unlink("d/new")
     Path("d/f").write_text("other")
@@ -52,7 +60,7 @@ def test_equal_names_of_one_inode_are_merged_and_their_order_is_lost(group: Grou
     assert ("MODIFY|CLOSE_WRITE", (b"f",)) in told(events)
 
 
-def test_a_name_that_goes_to_another_inode_is_two_events(group: Group) -> None:
+def test_a_name_that_goes_to_another_inode_is_two_events(group: Fanotify) -> None:
     before = handle_of("d/f")
     os.unlink("d/f")
     Path("d/f").touch()
@@ -60,13 +68,13 @@ def test_a_name_that_goes_to_another_inode_is_two_events(group: Group) -> None:
     assert {event.target for event in events if event.names == (b"f",)} == {before, handle_of("d/f")}
 
 
-def test_events_of_directories_and_of_other_things_under_one_name_are_not_merged(group: Group) -> None:
+def test_events_of_directories_and_of_other_things_under_one_name_are_not_merged(group: Fanotify) -> None:
     os.unlink("d/f")
     os.mkdir("d/f")
     assert [what for what, names in told(group.read()) if names == (b"f",)] == ["DELETE", "CREATE|ONDIR"]
 
 
-def test_a_rename_is_one_event_with_both_names_and_tells_of_the_victim(group: Group) -> None:
+def test_a_rename_is_one_event_with_both_names_and_tells_of_the_victim(group: Fanotify) -> None:
     Path("e/victim").touch()
     victim, moved = handle_of("e/victim"), handle_of("d/f")
     group.read()
@@ -79,13 +87,13 @@ def test_a_rename_is_one_event_with_both_names_and_tells_of_the_victim(group: Gr
     assert ("ATTRIB", victim) in [(event.what, event.target) for event in events]
 
 
-def test_an_exchange_is_two_renames_that_say_which_is_a_directory(group: Group) -> None:
+def test_an_exchange_is_two_renames_that_say_which_is_a_directory(group: Fanotify) -> None:
     # renameat2(2): AT_FDCWD = -100, RENAME_EXCHANGE = 2.
     assert _libc.renameat2(-100, b"d/f", -100, b"e", 2) == 0
     assert sorted(told(group.read())) == [("RENAME", (b"f", b"e")), ("RENAME|ONDIR", (b"e", b"f"))]
 
 
-def test_a_link_made_and_removed_tells_of_the_inode(group: Group) -> None:
+def test_a_link_made_and_removed_tells_of_the_inode(group: Fanotify) -> None:
     """What inotify is silent about."""
     file = handle_of("d/f")
     os.link("d/f", "e/link")
@@ -96,7 +104,7 @@ def test_a_link_made_and_removed_tells_of_the_inode(group: Group) -> None:
     assert ("ATTRIB", ()) in told(events)
 
 
-def test_an_event_of_a_directory_is_about_the_dot_in_it(group: Group) -> None:
+def test_an_event_of_a_directory_is_about_the_dot_in_it(group: Fanotify) -> None:
     os.chmod("d", 0o700)
     os.chmod(".", 0o700)
     events = group.read()
@@ -105,7 +113,7 @@ def test_an_event_of_a_directory_is_about_the_dot_in_it(group: Group) -> None:
     assert [event.places[0][0] for event in events] == [handle_of("d"), handle_of(".")]
 
 
-def test_a_file_born_without_a_name_tells_its_inode_under_the_name_it_gets(group: Group) -> None:
+def test_a_file_born_without_a_name_tells_its_inode_under_the_name_it_gets(group: Fanotify) -> None:
     fd = os.open("d", os.O_TMPFILE | os.O_WRONLY)
     os.write(fd, b"before")
     os.link(f"/proc/self/fd/{fd}", "d/named", src_dir_fd=fd, follow_symlinks=True)
@@ -118,12 +126,12 @@ def test_a_file_born_without_a_name_tells_its_inode_under_the_name_it_gets(group
     assert {event.target for event in events} == {inode}
 
 
-def test_truncate_by_path_raises_modify_and_nothing_else(group: Group) -> None:
+def test_truncate_by_path_raises_modify_and_nothing_else(group: Fanotify) -> None:
     os.truncate("d/f", 1)
     assert told(group.read()) == [("MODIFY", (b"f",))]
 
 
-def test_a_store_into_a_mapping_shows_at_the_last_close_only(group: Group) -> None:
+def test_a_store_into_a_mapping_shows_at_the_last_close_only(group: Fanotify) -> None:
     fd = os.open("d/f", os.O_RDWR)
     mapped = mmap.mmap(fd, 0)
     os.close(fd)
@@ -134,7 +142,7 @@ def test_a_store_into_a_mapping_shows_at_the_last_close_only(group: Group) -> No
     assert told(group.read()) == [("CLOSE_WRITE", (b"f",))]
 
 
-def test_setting_the_same_times_raises_attrib(group: Group) -> None:
+def test_setting_the_same_times_raises_attrib(group: Fanotify) -> None:
     """What the probe asks of a file system."""
     times = os.stat(".")
     os.utime(".", ns=(times.st_atime_ns, times.st_mtime_ns))
@@ -142,7 +150,7 @@ def test_setting_the_same_times_raises_attrib(group: Group) -> None:
 
 
 def test_the_mark_hears_every_process_and_every_mount_of_the_file_system(
-    group: Group, tree: Path, tmp_path: Path
+    group: Fanotify, tree: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "other"
     other.mkdir()
@@ -156,7 +164,7 @@ def test_the_mark_hears_every_process_and_every_mount_of_the_file_system(
     assert (event.what, event.names, event.pid) == ("CLOSE_WRITE|CREATE", (b"x",), writer.pid)
 
 
-def test_another_file_system_mounted_below_is_not_heard(group: Group, tree: Path) -> None:
+def test_another_file_system_mounted_below_is_not_heard(group: Fanotify, tree: Path) -> None:
     (tree / "over").mkdir()
     with mounted("tmpfs", tree / "over") as over:
         (over / "f").touch()
@@ -164,14 +172,14 @@ def test_another_file_system_mounted_below_is_not_heard(group: Group, tree: Path
 
 
 def test_an_execution_tells_the_program_and_then_its_loader(tree: Path) -> None:
-    with Group("/", mask=OPEN_EXEC | 0x2) as group:
+    with marked("/", Event.OPEN_EXEC | Event.MODIFY) as group:
         child = subprocess.Popen(["/bin/sh", "-c", "exit 0"])
         child.wait()
         executed = [event for event in group.read() if event.pid == child.pid and "OPEN_EXEC" in event.what]
     assert executed[0].target == handle_of(os.path.realpath("/bin/sh"))
 
 
-def test_the_length_of_the_queue_is_told_in_fixed_parts_of_events(group: Group) -> None:
+def test_the_length_of_the_queue_is_told_in_fixed_parts_of_events(group: Fanotify) -> None:
     for number in range(100):
         os.mkdir(f"e/{'n' * number}x")
     assert group.queued() == 24 * 100
@@ -183,20 +191,20 @@ def queue_limit() -> int:
     return int(Path("/proc/sys/fs/fanotify/max_queued_events").read_text())
 
 
-def test_an_unlimited_queue_keeps_more_than_the_limit(group: Group) -> None:
+def test_an_unlimited_queue_keeps_more_than_the_limit(group: Fanotify) -> None:
     for number in range(queue_limit() + 10):
         os.symlink("x", f"e/{number}")
     assert len(group.read()) == queue_limit() + 10
 
 
 def test_a_full_queue_drops_the_newest_and_says_so_once(tree: Path) -> None:
-    with Group(tree, flags=0) as group:
+    with marked(tree, unlimited=False) as group:
         for number in range(queue_limit() + 10):
             os.symlink("x", f"e/{number}")
         events = group.read()
     assert len(events) == queue_limit() + 1
     assert [event.what for event in events].count("Q_OVERFLOW") == 1
-    assert events[-1] == Event("Q_OVERFLOW", events[-1].pid)
+    assert events[-1] == Record(Event.Q_OVERFLOW, events[-1].pid)
     assert events[-2].names == (str(queue_limit() - 1).encode(),)
 
 
@@ -223,7 +231,7 @@ def test_handles_tell_inode_numbers(kind: str, layout: tuple[int, object, int], 
             handle = handle_of(str(path))
             assert (handle.type, len(handle.words)) == (type_, length)
             assert number(handle.words) == path.lstat().st_ino
-        with Group(root) as group:
+        with marked(root) as group:
             (root / "d/e/new").touch()
             [event] = group.read()
             assert event.target == handle_of(str(root / "d/e/new"))
@@ -250,7 +258,7 @@ def test_a_write_by_handle_without_a_cached_name_tells_the_inode(tmp_path: Path)
         subprocess.run(["umount", point], check=True)
     subprocess.run(mount, check=True)
     try:
-        with Group(point) as group:
+        with marked(point) as group:
             raw = ctypes.create_string_buffer(
                 len(handle.data).to_bytes(4, sys.byteorder) + handle.type.to_bytes(4, sys.byteorder) + handle.data
             )
@@ -260,7 +268,7 @@ def test_a_write_by_handle_without_a_cached_name_tells_the_inode(tmp_path: Path)
             assert fd >= 0, os.strerror(ctypes.get_errno())
             os.write(fd, b"after")
             os.close(fd)
-            assert group.read() == [Event("MODIFY|CLOSE_WRITE", os.getpid(), handle)]
+            assert group.read() == [Record(Event.MODIFY | Event.CLOSE_WRITE, os.getpid(), target=handle)]
     finally:
         subprocess.run(["umount", point], check=True)
 
@@ -268,7 +276,7 @@ def test_a_write_by_handle_without_a_cached_name_tells_the_inode(tmp_path: Path)
 def test_a_btrfs_subvolume_has_no_mark_but_the_top_tells_of_it_under_another_number(tmp_path: Path) -> None:
     with mounted("btrfs", tmp_path) as root:
         (root / "d").mkdir()
-        with Group(root) as group:
+        with marked(root) as group:
             subprocess.run(["btrfs", "subvolume", "create", root / "d/sub"], check=True, capture_output=True)
             created = group.read()
             (root / "d/sub/f").touch()
@@ -280,8 +288,8 @@ def test_a_btrfs_subvolume_has_no_mark_but_the_top_tells_of_it_under_another_num
         assert own == (5, 0)
         assert other != own
         assert (root / "d/sub").stat().st_dev != root.stat().st_dev
-        with pytest.raises(OSError, match="cross-device") as caught:
-            Group(root / "d/sub")
+        with pytest.raises(OSError, match="cross-device") as caught, marked(root / "d/sub"):
+            pass
         assert caught.value.errno == errno.EXDEV
 
 
@@ -292,8 +300,8 @@ def test_an_overlay_has_no_mark_by_default(tmp_path: Path) -> None:
         options = f"lowerdir={disk}/lower,upperdir={disk}/upper,workdir={disk}/work"
         subprocess.run(["mount", "-t", "overlay", "-o", options, "overlay", disk / "merged"], check=True)
         try:
-            with pytest.raises(OSError) as caught:  # noqa: PT011 - the errno is what it is about
-                Group(disk / "merged")
+            with pytest.raises(OSError, match="not supported") as caught, marked(disk / "merged"):
+                pass
             assert caught.value.errno == errno.EOPNOTSUPP
         finally:
             subprocess.run(["umount", disk / "merged"], check=True)
@@ -302,16 +310,17 @@ def test_an_overlay_has_no_mark_by_default(tmp_path: Path) -> None:
 def test_the_owner_of_a_user_namespace_marks_what_was_mounted_in_it_and_nothing_else(tmp_path: Path) -> None:
     script = """
 import errno, sys
-from tests.support.fanotify import Group
-def attempt(path, flags):
+from tests.support.fanotify import Fanotify
+def attempt(path, unlimited):
     try:
-        with Group(path, flags=flags) as group:
+        with Fanotify(unlimited=unlimited) as group:
+            group.mark(path)
             open(path + "/f", "w").close()
             return [event.names for event in group.read()]
     except OSError as error:
         return errno.errorcode[error.errno]
 inside, outside = sys.argv[1:]
-print(attempt(inside, 0x10), attempt(inside, 0), attempt(outside, 0))
+print(attempt(inside, True), attempt(inside, False), attempt(outside, False))
 """
     point = tmp_path / "point"
     point.mkdir()

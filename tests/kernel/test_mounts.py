@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from inotify_simple import INotify, flags
 
-from tests.support.fanotify_events import Event, Fanotify
+from tests.support.fanotify import Event, Fanotify
 from tests.support.system_calls import mount_tmpfs, own_mounts, unmount
 
 pytestmark = pytest.mark.root

@@ -16,7 +16,7 @@ from fswatch_builder import _native as native
 from tests.kernel.operations import Operation, plant
 from tests.kernel.operations_on_files import FILES
 from tests.kernel.operations_on_names import NAMES
-from tests.support.fanotify_events import Event, Fanotify, Handle, Record, handle_of
+from tests.support.fanotify import Event, Fanotify, Handle, Record, handle_of
 from tests.support.tracked import armed, assert_nothing_missed
 
 MASK = (

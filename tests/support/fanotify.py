@@ -1,44 +1,61 @@
-"""fanotify(7) by hand, for tests of what the kernel does: no library between the test and the records."""
+"""fanotify(7) in plain Python, independent of the product's reader: what the kernel reports, for tests of facts."""
 
 import ctypes
+import errno
 import fcntl
 import os
 import struct
 import termios
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntFlag
+from typing import NamedTuple, Self
 
-CLOEXEC, NONBLOCK, UNLIMITED_QUEUE = 0x1, 0x2, 0x10
-REPORT_FID, REPORT_DIR_FID, REPORT_NAME, REPORT_TARGET_FID = 0x200, 0x400, 0x800, 0x1000
-REPORT = REPORT_FID | REPORT_DIR_FID | REPORT_NAME | REPORT_TARGET_FID
-
-FLAGS = {
-    0x2: "MODIFY",
-    0x4: "ATTRIB",
-    0x8: "CLOSE_WRITE",
-    0x100: "CREATE",
-    0x200: "DELETE",
-    0x1000: "OPEN_EXEC",
-    0x4000: "Q_OVERFLOW",
-    0x10000000: "RENAME",
-    0x40000000: "ONDIR",
-}
-MASK = 0x2 | 0x4 | 0x8 | 0x100 | 0x200 | 0x10000000 | 0x40000000
-
-_MARK_ADD, _MARK_FILESYSTEM = 0x1, 0x100
-_AT_EMPTY_PATH = 0x1000
 _libc = ctypes.CDLL(None, use_errno=True)
+_libc.fanotify_mark.argtypes = [ctypes.c_int, ctypes.c_uint, ctypes.c_uint64, ctypes.c_int, ctypes.c_char_p]
+
+_AT_FDCWD = -100
+_CLOEXEC, _NONBLOCK, _UNLIMITED_QUEUE = 0x1, 0x2, 0x10
+_REPORT_FID, _REPORT_DIR_FID, _REPORT_NAME, _REPORT_TARGET_FID = 0x200, 0x400, 0x800, 0x1000
+_REPORT_MNT = 0x4000
+DFID_NAME_TARGET = _REPORT_FID | _REPORT_DIR_FID | _REPORT_NAME | _REPORT_TARGET_FID
+_MARK_ADD, MARK_INODE, MARK_FILESYSTEM, _MARK_MNTNS = 0x1, 0x0, 0x100, 0x110
+# Kinds of information records.
+_FID, _DFID_NAME, _DFID, _MNT, _OLD_DFID_NAME, _NEW_DFID_NAME = 1, 2, 3, 7, 10, 12
 
 
-def _checked(result: int) -> int:
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return result
+class Event(IntFlag):
+    """FAN_* of linux/fanotify.h."""
+
+    MODIFY = 0x2
+    ATTRIB = 0x4
+    CLOSE_WRITE = 0x8
+    CREATE = 0x100
+    DELETE = 0x200
+    DELETE_SELF = 0x400
+    MOVE_SELF = 0x800
+    OPEN_EXEC = 0x1000
+    Q_OVERFLOW = 0x4000
+    MNT_ATTACH = 0x0100_0000
+    MNT_DETACH = 0x0200_0000
+    RENAME = 0x1000_0000
+    ONDIR = 0x4000_0000
 
 
-@dataclass(frozen=True)
-class Handle:
-    """A file handle as the kernel encodes it."""
+CHANGES = (
+    Event.MODIFY
+    | Event.ATTRIB
+    | Event.CLOSE_WRITE
+    | Event.CREATE
+    | Event.DELETE
+    | Event.DELETE_SELF
+    | Event.RENAME
+    | Event.ONDIR
+)
+
+
+class Handle(NamedTuple):
+    """A file handle as the kernel encodes it: names an inode of one file system."""
 
     type: int
     data: bytes
@@ -49,97 +66,142 @@ class Handle:
         return struct.unpack(f"={len(self.data) // 4}I", self.data)
 
 
-@dataclass(frozen=True)
-class Event:
-    """One event: what, by whom, and the inodes and names it carries."""
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One event. A rename has its old place in ``directory`` and ``name``, the new one in ``new``."""
 
-    what: str
+    mask: Event
     pid: int
+    directory: Handle | None = None
+    name: bytes = b""
     target: Handle | None = None
-    places: tuple[tuple[Handle, bytes], ...] = field(default=())
-    """(directory, name): one, or the old and the new of a rename."""
+    new: tuple[Handle, bytes] | None = None
+
+    @property
+    def what(self) -> str:
+        return "|".join(str(flag.name) for flag in self.mask)
+
+    @property
+    def places(self) -> tuple[tuple[Handle, bytes], ...]:
+        """(directory, name): none, one, or the old and the new of a rename."""
+        old = () if self.directory is None else ((self.directory, self.name),)
+        return old if self.new is None else (*old, self.new)
 
     @property
     def names(self) -> tuple[bytes, ...]:
         return tuple(name for _, name in self.places)
 
 
-def handle_of(path: str | bytes) -> Handle:
-    """name_to_handle_at(2)."""
-    descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW)
-    try:
-        buffer = ctypes.create_string_buffer(struct.pack("=Ii", 128, 0) + bytes(128), 136)
-        mount = ctypes.c_int()
-        _checked(_libc.name_to_handle_at(descriptor, b"", buffer, ctypes.byref(mount), _AT_EMPTY_PATH))
-    finally:
-        os.close(descriptor)
-    return _handle(buffer.raw)[0]
+class Fanotify:
+    """A notification group. What fails is an ``OSError``."""
 
+    def __init__(self, report: int = DFID_NAME_TARGET, *, unlimited: bool = True) -> None:
+        flags = _CLOEXEC | _NONBLOCK | report | (_UNLIMITED_QUEUE if unlimited else 0)
+        self._fd = _checked(_libc.fanotify_init(flags, os.O_RDONLY | os.O_LARGEFILE))
 
-def _handle(record: bytes) -> tuple[Handle, bytes]:
-    length, kind = struct.unpack_from("=Ii", record)
-    return Handle(kind, record[8 : 8 + length]), record[8 + length :]
-
-
-class Group:
-    """A group with one mark on the file system of ``path``. A context manager."""
-
-    def __init__(self, path: str | bytes, *, mask: int = MASK, flags: int = UNLIMITED_QUEUE) -> None:
-        """``OSError`` from fanotify_init(2) or fanotify_mark(2)."""
-        self.fd = _checked(_libc.fanotify_init(CLOEXEC | NONBLOCK | REPORT | flags, os.O_RDONLY))
+    @classmethod
+    def of_mounts(cls) -> Self:
+        """Reports mounts and unmounts of this mount namespace (Linux 6.14)."""
+        group = cls(_REPORT_MNT, unlimited=False)
+        namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY)
         try:
-            place = os.fsencode(path)
-            _checked(
-                _libc.fanotify_mark(self.fd, _MARK_ADD | _MARK_FILESYSTEM, ctypes.c_uint64(mask), -100, place),
-            )
+            flags = _MARK_ADD | _MARK_MNTNS
+            _checked(_libc.fanotify_mark(group._fd, flags, Event.MNT_ATTACH | Event.MNT_DETACH, namespace, None))
         except OSError:
-            os.close(self.fd)
+            group.close()
             raise
-
-    def __enter__(self) -> "Group":
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        os.close(self.fd)
+        finally:
+            os.close(namespace)
+        return group
 
     def queued(self) -> int:
-        """What FIONREAD says."""
+        """What FIONREAD says, in bytes."""
         answer = ctypes.c_int()
-        fcntl.ioctl(self.fd, termios.FIONREAD, answer)
+        fcntl.ioctl(self._fd, termios.FIONREAD, answer)
         return answer.value
 
-    def read(self) -> list[Event]:
-        """All events there are."""
-        found: list[Event] = []
+    def mark(self, path: os.PathLike[str] | str, mask: int = CHANGES, kind: int = MARK_FILESYSTEM) -> None:
+        """Adds a mark for the file system, or the inode, of ``path``."""
+        _checked(_libc.fanotify_mark(self._fd, _MARK_ADD | kind, mask, _AT_FDCWD, os.fsencode(path)))
+
+    def read(self) -> list[Record]:
+        """Everything queued."""
+        records = []
         while True:
             try:
-                data = os.read(self.fd, 1 << 16)
+                data = os.read(self._fd, 1 << 16)
             except BlockingIOError:
-                return found
-            while data:
-                length = struct.unpack_from("=I", data)[0]
-                found.append(_event(data[:length]))
-                data = data[length:]
+                return records
+            records += list(_parsed(data))
 
-    def within(self, directory: str | bytes) -> list[Event]:
-        """Events of ``directory`` and the entries in it: others use the file system meanwhile."""
-        here = handle_of(directory)
-        return [
-            event for event in self.read() if event.target == here or any(handle == here for handle, _ in event.places)
-        ]
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
-def _event(data: bytes) -> Event:
-    _, _, _, start, mask, _, pid = struct.unpack_from("=IBBHQii", data)
-    what = "|".join(name for bit, name in FLAGS.items() if mask & bit)
-    target, places = None, []
-    while start < len(data):
-        kind, _, length = struct.unpack_from("=BBH", data, start)
-        record = data[start + 12 : start + length]  # after the header and the fsid
-        if kind == 1:
-            target = _handle(record)[0]
-        else:
-            handle, name = _handle(record)
-            places.append((handle, name.split(b"\0")[0]))
-        start += length
-    return Event(what, pid, target, tuple(places))
+def _parsed(data: bytes) -> Iterator[Record]:
+    at = 0
+    while at < len(data):
+        length, version, _, header, mask, fd, pid = struct.unpack_from("=IBBHQii", data, at)
+        assert version == 3
+        assert fd == -1  # FAN_NOFD: such groups report handles
+        directory, name, target, new = None, b"", None, None
+        info = at + header
+        while info < at + length:
+            kind, _, size = struct.unpack_from("=BBH", data, info)
+            body = data[info + 4 : info + size]
+            if kind == _FID:
+                target = _handle(body)[0]
+            elif kind in (_DFID, _DFID_NAME, _OLD_DFID_NAME):
+                directory, name = _handle(body)
+            elif kind == _NEW_DFID_NAME:
+                new = _handle(body)
+            else:
+                assert kind == _MNT
+            info += size
+        yield Record(Event(mask), pid, directory, name, target, new)
+        at += length
+
+
+def _handle(body: bytes) -> tuple[Handle, bytes]:
+    """The handle, and the name behind it. An fsid of 8 bytes precedes both."""
+    size, kind = struct.unpack_from("=Ii", body, 8)
+    return Handle(kind, body[16 : 16 + size]), body[16 + size :].split(b"\0")[0]
+
+
+class _FileHandle(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_uint), ("kind", ctypes.c_int), ("bytes", ctypes.c_ubyte * 128)]
+
+
+def handle_of(path: os.PathLike[str] | str) -> Handle:
+    """name_to_handle_at(2), no link followed."""
+    handle, mount = _FileHandle(size=128), ctypes.c_int()
+    _checked(_libc.name_to_handle_at(_AT_FDCWD, os.fsencode(path), ctypes.byref(handle), ctypes.byref(mount), 0))
+    return Handle(handle.kind, bytes(handle.bytes[: handle.size]))
+
+
+def open_by_handle(mount: os.PathLike[str] | str, handle: Handle, flags: int) -> int:
+    """open_by_handle_at(2): needs CAP_DAC_READ_SEARCH."""
+    raw = _FileHandle(size=len(handle.data), kind=handle.type, bytes=(ctypes.c_ubyte * 128)(*handle.data))
+    root = os.open(mount, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        return _checked(_libc.open_by_handle_at(root, ctypes.byref(raw), flags))
+    finally:
+        os.close(root)
+
+
+def _checked(result: int) -> int:
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return result
+
+
+def refused(error: OSError) -> bool:
+    """Whether fanotify cannot be had here: no right, or a kernel or file system without it."""
+    return error.errno in {errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENODEV, errno.EXDEV}

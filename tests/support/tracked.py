@@ -1,6 +1,5 @@
 """All trackers in force together on one tree; what each finds must be what the oracle finds."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,16 +19,6 @@ def whole() -> native.HintSet:
     hints = native.HintSet()
     hints.add(b"", "subtree")
     return hints
-
-
-def record(rootfs: native.Rootfs) -> native.Baseline:
-    """The baseline of what is there now, digests included."""
-    baseline = native.Baseline.empty(rootfs)
-    changes = baseline.reconcile(rootfs, whole(), hash="all")
-    with open(os.devnull, "wb") as sink:
-        native.pack_layer(rootfs, baseline, changes, sink.fileno())
-    baseline.advance(changes)
-    return baseline
 
 
 def described(changes: native.ChangeSet) -> Described:
@@ -57,7 +46,7 @@ class Armed:
 
     def __init__(self, rootfs: native.Rootfs) -> None:
         self.rootfs = rootfs
-        self.baseline = record(rootfs)
+        self.baseline, _ = native.Baseline.record(rootfs)
         self.before = oracle.snapshot(rootfs.path)
         self.sessions = [tracker.arm(rootfs, self.baseline) for tracker in usable_here(rootfs)]
 

@@ -8,7 +8,7 @@ use fswb_core::error::{Context, Error};
 use fswb_core::extract::{self, Limits};
 use fswb_core::path::RelPath;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList};
+use pyo3::types::PyBytes;
 
 use crate::baseline::{Baseline, ChangeSet};
 use crate::convert::IntoPy;
@@ -54,12 +54,6 @@ impl UnpackedLayer {
     #[getter]
     fn entries(&self) -> u64 {
         self.0.entries
-    }
-
-    #[getter]
-    fn paths<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let paths = self.0.paths.iter();
-        PyList::new(py, paths.map(|path| PyBytes::new(py, path.as_bytes())))
     }
 
     #[getter]

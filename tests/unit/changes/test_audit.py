@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fswatch_builder._native import Baseline, ChangeSet, HintSet, Rootfs
+from fswatch_builder._native import Baseline, ChangeSet, HintSet, Rootfs, remove_tree
 from fswatch_builder.changes.audit import Evidence, check_baseline, check_changes
 from fswatch_builder.changes.oracle import Snapshot, snapshot
 from fswatch_builder.errors import AuditError
@@ -141,3 +141,26 @@ def test_a_report_stays_readable_however_much_differs(rootfs: Rootfs, tmp_path: 
         check_baseline(baseline, state(rootfs))
     assert "and 81 more" in message(caught)  # the directory's time too
     assert len(message(caught).split("\n")) == 22
+
+
+def test_a_tree_deeper_than_a_path_may_be_is_audited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """2,000 levels: beyond PATH_MAX, and beyond what one may nest calls or hold descriptors by default."""
+    top = tmp_path / "top"
+    top.mkdir()
+    try:
+        monkeypatch.chdir(top)
+        for _ in range(2000):
+            os.mkdir("level")
+            os.chdir("level")
+        Path("f").write_text("before")
+        rootfs = Rootfs(os.fsencode(top))
+        baseline, _ = Baseline.record(rootfs)
+        before = state(rootfs)
+        check_baseline(baseline, before)
+        Path("f").write_text("after")
+        changes = found_at(rootfs, baseline, b"level/" * 2000 + b"f")
+        check_changes(before, state(rootfs), changes, Evidence("blind", HintSet(), ()))
+        assert [change.path for change in changes.changes] == [b"level/" * 2000 + b"f"]
+    finally:
+        monkeypatch.undo()
+        remove_tree(os.fsencode(top))

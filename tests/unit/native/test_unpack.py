@@ -138,7 +138,7 @@ def test_a_layer_is_read_from_a_pipe_in_pieces(tmp_path: Path, directory: Path, 
     assert unpacked.diff_id == hashlib.sha256(path.read_bytes()).digest()
 
 
-def test_whiteouts_of_a_layer_remove_and_are_listed(tmp_path: Path, directory: Path, rootfs: _native.Rootfs) -> None:
+def test_whiteouts_of_a_layer_remove(tmp_path: Path, directory: Path, rootfs: _native.Rootfs) -> None:
     baseline = _native.Baseline.empty(rootfs)
     lower, upper = Layer(tmp_path / "lower.tar"), Layer(tmp_path / "upper.tar")
     for name in ("d/one", "d/two", "e/three"):
@@ -148,8 +148,8 @@ def test_whiteouts_of_a_layer_remove_and_are_listed(tmp_path: Path, directory: P
     upper.add("e/four")
     for layer in (lower, upper):
         with layer.close().open("rb") as file:
-            unpacked = _native.unpack_layer(rootfs, baseline, file.fileno())
-    assert unpacked.paths == [b"d/one", b"e/four", b"e/three"]
+            _native.unpack_layer(rootfs, baseline, file.fileno())
+    assert baseline.paths() == [b"d", b"d/two", b"e", b"e/four"]
     assert sorted(path.name for path in directory.rglob("*")) == ["d", "e", "four", "two"]
 
 

@@ -40,17 +40,6 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
         yield Path(memory)
 
 
-def digested(rootfs: Rootfs) -> Baseline:
-    """The baseline with digests, as an unpacked base has them."""
-    baseline, everything = Baseline.empty(rootfs), HintSet()
-    everything.add(b"", "subtree")
-    changes = baseline.reconcile(rootfs, everything)
-    with open(os.devnull, "wb") as sink:
-        pack_layer(rootfs, baseline, changes, sink.fileno())
-    baseline.advance(changes)
-    return baseline
-
-
 class Tree:
     """A rootfs on an overlay, and its baseline."""
 
@@ -59,7 +48,7 @@ class Tree:
         self.lower.mkdir()
         plant(self.lower)
         rootfs = Rootfs(os.fsencode(self.lower))
-        self.baseline = digested(rootfs)
+        self.baseline, _ = Baseline.record(rootfs)
         self.session = OverlayTracker().arm(rootfs, self.baseline)
         self.state = oracle.snapshot(self.rootfs.path)
 

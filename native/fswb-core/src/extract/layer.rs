@@ -41,8 +41,6 @@ pub struct UnpackedLayer {
     pub tar: Digested,
     /// Number of members.
     pub entries: u64,
-    /// What was written or removed, sorted.
-    pub paths: Vec<RelPath>,
     /// What could not be represented, such as attributes the file system cannot hold.
     pub warnings: Vec<String>,
 }
@@ -84,7 +82,6 @@ pub(super) fn unpack_by(
         baseline,
         clock,
         written: BTreeSet::new(),
-        removed: BTreeSet::new(),
         links: BTreeMap::new(),
     };
     let mut entries = 0;
@@ -99,18 +96,10 @@ pub(super) fn unpack_by(
     }
     let tar = reader.finish()?;
     layer.seal()?;
-    let Layer {
-        tree,
-        written,
-        mut removed,
-        ..
-    } = layer;
-    removed.extend(written);
     Ok(UnpackedLayer {
         tar,
         entries,
-        paths: removed.into_iter().collect(),
-        warnings: tree.warnings,
+        warnings: layer.tree.warnings,
     })
 }
 
@@ -121,7 +110,6 @@ struct Layer<'a> {
     clock: Clock,
     /// What this layer brought and still has: whiteouts leave it alone.
     written: BTreeSet<RelPath>,
-    removed: BTreeSet<RelPath>,
     /// Inodes that gained or lost a name, as they were last recorded.
     links: BTreeMap<(u64, u64), Entry>,
 }
@@ -285,7 +273,6 @@ impl Layer<'_> {
         if !keeps {
             self.tree.clear(directory, name, path)?;
             self.forget(path);
-            self.removed.insert(path.clone());
             return Ok(());
         }
         if found.kind == Kind::Directory {

@@ -68,6 +68,11 @@ impl Rootfs {
         fs::read_to_string(self.at(path)).unwrap()
     }
 
+    /// Every path there is now.
+    fn names(&self) -> Vec<String> {
+        names(&self.baseline.paths().collect::<Vec<_>>())
+    }
+
     fn exists(&self, path: &str) -> bool {
         self.at(path).symlink_metadata().is_ok()
     }
