@@ -78,7 +78,7 @@ TrackerName = Annotated[
         "--tracker",
         metavar="NAME",
         envvar=_env("TRACKER"),
-        help="auto, fanotify, inotify or scan: how changes of a RUN are found.",
+        help="auto, fanotify, inotify, overlay or scan: how changes of a RUN are found.",
     ),
 ]
 HashMode = Annotated[

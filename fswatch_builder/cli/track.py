@@ -27,7 +27,7 @@ TrackTracker = Annotated[
         "--tracker",
         metavar="NAME",
         envvar="FSWATCH_BUILDER_TRACKER",
-        help="auto, inotify or scan: how changes are found.",
+        help="auto, fanotify, inotify or scan: how changes are found.",
     ),
 ]
 JSON = Annotated[

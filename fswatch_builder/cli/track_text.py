@@ -150,7 +150,10 @@ def _notes(tracked: Tracked, quiet: int) -> Iterator[str]:
     yield from tracked.notes
     for path in tracked.sockets:
         yield f"{os.fsdecode(path)} is a new socket; sockets are not compared"
+    mounts = {mount.path for mount in tracked.recording.mounts}
     for reason, path in tracked.losses:
+        if reason == "other-device" and path in mounts:
+            continue  # said already
         yield f"{reason} at {os.fsdecode(path) or '.'}: everything there was looked at"
 
 
