@@ -302,12 +302,12 @@ def test_a_name_outside_costs_a_look_and_no_change(tree: Path, tracker: str) -> 
 def test_a_closed_standard_stream_is_no_bug(tree: Path, closed: str) -> None:
     """Else the next file that is opened gets its number."""
     report = tree.with_name("report")
-    inner = f"{sys.executable} -m fswatch_builder track -o {report} --json {tree} -- touch new"
+    inner = f"{sys.executable} -m fswatch_builder track -o {report} --json {tree} -- touch {tree}/new"
     done = subprocess.run(["sh", "-c", f"{inner} {closed}"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "new" in report.read_text()
     done = subprocess.run(
-        ["sh", "-c", f"{sys.executable} -m fswatch_builder track {tree} -- touch new {closed}"],
+        ["sh", "-c", f"{sys.executable} -m fswatch_builder track {tree} -- touch {tree}/new {closed}"],
         capture_output=True,
         text=True,
         check=False,
