@@ -185,6 +185,9 @@ class Baseline:
     def entry(self, path: bytes) -> Entry | None: ...
     def paths(self) -> list[bytes]:
         """All of them, sorted; for tests and audits."""
+    def linked_elsewhere(self) -> HintSet:
+        """A hint for each inode that has more links than names here: a write through a name outside is seen by no tracker
+        that goes by names."""
     def reconcile(
         self,
         rootfs: Rootfs,

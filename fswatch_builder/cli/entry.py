@@ -1,13 +1,27 @@
 """The command's first instant. Until everything is imported there is nothing to clean up: Ctrl-C just ends it."""
 
+import os
 import signal
+import sys
 
 
 def main() -> None:
     """Runs the command line and exits."""
+    _open_streams()
     # Who starts us with Ctrl-C ignored (nohup, a shell's background job) means it.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from fswatch_builder.cli.app import main as run
 
     run()
+
+
+def _open_streams() -> None:
+    """A standard stream that is closed leads nowhere, rather than into the next file that gets its number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            # The lowest free number; a command does not inherit it.
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                raise RuntimeError(f"{name} was closed, and its number is taken")
+            setattr(sys, name, os.fdopen(null, "w" if number else "r", closefd=False))

@@ -45,8 +45,8 @@ def reported(command: Callable[P, None]) -> Callable[P, None]:
             _say("ERROR: interrupted")
             raise SystemExit(INTERRUPTED) from None
         except BrokenPipeError as error:
-            if error.filename is not None:
-                raise
+            if error.filename:
+                _bug()  # not of a stream, and Typer would make it a silent 1
             silence(sys.stdout)
             raise SystemExit(BROKEN_PIPE) from None
         except Exception:  # noqa: BLE001 - the last resort: everything expected is a BuildError
@@ -64,7 +64,7 @@ def _bug() -> NoReturn:
     import traceback
 
     _say("\n".join(printable(line) for line in traceback.format_exc().split("\n")))
-    _say("ERROR: this is a bug in fswatch-builder; please report it with the lines above and the Dockerfile")
+    _say("ERROR: this is a bug in fswatch-builder; please report it with the lines above and what you ran")
     raise SystemExit(BUG)
 
 

@@ -28,6 +28,11 @@ def printable(text: str) -> str:
     return "".join(_spelled(character) for character in _SEQUENCE.sub("", text))
 
 
+def printable_name(name: str) -> str:
+    """A name to show: nothing is left out, what steers a terminal is spelled out."""
+    return name if name.isprintable() else "".join(map(_spelled, name))
+
+
 def printable_output(line: str) -> str:
     """A line that a command printed: what is in sight in the end if it went back to the start of the line."""
     return printable(line.rstrip("\r").rpartition("\r")[2])

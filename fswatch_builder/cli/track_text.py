@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from fswatch_builder._native import Change, Entry
-from fswatch_builder.cli.printable import printable
+from fswatch_builder.cli.printable import printable_name
 from fswatch_builder.cli.render import counted, seconds_text, size_text
 from fswatch_builder.observing.track import Tracked
 
@@ -24,7 +24,7 @@ def report_lines(tracked: Tracked, *, everything: bool, colour: bool) -> Iterato
     changes = tracked.changes.changes
     quiet = set() if everything else consequences(changes)
     shown = [(change, _path(change)) for change in changes if change.path not in quiet]
-    where = printable(os.fsdecode(tracked.recording.directory))
+    where = printable_name(os.fsdecode(tracked.recording.directory))
     if changes:
         yield f"changed below {where}:"
     width = min(_WIDEST, max((len(path) for _, path in shown), default=0))
@@ -32,8 +32,8 @@ def report_lines(tracked: Tracked, *, everything: bool, colour: bool) -> Iterato
         line = f"{_MARKERS[change.kind]}  {path:<{width}}"
         if colour:
             line = f"\x1b[{_COLOURS[change.kind]}m{line}\x1b[0m"
-        yield f"  {line}  {printable(_details(change))}".rstrip()
-    yield from (f"note: {printable(note)}" for note in _notes(tracked, len(quiet)))
+        yield f"  {line}  {printable_name(_details(change))}".rstrip()
+    yield from (f"note: {printable_name(note)}" for note in _notes(tracked, len(quiet)))
     yield _totals([change.kind for change, _ in shown], where)
     yield _cost(tracked)
 
@@ -58,7 +58,7 @@ def _parent(path: bytes) -> bytes:
 def _path(change: Change) -> str:
     entry = change.after or change.before
     slash = "/" if entry is not None and entry.kind == "directory" else ""
-    return printable(os.fsdecode(change.path)) + slash if change.path else "./"
+    return printable_name(os.fsdecode(change.path)) + slash if change.path else "./"
 
 
 def _details(change: Change) -> str:
@@ -150,7 +150,10 @@ def _notes(tracked: Tracked, quiet: int) -> Iterator[str]:
     yield from tracked.notes
     for path in tracked.sockets:
         yield f"{os.fsdecode(path)} is a new socket; sockets are not compared"
+    mounts = {mount.path for mount in tracked.recording.mounts}
     for reason, path in tracked.losses:
+        if reason == "other-device" and path in mounts:
+            continue  # said already
         yield f"{reason} at {os.fsdecode(path) or '.'}: everything there was looked at"
 
 

@@ -15,13 +15,21 @@ from fswatch_builder.oci.blobs import write_errors
 def whole_file(path: str) -> Iterator[BinaryIO]:
     """``path`` has what was written once the block ends well, and is what it was if not. ``-`` is standard output.
 
-    A pipe or a device is written to, never replaced. Raises OutputError, for an ``OSError`` of the block too.
+    A pipe or a device is written to, never replaced. Raises OutputError, for an ``OSError`` of the block too;
+    BrokenPipeError if whoever read standard output went away.
     """
-    with write_errors("standard output" if path == "-" else path):
-        if path == "-":
+    if path == "-":
+        try:
             yield sys.stdout.buffer
             sys.stdout.buffer.flush()
-        elif _is_special(path):
+        except BrokenPipeError:
+            raise
+        except OSError:
+            with write_errors("standard output"):
+                raise
+        return
+    with write_errors(path):
+        if _is_special(path):
             with open(path, "wb") as device:
                 yield device
         else:

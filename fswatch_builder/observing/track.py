@@ -6,15 +6,16 @@ processes change there meanwhile cannot be told from what the command does.
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fswatch_builder._native import Baseline, ChangeSet, HintSet, Rootfs
+from fswatch_builder._native import Baseline, ChangeSet, HintSet, RefusedError, Rootfs
 from fswatch_builder.changes.audit import Evidence, check_baseline, check_changes
 from fswatch_builder.changes.oracle import Snapshot, snapshot
 from fswatch_builder.changes.widen import widen
-from fswatch_builder.errors import BuildError, CommandError, TrackingError, UsageError
+from fswatch_builder.errors import AuditError, BuildError, CommandError, TrackingError, UsageError
 from fswatch_builder.observing.mounts import Mount, mounts_below
 from fswatch_builder.runtime.command import Onlooker, run_command
 from fswatch_builder.tracking.protocol import Session
@@ -24,13 +25,17 @@ if TYPE_CHECKING:
     from fswatch_builder.model.hash_mode import HashMode
 
 _MAY_READ_ALL = "run it as root, or with --hash none, which reads no file"
+_NOT_ALONE = (
+    "if nothing but the command changed anything there meanwhile, please report this as a bug, with all these lines"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A directory as it was, open. ``directory`` is absolute, without links."""
+    """A directory as it was, open. ``directory`` is absolute, without links; ``inode`` its device and number."""
 
     directory: bytes
+    inode: tuple[int, int]
     rootfs: Rootfs
     baseline: Baseline
     hash_mode: "HashMode"
@@ -73,13 +78,17 @@ def record(directory: str, hash_mode: "HashMode") -> Recording:
     for mount in (on, *below):
         if not mount.holds_files:
             place = os.path.join(directory, _text(mount.path)) if mount.path else directory
-            raise UsageError(f"{place} is in a {mount.kind} file system, whose files cannot be compared")
+            raise UsageError(
+                f"{place} is in a {mount.kind} file system, whose files cannot be compared",
+                hint="track a directory that has none at or below it",
+            )
     try:
+        inode = _inode(path)
         rootfs = Rootfs(path)
         baseline, found = Baseline.record(rootfs, digests=hash_mode != "none")
     except OSError as error:
         raise _unreadable(error, directory) from error
-    return Recording(path, rootfs, baseline, hash_mode, frozenset(found.sockets), tuple(below))
+    return Recording(path, inode, rootfs, baseline, hash_mode, frozenset(found.sockets), tuple(below))
 
 
 def follow(recording: Recording, argv: Sequence[bytes], tracker: str, onlooker: Onlooker | None = None) -> Tracked:
@@ -102,10 +111,12 @@ def follow(recording: Recording, argv: Sequence[bytes], tracker: str, onlooker: 
         hints, losses = widen(_settled(session))
     finally:
         session.close()
-    notes = []
+    if session.needs_link_witness:
+        # It goes by names, and a file may have had one outside all along.
+        hints.merge(recording.baseline.linked_elsewhere())
     for mount in recording.mounts:
         hints.add(mount.path, "subtree")
-        notes.append(f"{_text(mount.path)} is another file system ({mount.kind}): everything there was looked at")
+    notes = [*_moved(recording), *_mounted(recording)]
     changes, doubts = _compare(recording, hints, outcome.links_made if session.needs_link_witness else 0)
     return Tracked(
         recording,
@@ -120,6 +131,37 @@ def follow(recording: Recording, argv: Sequence[bytes], tracker: str, onlooker: 
         tuple(sorted(frozenset(changes.sockets) - recording.sockets)),
         (*notes, *doubts),
     )
+
+
+def _inode(path: bytes) -> tuple[int, int]:
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
+
+
+def _moved(recording: Recording) -> Iterator[str]:
+    """A word if the path leads somewhere else than it did."""
+    try:
+        if _inode(recording.directory) == recording.inode:
+            return
+        now = "another directory is in its place"
+    except (FileNotFoundError, NotADirectoryError):
+        now = "nothing is in its place"
+    what = f"{_text(recording.directory)} was removed, moved or mounted over while the command ran, {now}"
+    yield f"{what}: what is told is about the one that was recorded"
+
+
+def _mounted(recording: Recording) -> Iterator[str]:
+    """What there is to know about mounts below, those of before and those of now."""
+    now = {mount.path: mount for mount in mounts_below(recording.directory)[1:]}
+    for mount in recording.mounts:
+        gone = "" if mount.path in now else ", unmounted meanwhile"
+        yield f"{_text(mount.path)} is a mount of its own ({mount.kind}{gone}): everything there was looked at"
+    before = {mount.path for mount in recording.mounts}
+    for path in sorted(now.keys() - before):
+        yield (
+            f"{_text(path)} was mounted while the command ran ({now[path].kind}): "
+            "what changed in it, or below it before, may be missing"
+        )
 
 
 def _settled(session: Session) -> HintSet:
@@ -149,7 +191,17 @@ def _compare(recording: Recording, hints: HintSet, links_made: int | None) -> tu
         except OSError as again:
             raise _unreadable(again, _text(recording.directory)) from again
     except OSError as error:
+        if isinstance(error, FileNotFoundError):
+            # The kernel lists no directory that was removed, not even as empty.
+            for moved in _moved(recording):
+                raise BuildError(f"cannot compare: {moved}") from error
         raise _unreadable(error, _text(recording.directory)) from error
+    except RefusedError as error:
+        place = os.path.join(_text(recording.directory), _text(error.path))
+        raise BuildError(
+            f"cannot compare {place}: {error.reason}, since it was recorded",
+            hint="have the command unmount what it mounts, or track what is not mounted over",
+        ) from error
 
 
 def look(recording: Recording) -> Snapshot:
@@ -163,16 +215,30 @@ def look(recording: Recording) -> Snapshot:
 def look_first(recording: Recording) -> Snapshot:
     """The oracle's view before the command, which the recording has to agree with. Raises AuditError."""
     state = look(recording)
-    check_baseline(recording.baseline, state)
+    with _others_in_mind():
+        check_baseline(recording.baseline, state)
     return state
 
 
 def look_again(tracked: Tracked, before: Snapshot) -> Snapshot:
     """The oracle's view after the command, which the changes have to agree with. Raises AuditError."""
+    for moved in _moved(tracked.recording):
+        raise BuildError(f"the audit cannot be made: {moved}")
     state = look(tracked.recording)
     evidence = Evidence(tracked.selection.tracker.name, tracked.hints, tracked.losses)
-    check_changes(before, state, tracked.changes, evidence)
+    with _others_in_mind():
+        check_changes(before, state, tracked.changes, evidence)
     return state
+
+
+@contextmanager
+def _others_in_mind() -> Iterator[None]:
+    """Unlike a build's, the directory is anybody's."""
+    try:
+        yield
+    except AuditError as error:
+        error.hint = _NOT_ALONE
+        raise
 
 
 def _unreadable(error: OSError, directory: str) -> BuildError:

@@ -283,6 +283,58 @@ def test_a_link_made_written_through_and_removed_again_is_seen(tree: Path) -> No
     assert found["tool"]["why"] == ["content", "mtime"]
 
 
+@pytest.mark.parametrize("tracker", IN_PLACE)
+def test_a_write_through_a_name_outside_from_before_the_command_is_found(tree: Path, tracker: str) -> None:
+    """No event names the file below the directory, and no link was made that could be counted."""
+    outside = tree.with_name("outside")
+    os.link(tree / "tool", outside)
+    done = track(tree, "--tracker", tracker, "--audit", script="echo more >>../outside")
+    assert "M  tool  content 10B -> 15B" in done.stderr
+
+
+@pytest.mark.parametrize("tracker", IN_PLACE)
+def test_a_name_outside_costs_a_look_and_no_change(tree: Path, tracker: str) -> None:
+    os.link(tree / "tool", tree.with_name("outside"))
+    assert f"nothing changed below {tree}" in track(tree, "--tracker", tracker, "--audit", script=":").stderr
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_standard_stream_is_no_bug(tree: Path, closed: str) -> None:
+    """Else the next file that is opened gets its number."""
+    report = tree.with_name("report")
+    inner = f"{sys.executable} -m fswatch_builder track -o {report} --json {tree} -- touch {tree}/new"
+    done = subprocess.run(["sh", "-c", f"{inner} {closed}"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "new" in report.read_text()
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m fswatch_builder track {tree} -- touch {tree}/new {closed}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("option", [("--json",), ("--layer", "-"), ("-o", "-")])
+def test_a_reader_of_standard_output_that_went_away_has_a_status_of_its_own(
+    tree: Path, option: tuple[str, ...]
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "fswatch_builder", "track", *option, tree, "--", "touch", tree / "new"],
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    assert done.returncode == 128 + signal.SIGPIPE, done.stderr
+    assert "ERROR" not in done.stderr
+
+
 def test_what_the_command_leaves_behind_is_waited_for(tree: Path) -> None:
     found = changes(tree, "{ sleep 0.3; echo late >late; } & exit 0", "--audit")
     assert list(found) == ["late"]
@@ -356,7 +408,66 @@ def test_a_file_system_mounted_below_is_looked_at_whole(tree: Path) -> None:
     finally:
         subprocess.run(["umount", tree / "old"], check=True)
     assert "A  old/in-it" in done.stderr
-    assert "note: old is another file system (tmpfs): everything there was looked at" in done.stderr
+    assert "note: old is a mount of its own (tmpfs): everything there was looked at" in done.stderr
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("tracker", IN_PLACE)
+def test_what_the_command_mounts_and_leaves_is_told_and_never_a_bug(tree: Path, tracker: str) -> None:
+    script = "mount -t tmpfs t old; echo 1 >old/in-it; echo 2 >etc/conf"
+    try:
+        done = track(tree, "--tracker", tracker, script=script, check=False)
+    finally:
+        subprocess.run(["umount", tree / "old"], check=True)
+    if tracker == "scan":
+        assert done.returncode == 1
+        assert f"ERROR: cannot compare {tree}/old: something is mounted over it" in done.stderr
+        assert "  hint: " in done.stderr
+    else:
+        assert done.returncode == 0, done.stderr
+        assert "M  etc/conf" in done.stderr
+        assert "note: old was mounted while the command ran (tmpfs): what changed in it" in done.stderr
+
+
+@pytest.mark.root
+def test_a_mount_that_goes_while_the_command_runs_is_compared_with_what_shows_then(tree: Path) -> None:
+    (tree / "etc/under").mkdir()
+    (tree / "etc/under/f").write_text("below\n")
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", tree / "etc/under"], check=True)
+    try:
+        (tree / "etc/under/g").write_text("above\n")
+    finally:
+        done = track(tree, "--audit", script="umount etc/under")
+    assert "A  etc/under/f" in done.stderr
+    assert "D  etc/under/g" in done.stderr
+    assert "note: etc/under is a mount of its own (tmpfs, unmounted meanwhile)" in done.stderr
+
+
+@pytest.mark.parametrize("tracker", IN_PLACE)
+@pytest.mark.parametrize(
+    ("script", "now"),
+    [
+        ("rm -r ../tree", "nothing is in its place"),
+        ("mv ../tree ../moved; mkdir ../tree", "another directory is in its place"),
+    ],
+    ids=["removed", "replaced"],
+)
+def test_a_directory_that_is_no_longer_the_one_recorded_is_told(
+    tree: Path, tracker: str, script: str, now: str
+) -> None:
+    done = track(tree, "--tracker", tracker, script=script, check=False)
+    # The kernel does not list a removed directory, which a scan would have to.
+    failed = tracker == "scan" and "nothing" in now
+    assert done.returncode == failed
+    start = "ERROR: cannot compare" if failed else "note"
+    assert f"{start}: {tree} was removed, moved or mounted over while the command ran, {now}" in done.stderr
+
+
+def test_an_audit_of_a_directory_that_has_gone_says_so_and_blames_nobody(tree: Path) -> None:
+    done = track(tree, "--audit", script="mv ../tree ../moved; mkdir ../tree", check=False)
+    assert done.returncode == 1
+    assert f"ERROR: the audit cannot be made: {tree} was removed, moved or mounted over" in done.stderr
+    assert "bug" not in done.stderr
 
 
 @pytest.mark.root
@@ -376,7 +487,9 @@ AS_NOBODY = f"""
 import os, sys, tempfile
 from fswatch_builder.cli.app import app
 with tempfile.TemporaryDirectory() as directory:
-    app(["track", "-o", directory + "/o", "--audit", "--", directory, "true"], standalone_mode=False)
+    for tracker in ("auto", "inotify"):
+        options = ["--tracker", tracker, "--audit", "-o", directory + "/o"]
+        app(["track", *options, "--", directory, "true"], standalone_mode=False)
 os.setgroups([])
 os.setresgid({NOBODY}, {NOBODY}, {NOBODY})
 os.setresuid({NOBODY}, {NOBODY}, {NOBODY})

@@ -9,6 +9,7 @@ use fswb_core::baseline::Baseline as Recorded;
 use fswb_core::change::{Change as Found, ChangeKind, ChangeSet as FoundSet, Effort, Why};
 use fswb_core::clock::Clock;
 use fswb_core::error::Error;
+use fswb_core::hint::{HintSet as Hints, Scope};
 use fswb_core::path::RelPath;
 use fswb_core::reconcile::{HashMode, reconcile, record};
 use fswb_core::witness::Links;
@@ -216,6 +217,16 @@ impl Baseline {
             py.detach(|| self.lock().paths().map(RelPath::into_bytes).collect());
         paths.sort_unstable();
         paths.iter().map(|path| PyBytes::new(py, path)).collect()
+    }
+
+    fn linked_elsewhere(&self, py: Python<'_>) -> HintSet {
+        py.detach(|| {
+            let mut hints = Hints::default();
+            for name in self.lock().linked_elsewhere() {
+                hints.add(name, Scope::Entry);
+            }
+            HintSet::from_core(hints)
+        })
     }
 
     #[pyo3(signature = (rootfs, hints, listed = Vec::new(), *, hash = "evidence", threads = 2, links_made = Some(0)))]

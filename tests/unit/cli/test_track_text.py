@@ -54,6 +54,11 @@ def test_what_differs_is_said_in_words(tree: Path, change: Callable[[Path], obje
     assert found[b"f"] == says
 
 
+def test_a_name_that_would_steer_a_terminal_is_spelled_out_and_loses_nothing(tree: Path) -> None:
+    told, *_ = changes(tree, lambda tree: (tree / "a\x1b[31mb\nc").touch())
+    assert _path(told) == "a\\x1b[31mb\\nc"
+
+
 @pytest.mark.root
 def test_owners_and_devices_are_told_by_number(tree: Path) -> None:
     (told,) = changes(tree, lambda tree: os.chown(tree / "f", 1, 2))

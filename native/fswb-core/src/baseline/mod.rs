@@ -11,7 +11,7 @@ mod save;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -199,6 +199,24 @@ impl Baseline {
         }
         found.sort_unstable();
         found
+    }
+
+    /// One name of each inode that has more links than names here, sorted: somebody outside may write to it unseen here.
+    pub fn linked_elsewhere(&self) -> Vec<RelPath> {
+        let mut shared: HashMap<Inode, (RelPath, u32, u32)> = HashMap::new();
+        for path in self.paths() {
+            if let Some(entry) = self.entry(&path).filter(Entry::is_shared) {
+                let known = shared.entry(entry.inode());
+                known.or_insert((path, entry.nlink, 0)).2 += 1;
+            }
+        }
+        // A bind mount shows a name twice.
+        let elsewhere = shared
+            .into_values()
+            .filter(|(_, links, names)| names < links);
+        let mut names: Vec<RelPath> = elsewhere.map(|(name, ..)| name).collect();
+        names.sort_unstable();
+        names
     }
 
     /// A character device 0/0, if one is recorded: overlayfs has no other way to write down a deleted file. It reads every

@@ -126,6 +126,30 @@ fn assert_same(baseline: &Baseline, model: &Model) {
     assert_eq!(baseline.entry(&path("no/such")), None);
 }
 
+#[test]
+fn an_inode_with_more_links_than_names_is_linked_elsewhere_and_one_with_fewer_is_not() {
+    let mut baseline = Baseline::empty(entry(Kind::Directory, 1));
+    let mut put = |name, ino, nlink| {
+        let entry = Entry {
+            ino,
+            nlink,
+            ..entry(Kind::File, 3)
+        };
+        baseline.put(&path(name), entry).unwrap();
+    };
+    put("whole-a", 10, 2);
+    put("whole-b", 10, 2);
+    put("two-of-three-a", 11, 3);
+    put("two-of-three-b", 11, 3);
+    put("one-of-two", 12, 2);
+    put("alone", 13, 1);
+    for name in ["bound-a", "bound-b", "bound-c"] {
+        put(name, 14, 2);
+    }
+    let expected = [path("one-of-two"), path("two-of-three-a")];
+    assert_eq!(baseline.linked_elsewhere(), expected);
+}
+
 #[derive(Debug, Clone)]
 enum Operation {
     Put(RelPath, Kind, u64),
