@@ -21,9 +21,10 @@ from fswatch_builder.tracking.registry import trackers
 from tests.conformance import mutations
 from tests.conformance.test_trackers import at_layer_precision
 from tests.support.mutating import mutate
+from tests.support.overlays import OVERLAY
 from tests.support.tracked import described, pack, record, whole
 
-ELSEWHERE = [name for name, tracker in trackers().items() if not tracker.in_place]
+ELSEWHERE = [OVERLAY if name == "overlay" else name for name, tracker in trackers().items() if not tracker.in_place]
 
 pytestmark = pytest.mark.root
 
