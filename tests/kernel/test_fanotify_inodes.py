@@ -252,7 +252,9 @@ def test_a_write_by_handle_without_a_cached_name_tells_the_inode(tmp_path: Path)
     point = tmp_path / "point"
     point.mkdir()
     mount = ["mount", "-o", "loop", image, point]
-    subprocess.run(mount, check=True)
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"no ext4 can be mounted here: {done.stderr.strip()}")
     try:
         (point / "f").write_text("before")
         handle = handle_of(str(point / "f"))
