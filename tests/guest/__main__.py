@@ -132,6 +132,8 @@ def run(kernel: Kernel, chosen: list[Suite], accelerator: Accelerator) -> bool |
             else:
                 print(f"{kernel.name:5} {message.release}, {accelerator}, started in {now - began:.1f} s", flush=True)
             began = now
+        if not started:
+            print(f"{kernel.name:5} the guest ended before it said anything; logs: {logs}", flush=True)
     except machine.SilentError as error:
         print(f"{kernel.name:5} {error}; logs: {logs}", flush=True)
     finally:
