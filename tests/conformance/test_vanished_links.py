@@ -17,6 +17,7 @@ from fswatch_builder.tracking.registry import trackers
 from tests.support.hints import baseline_of, covers
 from tests.support.rootfs import busybox_rootfs
 from tests.support.running import Recorder, shell
+from tests.support.tracked import usable_here
 
 pytestmark = pytest.mark.root
 
@@ -71,7 +72,7 @@ def reconciled(
 def test_every_tracker_finds_what_the_oracle_finds(name: str, rootfs: native.Rootfs) -> None:
     baseline = baseline_of(rootfs)
     before = oracle.snapshot(rootfs.path)
-    sessions = [tracker.arm(rootfs, baseline) for tracker in trackers().values()]
+    sessions = [tracker.arm(rootfs, baseline) for tracker in usable_here(rootfs)]
     try:
         outcome = run(rootfs, shell({**VANISHED, **UNCERTAIN, **CERTAIN}[name]), Recorder(), witness=True)
         assert outcome.exit_code == 0, outcome.tail
@@ -92,7 +93,7 @@ def test_every_tracker_finds_what_the_oracle_finds(name: str, rootfs: native.Roo
 
 @pytest.mark.parametrize("name", ["write", "chmod", "in a new directory"])
 def test_a_tracker_that_needs_no_witness_covers_it_by_itself(name: str, rootfs: native.Rootfs) -> None:
-    sessions = [tracker.arm(rootfs, baseline_of(rootfs)) for tracker in trackers().values()]
+    sessions = [tracker.arm(rootfs, baseline_of(rootfs)) for tracker in usable_here(rootfs)]
     try:
         run(rootfs, shell(VANISHED[name]), Recorder())
         covering = {session.tracker: covers(session.settle(), b"d/f") for session in sessions}
