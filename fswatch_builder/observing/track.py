@@ -19,6 +19,7 @@ from fswatch_builder.errors import AuditError, BuildError, CommandError, Trackin
 from fswatch_builder.observing.mounts import Mount, mounts_below
 from fswatch_builder.runtime.command import Onlooker, run_command
 from fswatch_builder.tracking.protocol import Session
+from fswatch_builder.tracking.registry import trackers
 from fswatch_builder.tracking.selection import Selection, select
 
 if TYPE_CHECKING:
@@ -94,13 +95,14 @@ def record(directory: str, hash_mode: "HashMode") -> Recording:
 def follow(recording: Recording, argv: Sequence[bytes], tracker: str, onlooker: Onlooker | None = None) -> Tracked:
     """Runs a command, with our terminal, standard streams and environment. Raises BuildError."""
     rootfs, baseline = recording.rootfs, recording.baseline
-    selection = select(tracker, rootfs, baseline)
-    name = selection.tracker.name
-    if not selection.tracker.in_place:
+    asked = trackers().get(tracker)
+    if asked is not None and not asked.in_place:
+        # Before it is probed: whether it would work here is beside the point.
         raise TrackingError(
-            f"the {name} tracker cannot be used: it needs the command to run in a root file system of its own",
+            f"the {tracker} tracker cannot be used: it needs the command to run in a root file system of its own",
             hint="use another one, or --tracker auto",
         )
+    selection = select(tracker, rootfs, baseline)
     session = selection.tracker.arm(rootfs, baseline)
     try:
         started = time.monotonic()

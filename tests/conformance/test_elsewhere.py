@@ -19,9 +19,10 @@ from fswatch_builder.tracking.registry import trackers
 from tests.conformance import mutations
 from tests.conformance.test_trackers import at_layer_precision
 from tests.support.mutating import attempt, mutate
+from tests.support.overlays import OVERLAY
 from tests.support.tracked import described, pack, whole
 
-ELSEWHERE = [name for name, tracker in trackers().items() if not tracker.in_place]
+ELSEWHERE = [OVERLAY if name == "overlay" else name for name, tracker in trackers().items() if not tracker.in_place]
 
 pytestmark = pytest.mark.root
 

@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.cli import fswatch_builder
 from tests.support.debian import debian_tar, missing_tools
+from tests.support.overlays import OVERLAY
 
 pytestmark = [
     pytest.mark.root,
@@ -53,7 +54,7 @@ def assert_describes_itself(rootfs: Path) -> None:
     assert described.stdout.splitlines() == recorded.splitlines()
 
 
-@pytest.mark.parametrize("tracker", ["inotify", "scan", "overlay"])
+@pytest.mark.parametrize("tracker", ["inotify", "scan", OVERLAY])
 def test_a_package_installed_with_apt_unpacks_to_the_rootfs_it_was_built_in(
     debian: str, tmp_path: Path, tracker: str
 ) -> None:

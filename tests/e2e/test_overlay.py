@@ -14,8 +14,9 @@ import pytest
 
 from fswatch_builder.errors import RunError
 from tests.support.builds import Result, Workshop, args
+from tests.support.overlays import needs_overlay_tracker
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, needs_overlay_tracker]
 
 EPOCH = args(SOURCE_DATE_EPOCH="1000000000")
 

@@ -10,8 +10,8 @@ from tests.guest.kernels import Kernel, UnavailableError
 
 INIT = Path(__file__).with_name("init.sh")
 
-NEEDED = ["9p", "9pnet_virtio", "virtio_pci", "virtio_blk", "overlay", "ext4"]
-"""Once the root is there, the kernel finds the other modules itself."""
+NEEDED = ["9p", "9pnet_virtio", "virtio_pci", "virtio_blk", "overlay", "ext4", "loop"]
+"""Once the root is there, the kernel finds the other modules itself; but no /dev/loop-control, which asks for loop."""
 
 
 def initramfs(kernel: Kernel, settings: dict[str, str]) -> bytes:

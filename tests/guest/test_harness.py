@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.guest import machine
+from tests.guest.__main__ import PROJECT
 from tests.guest.initramfs import Archive
 from tests.guest.inside import run
 from tests.guest.machine import SilentError
-from tests.guest.suites import TOO_LONG, Plan, Suite, Verdict
+from tests.guest.suites import TABLES, TOO_LONG, Plan, Suite, Verdict, suites
 
 
 def verdict(directory: Path, monkeypatch: pytest.MonkeyPatch, source: str | None, seconds: int = 60) -> Verdict:
@@ -73,3 +74,27 @@ def test_the_archive_is_one_that_others_read(tmp_path: Path) -> None:
     assert (tmp_path / "d/f").read_bytes() == b"odd"
     assert (tmp_path / "d/f").stat().st_mode & 0o777 == 0o755
     assert (tmp_path / "d/empty").read_bytes() == b""
+
+
+def test_a_part_leaves_the_others_out_and_says_how_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = "import pytest\n@pytest.mark.parametrize('n', range(10))\ndef test_it(n): assert n % 4 == 2\n"
+    (tmp_path / "test_it.py").write_text(source)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    arguments = ["-p", "tests.guest.part", str(tmp_path / "test_it.py"), "--rootdir", str(tmp_path), "-c", os.devnull]
+    suite = Suite("one", arguments, {"PART": "2/4"})
+    ended = run(suite, Plan([suite], seconds_per_test=60, seconds_per_suite=60), tmp_path / "log")
+    assert ended.status == 0
+    assert ended.summary.startswith("2 passed, 8 deselected")
+
+
+def test_the_parts_of_a_table_are_all_of_it() -> None:
+    for name, (files, step) in TABLES.items():
+        parts = {
+            suite.environment["PART"]
+            for seed in range(step)
+            for suite in suites(None, seed, quick=True)
+            if suite.name == name
+        }
+        assert parts == {f"{first}/{step}" for first in range(step)}
+        assert all((PROJECT / file).exists() for file in files)

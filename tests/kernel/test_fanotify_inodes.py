@@ -4,6 +4,7 @@ import ctypes
 import errno
 import mmap
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -172,11 +173,20 @@ def test_another_file_system_mounted_below_is_not_heard(group: Fanotify, tree: P
 
 
 def test_an_execution_tells_the_program_and_then_its_loader(tree: Path) -> None:
-    with marked("/", Event.OPEN_EXEC | Event.MODIFY) as group:
-        child = subprocess.Popen(["/bin/sh", "-c", "exit 0"])
-        child.wait()
-        executed = [event for event in group.read() if event.pid == child.pid and "OPEN_EXEC" in event.what]
-    assert executed[0].target == handle_of(os.path.realpath("/bin/sh"))
+    """Both copied to the marked file system: that of / need not be one that takes a mark."""
+    program = Path("/bin/sh").read_bytes()
+    found = re.search(rb"/lib[^\0]*/ld[^\0]*\0", program)
+    assert found is not None, "/bin/sh has no loader"
+    loader = found[0]
+    shutil.copy(os.fsdecode(loader[:-1]), "ld")
+    # Relative to the working directory, as far as the kernel minds.
+    Path("sh").write_bytes(program.replace(loader, b"ld".ljust(len(loader), b"\0"), 1))
+    os.chmod("sh", 0o755)
+    with marked(str(tree), Event.OPEN_EXEC | Event.MODIFY) as group:
+        child = subprocess.Popen(["./sh", "-c", "exit 0"])
+        assert child.wait() == 0
+        executed = [event.target for event in group.read() if event.pid == child.pid and "OPEN_EXEC" in event.what]
+    assert executed == [handle_of("sh"), handle_of("ld")]
 
 
 def test_the_length_of_the_queue_is_told_in_fixed_parts_of_events(group: Fanotify) -> None:
@@ -250,7 +260,9 @@ def test_a_write_by_handle_without_a_cached_name_tells_the_inode(tmp_path: Path)
     point = tmp_path / "point"
     point.mkdir()
     mount = ["mount", "-o", "loop", image, point]
-    subprocess.run(mount, check=True)
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"no ext4 can be mounted here: {done.stderr.strip()}")
     try:
         (point / "f").write_text("before")
         handle = handle_of(str(point / "f"))

@@ -83,6 +83,7 @@ def test_auto_takes_the_scan_where_hard_links_cannot_be_counted(
     def refuse() -> None:
         raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
 
+    lack(monkeypatch, "fanotify")
     monkeypatch.setattr(inotify, "probe_link_witness", refuse)
     known = {**trackers(), "fanotify": Unusable("fanotify")}
     monkeypatch.setattr(selection, "trackers", lambda: known)
