@@ -118,6 +118,29 @@ def test_where_nobody_can_count_everything_is_looked_at(script: str, rootfs: nat
     assert (b"d/f" in [change.path for change in changes.changes]) == (script != "true")
 
 
+def test_links_that_an_overlay_makes_without_a_call_stand_in_for_none_that_vanished(rootfs: native.Rootfs) -> None:
+    """overlayfs makes whiteouts by linking one inode again and again: as many links gained as the RUN itself made."""
+    root = Path(os.fsdecode(rootfs.path))
+    for name in ("lower/a", "lower/b", "upper", "work", "merged"):
+        (root / name).mkdir(parents=True)
+    baseline = baseline_of(rootfs)
+    session = trackers()["inotify"].arm(rootfs, baseline)
+    options = "userxattr,lowerdir=/lower,upperdir=/upper,workdir=/work"
+    inside = f"mount -t overlay none -o {options} /merged && rmdir /merged/a /merged/b"
+    try:
+        script = f"ln d/f x; echo >>x; rm x; unshare -Urm sh -c '{inside}' || exit 77"
+        outcome = run(rootfs, shell(script), Recorder(), witness=True)
+        if outcome.exit_code == 77:
+            pytest.skip("no overlay in a user namespace here")
+        assert outcome.exit_code == 0, outcome.tail
+        changes = reconciled(rootfs, baseline, session, session.settle(), outcome.links_made)
+    finally:
+        session.close()
+    assert (root / "upper/a").stat().st_nlink > 1
+    assert b"d/f" in [change.path for change in changes.changes]
+    assert (outcome.links_made, changes.losses) == (None, [("unseen-links", b"")])
+
+
 def test_an_inode_number_that_is_used_again_proves_no_link(rootfs: native.Rootfs) -> None:
     """The new file has the number of one that had two names: its second name may be the new file's or the old one's."""
     root = Path(os.fsdecode(rootfs.path))

@@ -13,7 +13,7 @@ use crate::sandbox::last_errno;
 pub(super) enum Call {
     /// It makes one hard link at most.
     Link,
-    /// It makes a ring that may make any number, or it belongs to an ABI we know nothing of.
+    /// It makes a ring or an overlay that may make any number, or it belongs to an ABI we know nothing of.
     Anything,
 }
 
@@ -25,10 +25,14 @@ struct Abi {
     mask: u32,
     /// link (where there is one) and linkat.
     links: &'static [u32],
+    /// The old call that mounts.
+    mount: u32,
 }
 
 /// The same everywhere, as all numbers from 424 on.
 const IO_URING_SETUP: u32 = 425;
+/// Begins every mount of a new file system that does not use mount(2).
+const FSOPEN: u32 = 430;
 
 #[cfg(target_arch = "x86_64")]
 const ABIS: [Abi; 2] = [
@@ -37,12 +41,14 @@ const ABIS: [Abi; 2] = [
         arch: 0xC000_003E,
         mask: !0x4000_0000,
         links: &[86, 265],
+        mount: 165,
     },
     // AUDIT_ARCH_I386.
     Abi {
         arch: 0x4000_0003,
         mask: !0,
         links: &[9, 303],
+        mount: 21,
     },
 ];
 
@@ -53,12 +59,14 @@ const ABIS: [Abi; 2] = [
         arch: 0xC000_00B7,
         mask: !0,
         links: &[37],
+        mount: 40,
     },
     // AUDIT_ARCH_ARM.
     Abi {
         arch: 0x4000_0028,
         mask: !0,
         links: &[9, 330],
+        mount: 21,
     },
 ];
 
@@ -83,7 +91,11 @@ impl Filter {
         let mut program = vec![load(ARCH)];
         for abi in &ABIS {
             let mut section = vec![load(NUMBER), and(abi.mask)];
-            for &number in abi.links.iter().chain([&IO_URING_SETUP]) {
+            for &number in abi
+                .links
+                .iter()
+                .chain([&abi.mount, &IO_URING_SETUP, &FSOPEN])
+            {
                 section.extend([
                     unless_equal(number, 1),
                     answer(libc::SECCOMP_RET_USER_NOTIF),
@@ -195,16 +207,17 @@ mod tests {
     #[cfg(target_arch = "x86_64")]
     #[test]
     fn exactly_the_calls_that_make_links_are_stopped_in_every_abi() {
-        let x32 = [86, 265, 425].map(|number| number | 0x4000_0000);
-        assert_eq!(stopped(0xC000_003E), [[86, 265, 425], x32].concat());
-        assert_eq!(stopped(0x4000_0003), [9, 303, 425]);
+        let x86_64 = [86, 165, 265, 425, 430];
+        let x32 = x86_64.map(|number| number | 0x4000_0000);
+        assert_eq!(stopped(0xC000_003E), [x86_64, x32].concat());
+        assert_eq!(stopped(0x4000_0003), [9, 21, 303, 425, 430]);
     }
 
     #[cfg(target_arch = "aarch64")]
     #[test]
     fn exactly_the_calls_that_make_links_are_stopped_in_every_abi() {
-        assert_eq!(stopped(0xC000_00B7), [37, 425]);
-        assert_eq!(stopped(0x4000_0028), [9, 330, 425]);
+        assert_eq!(stopped(0xC000_00B7), [37, 40, 425, 430]);
+        assert_eq!(stopped(0x4000_0028), [9, 21, 330, 425, 430]);
     }
 
     #[test]
@@ -214,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_a_link_and_a_ring_may_be_anything() {
+    fn a_link_is_a_link_and_a_ring_or_a_mount_may_be_anything() {
         let calls = ABIS.iter().flat_map(|abi| {
             let links = abi.links.iter();
             links.map(|&number| (abi.arch, number))
@@ -223,6 +236,10 @@ mod tests {
         for (arch, number) in calls {
             assert_eq!(classify(arch, number), Call::Link);
         }
-        assert_eq!(classify(ABIS[0].arch, IO_URING_SETUP), Call::Anything);
+        for abi in &ABIS {
+            for number in [abi.mount, FSOPEN, IO_URING_SETUP] {
+                assert_eq!(classify(abi.arch, number), Call::Anything);
+            }
+        }
     }
 }

@@ -2,7 +2,8 @@
 //! changed through a name which is gone again leaves no event under any name that is still there.
 //!
 //! A seccomp filter ([`filter`]) stops every call that can make a hard link, in every ABI of the kernel, and every
-//! `io_uring_setup`, whose ring can make links without a call. A thread ([`supervisor`]) counts and lets go on. It looks
+//! `io_uring_setup`, whose ring can make links without a call, and every call that begins a mount: an overlay, which any
+//! process may mount in a user namespace, makes its whiteouts by links of one inode. A thread ([`supervisor`]) counts and lets go on. It looks
 //! at the number of the call, which the kernel vouches for, and at no argument: what a pointer leads to may change after
 //! it was looked at (seccomp_unotify(2)). It counts before it lets go on, so no link is made uncounted; calls that fail
 //! are counted too.
@@ -28,7 +29,8 @@ use crate::error::{Context, Error, Result};
 pub enum Links {
     /// No more than this: calls that failed are counted too.
     AtMost(u64),
-    /// Nobody can tell: the filter could not be installed, or an io_uring was set up.
+    /// Nobody can tell: the filter could not be installed, an io_uring was set up, or something
+    /// was mounted.
     Unknown,
 }
 
