@@ -21,6 +21,7 @@ pub mod extract;
 pub mod fanotify;
 pub mod glob;
 pub mod hash;
+mod heat;
 pub mod hint;
 pub mod ignore;
 pub mod inotify;

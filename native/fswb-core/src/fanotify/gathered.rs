@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use crate::baseline::{Baseline, Inodes};
 use crate::entry::Kind;
 use crate::fanotify::event::{Event, Place};
-use crate::fanotify::handle::Handle;
+use crate::fanotify::handle::{Handle, Inode};
 use crate::fanotify::processes::{Recorder, Thing};
 use crate::hint::{HintSet, LossReason, Scope};
 use crate::path::RelPath;
@@ -23,6 +23,9 @@ pub(super) const LIMIT: usize = 1 << 18;
 
 /// Answers of the baseline that are kept: foreign traffic mostly repeats itself, and must not fill the memory.
 pub(super) const REMEMBERED: usize = 1 << 16;
+
+/// In place of a process: nothing is muted where they are recorded.
+const NOBODY: i32 = 0;
 
 /// What happened to the names in one directory of the baseline. That there is one: the directory has a new mtime.
 #[derive(Debug, Default)]
@@ -254,6 +257,15 @@ impl Sieve {
             }
             // What happened to an inode is told by its number, whatever name was used.
             _ => {}
+        }
+    }
+
+    /// Keeps the files of the tree that may have changed without an event.
+    pub(super) fn hint_muted(&self, muted: impl Iterator<Item = Inode>, gathered: &mut Gathered) {
+        for inode in muted.filter(|inode| inode.subvolume == self.subvolume) {
+            if self.inodes.contains(inode.ino) {
+                gathered.inode(inode.ino, NOBODY);
+            }
         }
     }
 

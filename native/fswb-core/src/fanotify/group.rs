@@ -2,11 +2,13 @@
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::error::{Context, Error, Result};
 use crate::fanotify::event::METADATA;
-use crate::root::Root;
+use crate::fanotify::handle::{Handle, Inode, open};
+use crate::root::{Root, c_string};
 
 /// Every event that can be the only trace of a change.
 ///
@@ -35,6 +37,8 @@ pub enum Queue {
 pub(super) struct Group {
     /// There until the group is dropped.
     fd: Option<OwnedFd>,
+    /// A directory of the marked file system to open handles by; `None` if it cannot be read.
+    mount: Option<OwnedFd>,
     pub(super) queue: Queue,
 }
 
@@ -59,7 +63,7 @@ impl Group {
     }
 
     /// Marks the file system that `root` is on, whoever uses it and wherever it is mounted.
-    pub(super) fn mark(&self, root: &Root, executions: bool) -> Result<()> {
+    pub(super) fn mark(&mut self, root: &Root, executions: bool) -> Result<()> {
         let flags = libc::FAN_MARK_ADD | libc::FAN_MARK_FILESYSTEM;
         let mask = if executions {
             MASK | libc::FAN_OPEN_EXEC
@@ -78,8 +82,58 @@ impl Group {
             )
         };
         match result {
+            0 => {}
+            _ => return Err(std::io::Error::last_os_error()).during("fanotify_mark", root.path()),
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        self.mount = rustix::fs::openat(root.fd(), ".", flags, Mode::empty()).ok();
+        Ok(())
+    }
+
+    /// No longer tells of modifications of a file. `handle` is what an event said, `told` the inode it stands for.
+    ///
+    /// The kernel checks such a mark before it makes an event: a million writes of a byte take 1.4 of the time of unwatched
+    /// ones instead of 2.6. The mark keeps the inode in memory, not on disk: it ends when the last name does.
+    pub(super) fn mute(&self, handle: Handle<'_>, told: Inode) -> Result<()> {
+        let mount = self.mount.as_ref().map(AsFd::as_fd);
+        let mount = mount.ok_or_else(|| Error::refused("", "the root cannot be read"))?;
+        let file = open(mount, handle, told)?;
+        let flags =
+            libc::FAN_MARK_ADD | libc::FAN_MARK_IGNORED_MASK | libc::FAN_MARK_IGNORED_SURV_MODIFY;
+        // A magic link: it leads to the open file, whatever was renamed meanwhile.
+        let name = c_string(format!("/proc/self/fd/{}", file.as_raw_fd()).as_bytes())?;
+        // SAFETY: the group's descriptor is borrowed for the call and the name is a C string.
+        let result = unsafe {
+            libc::fanotify_mark(
+                self.fd()?.as_raw_fd(),
+                flags,
+                libc::FAN_MODIFY,
+                libc::AT_FDCWD,
+                name.as_ptr(),
+            )
+        };
+        match result {
             0 => Ok(()),
-            _ => Err(std::io::Error::last_os_error()).during("fanotify_mark", root.path()),
+            _ => Err(std::io::Error::last_os_error()).during("fanotify_mark", ""),
+        }
+    }
+
+    /// Tells of all files again.
+    pub(super) fn unmute(&self) -> Result<()> {
+        // SAFETY: the group's descriptor is borrowed for the call; there is no name. The mark on the file system is of
+        // another kind than those flushed.
+        let result = unsafe {
+            libc::fanotify_mark(
+                self.fd()?.as_raw_fd(),
+                libc::FAN_MARK_FLUSH,
+                0,
+                libc::AT_FDCWD,
+                std::ptr::null(),
+            )
+        };
+        match result {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()).during("fanotify_mark", ""),
         }
     }
 
@@ -128,6 +182,7 @@ fn init(queue: Queue) -> rustix::io::Result<Group> {
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
     Ok(Group {
         fd: Some(fd),
+        mount: None,
         queue,
     })
 }

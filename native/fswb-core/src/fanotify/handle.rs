@@ -3,9 +3,11 @@
 //! A handle is opaque by contract, but each file system writes the inode number into it, and the layouts are known to the
 //! kernel's own decoders and thereby fixed: handles outlive a reboot (NFS). Nobody need trust that: [`super::Marked::arm`]
 //! compares the numbers decoded from handles with those of stat before it relies on them. So nothing has to be opened
-//! by its handle, which would need CAP_DAC_READ_SEARCH.
+//! by its handle, which needs CAP_DAC_READ_SEARCH; that is done to spare a command events ([`open`]), or not done.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use rustix::fs::FileType;
 
 use crate::error::{Context, Error, Result};
 use crate::path::RelPath;
@@ -18,7 +20,7 @@ pub(super) struct Handle<'a> {
 }
 
 /// What a handle tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Inode {
     pub(super) ino: u64,
     /// The subvolume of btrfs, which numbers its inodes by itself; 0 elsewhere.
@@ -115,6 +117,39 @@ pub(super) fn inode_of(file: BorrowedFd<'_>, path: &RelPath) -> Result<Inode> {
         );
         Error::refused(path, reason)
     })
+}
+
+/// Opens the regular file of a handle with `O_PATH`, by a descriptor of any directory on its file system.
+///
+/// Needs CAP_DAC_READ_SEARCH; `ESTALE` if it is gone. `Error::Refused` if it is something else than was told.
+pub(super) fn open(mount: BorrowedFd<'_>, handle: Handle<'_>, told: Inode) -> Result<OwnedFd> {
+    let mut encoded = Encoded {
+        length: handle.bytes.len() as u32,
+        kind: handle.kind,
+        bytes: [0; LARGEST],
+    };
+    let bytes = encoded.bytes.get_mut(..handle.bytes.len());
+    let bytes = bytes.ok_or_else(|| Error::refused("", "the file handle is too long"))?;
+    bytes.copy_from_slice(handle.bytes);
+    // SAFETY: the descriptor is borrowed for the call, and `encoded` is a struct file_handle with `length` bytes.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_open_by_handle_at,
+            mount.as_raw_fd(),
+            &raw const encoded,
+            libc::O_PATH | libc::O_CLOEXEC,
+        )
+    };
+    if fd < 0 {
+        return Err(std::io::Error::last_os_error()).during("open_by_handle_at", "");
+    }
+    // SAFETY: the call has just returned this descriptor, which nobody else owns.
+    let file = unsafe { OwnedFd::from_raw_fd(fd as i32) };
+    let stat = rustix::fs::fstat(&file).during("fstat", "")?;
+    if stat.st_ino != told.ino || FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(Error::refused("", "it is no regular file"));
+    }
+    Ok(file)
 }
 
 #[cfg(test)]

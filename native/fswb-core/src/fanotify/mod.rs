@@ -9,6 +9,7 @@ mod event;
 mod gathered;
 mod group;
 mod handle;
+mod heat;
 mod processes;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ use gathered::{Gathered, Sieve};
 use group::Group;
 pub use group::Queue;
 use handle::inode_of;
+use heat::Heat;
 pub use processes::Processes;
 
 /// Bytes per read: about 700 events with short names.
@@ -48,6 +50,7 @@ struct State {
     group: Group,
     sieve: Sieve,
     gathered: Gathered,
+    heat: Heat,
     /// The topmost directories and files on other devices, where the mark does not reach.
     elsewhere: Vec<RelPath>,
     buffer: Vec<u8>,
@@ -68,13 +71,14 @@ impl Marked {
         queue: Queue,
         record_processes: bool,
     ) -> Result<Self> {
-        let group = Group::new(queue)?;
+        let mut group = Group::new(queue)?;
         let subvolume = check_handles(root, baseline)?;
         group.mark(root, record_processes)?;
         let state = State {
             group,
             sieve: Sieve::new(baseline.inodes(), subvolume),
             gathered: Gathered::new(record_processes),
+            heat: Heat::default(),
             elsewhere: baseline.on_other_devices(),
             buffer: vec![0; BUFFER],
             events: 0,
@@ -90,7 +94,10 @@ impl Marked {
     /// `baseline` is the one that was given to the last of the former two.
     pub fn settle(&self, baseline: &Baseline) -> Result<HintSet> {
         let (mut gathered, elsewhere) = self.reader.with(|state| {
-            state.drain()?;
+            state.read()?;
+            state
+                .sieve
+                .hint_muted(state.heat.muted(), &mut state.gathered);
             Ok((state.take(), state.elsewhere.clone()))
         })?;
         if let Some(recorder) = gathered.processes.take() {
@@ -111,7 +118,10 @@ impl Marked {
     pub fn advance(&self, baseline: &Baseline, changes: &ChangeSet) -> Result<()> {
         let elsewhere = baseline.on_other_devices();
         self.reader.with(|state| {
-            state.drain()?;
+            state.group.unmute()?;
+            state.heat.unmuted();
+            state.read()?;
+            state.heat.unmuted();
             state.take();
             state.sieve.update(|inodes| inodes.extend(changes));
             state.elsewhere = elsewhere;
@@ -156,12 +166,10 @@ impl State {
         let empty = Gathered::new(self.gathered.processes.is_some());
         std::mem::replace(&mut self.gathered, empty)
     }
-}
 
-impl Source for State {
     /// Events are queued by the system call that makes the change, before it returns. What comes while we read is left: a
     /// busy writer cannot keep us here.
-    fn drain(&mut self) -> Result<u64> {
+    fn read(&mut self) -> Result<u64> {
         let queued = self.group.queued()?;
         let mut read = 0;
         while read < queued {
@@ -172,7 +180,13 @@ impl Source for State {
             for event in parse(&self.buffer[..length]) {
                 read += 1;
                 match event {
-                    Some(event) => self.sieve.pass(&event, &mut self.gathered),
+                    Some(event) => {
+                        self.sieve.pass(&event, &mut self.gathered);
+                        // Who asks for processes wants to know all that wrote.
+                        if self.gathered.processes.is_none() {
+                            self.heat.note(&event);
+                        }
+                    }
                     None => self.gathered.lose(LossReason::UnreadableEvent),
                 }
             }
@@ -182,12 +196,20 @@ impl Source for State {
     }
 }
 
+impl Source for State {
+    fn drain(&mut self) -> Result<u64> {
+        let read = self.read()?;
+        self.heat.drained(&self.group);
+        Ok(read)
+    }
+}
+
 /// Whether [`Marked::arm`] would work: makes one harmless event on the root directory and looks for it.
 ///
 /// The root directory's times are set to what they are. That raises `FAN_ATTRIB` on the very file system in question,
 /// needs no scratch file, and changes nothing but the root's ctime, which is no change (and no user can set back).
 pub fn probe(root: &Root) -> Result<Queue> {
-    let group = Group::new(Queue::Unlimited)?;
+    let mut group = Group::new(Queue::Unlimited)?;
     group.mark(root, false)?;
     let own = inode_of(root.fd(), &RelPath::ROOT)?;
     let stat = rustix::fs::fstat(root.fd()).during("fstat", root.path())?;

@@ -1,12 +1,9 @@
-//! Files that a command writes to again and again: telling of each write costs the command as much as the write.
-//!
-//! The kernel merges equal events in the queue, so their number says nothing. What tells is a file that was modified in
-//! every one of several drains in a row.
+//! Directories in which a file is written to without end.
 
 use std::collections::HashMap;
 
-/// Drains in a row after which a file is hot.
-const HOT: u32 = 3;
+use crate::heat::Warm;
+
 /// Entries of a directory worth looking at for each such drain. In the 5 ms between two drains a writer of one byte at a
 /// time loses 2 ms to `MODIFY` (0.57 s instead of 0.29 s for a million writes); looking at an entry takes 2 µs. So a
 /// directory is looked at when its events have cost what the look will cost: never more than twice the better choice.
@@ -16,12 +13,6 @@ const ENTRIES_PER_DRAIN: usize = 1000;
 #[derive(Debug, Default)]
 pub(super) struct Heat {
     files: HashMap<i32, HashMap<Vec<u8>, Warm>>,
-}
-
-#[derive(Debug, Default)]
-struct Warm {
-    drains: u32,
-    now: bool,
 }
 
 /// A directory with a hot file in it.
@@ -36,20 +27,13 @@ impl Heat {
     /// A file was modified since the last drain.
     pub(super) fn modified(&mut self, wd: i32, name: &[u8]) {
         let files = self.files.entry(wd).or_default();
-        match files.get_mut(name) {
-            Some(warm) if warm.now => {}
-            Some(warm) => {
-                warm.drains += 1;
-                warm.now = true;
-            }
-            None => {
-                let warm = Warm {
-                    drains: 1,
-                    now: true,
-                };
-                files.insert(name.to_vec(), warm);
-            }
+        if let Some(warm) = files.get_mut(name) {
+            warm.modified();
+            return;
         }
+        let mut warm = Warm::default();
+        warm.modified();
+        files.insert(name.to_vec(), warm);
     }
 
     /// A drain is over. A directory that is returned and turns out to be too large is returned again once its file has
@@ -57,9 +41,9 @@ impl Heat {
     pub(super) fn drained(&mut self) -> Vec<Hot> {
         let mut hot = Vec::new();
         self.files.retain(|&wd, files| {
-            files.retain(|_, warm| std::mem::take(&mut warm.now));
-            let drains = files.values().map(|warm| warm.drains);
-            let due = drains.filter(|drains| drains % HOT == 0 && (drains / HOT).is_power_of_two());
+            files.retain(|_, warm| warm.drained());
+            let due = files.values().filter(|warm| warm.is_due());
+            let due = due.map(|warm| warm.drains);
             hot.extend(due.max().map(|drains| Hot {
                 wd,
                 entries: drains as usize * ENTRIES_PER_DRAIN,
@@ -73,6 +57,7 @@ impl Heat {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::heat::HOT;
 
     #[test]
     fn a_file_is_hot_when_it_was_modified_in_several_drains_in_a_row() {
