@@ -46,7 +46,7 @@ def leftovers(workshop: Workshop) -> list[str]:
         ("FROM base\nRUN echo bye; exit 7\n", [], 1, "exit code: 7"),
         ("FROM base\n", ["--target=x"], 2, 'target stage "x" could not be found'),
         ("FROM base\n", ["--nonsense"], 2, "nonsense"),
-        ("FROM base\n", ["--tracker=nope"], 2, "--tracker nope: want auto, fanotify, inotify or scan"),
+        ("FROM base\n", ["--tracker=nope"], 2, "--tracker nope: want auto, fanotify, inotify, overlay or scan"),
         ("FROM base\n", ["--platform=foo"], 2, "unknown operating system or architecture"),
         ("FROM base\nRAN true\n", [], 3, "RAN"),
         ("FROM base\nCOPY no /\n", [], 4, '"/no": not found'),

@@ -5,12 +5,15 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -207,7 +210,7 @@ def test_paths_of_any_bytes_come_through_whole_and_steer_no_terminal(tree: Path)
     os.unlink(os.fsencode(tree) + b"/" + name)
     done = track(tree, script=script)
     assert "\x1b" not in done.stderr
-    assert "\n  A  \\xff\\x41\\n" in done.stderr
+    assert "\n  A  \\xff\\x41\\x1b[2J\\n" in done.stderr
 
 
 def _byte(escape: bytes) -> bytes:
@@ -419,7 +422,8 @@ def test_what_the_command_mounts_and_leaves_is_told_and_never_a_bug(tree: Path, 
         done = track(tree, "--tracker", tracker, script=script, check=False)
     finally:
         subprocess.run(["umount", tree / "old"], check=True)
-    if tracker == "scan":
+    # Under inotify too everything is looked at: a mount may make hard links that nobody counts.
+    if tracker != "fanotify":
         assert done.returncode == 1
         assert f"ERROR: cannot compare {tree}/old: something is mounted over it" in done.stderr
         assert "  hint: " in done.stderr
@@ -509,13 +513,13 @@ def as_nobody(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def open_tree(tree: Path) -> Path:
-    """One that the ordinary user owns, reachable for them."""
-    for parent in tree.parents:
-        if parent.owner() == "root" and str(parent).startswith(str(tree.parents[2])):
-            parent.chmod(0o755)
-    subprocess.run(["chown", "-R", f"{NOBODY}:{NOBODY}", tree], check=True)
-    return tree
+def open_tree(tree: Path) -> Iterator[Path]:
+    """One that the ordinary user owns, and may reach."""
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        opened = Path(shutil.move(tree, directory))
+        subprocess.run(["chown", "-R", f"{NOBODY}:{NOBODY}", opened], check=True)
+        yield opened
 
 
 @pytest.mark.root

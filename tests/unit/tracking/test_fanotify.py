@@ -157,7 +157,7 @@ def descriptors_come_down_to(number: int) -> bool:
     end = time.monotonic() + 20
     while len(os.listdir("/proc/self/fd")) > number and time.monotonic() < end:
         time.sleep(0.005)
-    return len(os.listdir("/proc/self/fd")) == number
+    return len(os.listdir("/proc/self/fd")) <= number  # an earlier test's may go too
 
 
 def test_closing_leaves_no_descriptor_and_a_second_close_does_nothing(rootfs: Rootfs, baseline: Baseline) -> None:
