@@ -196,7 +196,7 @@ class Baseline:
         *,
         hash: _HashMode = "evidence",
         threads: int = 2,
-        links_made: int | None = 0,
+        links_made: int | None = ...,
     ) -> ChangeSet:
         """Compares the hinted places with the disk. Losses in ``hints`` must have been widened to hints before.
 
