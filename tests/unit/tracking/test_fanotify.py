@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from fswatch_builder.tracking.strategies import fanotify
 from fswatch_builder.tracking.strategies.fanotify import FanotifySession, FanotifyTracker
 from tests.support.filesystems import mounted
 from tests.support.hints import baseline_of, covers
+from tests.support.scripts import run
 
 pytestmark = pytest.mark.root
 
@@ -35,20 +35,10 @@ def rootfs(root: Path) -> Rootfs:
 
 
 @pytest.fixture
-def baseline(rootfs: Rootfs) -> Baseline:
-    return baseline_of(rootfs)
-
-
-@pytest.fixture
 def session(rootfs: Rootfs, baseline: Baseline) -> Iterator[FanotifySession]:
     session = FanotifyTracker().arm(rootfs, baseline)
     yield session
     session.close()
-
-
-def run(rootfs: Rootfs, script: str, *, killed: bool = False) -> None:
-    done = subprocess.run([sys.executable, "-c", script], cwd=rootfs.path, check=False)
-    assert done.returncode == (-9 if killed else 0)
 
 
 def step(session: FanotifySession, rootfs: Rootfs, baseline: Baseline, hints: HintSet) -> None:

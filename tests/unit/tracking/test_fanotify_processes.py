@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from fswatch_builder._native import Baseline, FilesystemMark, Rootfs
-from tests.support.hints import baseline_of
 from tests.support.rootfs import BUSYBOX
 
 pytestmark = pytest.mark.root
@@ -28,11 +27,6 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def rootfs(root: Path) -> Rootfs:
     return Rootfs(os.fsencode(root))
-
-
-@pytest.fixture
-def baseline(rootfs: Rootfs) -> Baseline:
-    return baseline_of(rootfs)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import mmap
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +13,8 @@ from fswatch_builder._native import Baseline, HintSet, Rootfs, Watches
 from fswatch_builder.errors import TrackingError
 from fswatch_builder.tracking.strategies import inotify
 from fswatch_builder.tracking.strategies.inotify import InotifySession, InotifyTracker
-from tests.support.hints import baseline_of, covers
+from tests.support.hints import covers
+from tests.support.scripts import run
 
 
 @pytest.fixture
@@ -26,20 +26,10 @@ def rootfs(tmp_path: Path) -> Rootfs:
 
 
 @pytest.fixture
-def baseline(rootfs: Rootfs) -> Baseline:
-    return baseline_of(rootfs)
-
-
-@pytest.fixture
 def session(rootfs: Rootfs, baseline: Baseline) -> Iterator[InotifySession]:
     session = InotifyTracker().arm(rootfs, baseline)
     yield session
     session.close()
-
-
-def run(rootfs: Rootfs, script: str, *, killed: bool = False) -> None:
-    done = subprocess.run([sys.executable, "-c", script], cwd=rootfs.path, check=False)
-    assert done.returncode == (-9 if killed else 0)
 
 
 def test_every_directory_is_watched(session: InotifySession, baseline: Baseline) -> None:
