@@ -325,7 +325,8 @@ class Upper:
 
     def __new__(cls, rootfs: Rootfs, baseline: Baseline) -> Upper:
         """``rootfs`` is the merged view, ``baseline`` describes it as it is. Holds a 0/0 device in the baseline against it."""
-    def settle(self) -> HintSet: ...
+    def settle(self, baseline: Baseline) -> HintSet:
+        """``baseline`` is the one as of the last ``advance``: it knows the names of inodes in the overlay's index."""
     def advance(self) -> None:
         """The baseline is right again."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from benchmarks.peers.compiled import compiled, own_clock
 from benchmarks.tracking.ground import Ground
 from benchmarks.tracking.row import Row, in_turns, row, timed
-from fswatch_builder.tracking.limits import read_limits
+from fswatch_builder.tracking.limits import watch_budget
 from fswatch_builder.tracking.strategies.inotify import InotifyTracker
 
 THREADS = "2"
@@ -15,9 +15,9 @@ MOST_RATIO = 1.25
 
 
 def arming_rows(ground: Ground, repeat: int) -> Iterator[Row]:
-    """Nothing if the user's limit of watches is too low for this tree."""
+    """Nothing if the user's limit leaves too few watches for this tree."""
     directories = ground.baseline.directories
-    if directories > read_limits().watches // 2:
+    if directories > watch_budget(directories):
         return
     listing = os.path.join(ground.work, "directories")
     with open(listing, "wb") as file:

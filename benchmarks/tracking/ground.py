@@ -34,5 +34,6 @@ class Ground:
     baseline: Baseline
 
     def trackers(self) -> dict[str, Tracker]:
-        """Those that work here, by name."""
-        return {name: tracker for name, tracker in trackers().items() if tracker.probe(self.rootfs).usable}
+        """Those that work here and watch the tree in place, by name. An overlay's commands run elsewhere."""
+        in_place = {name: tracker for name, tracker in trackers().items() if tracker.in_place}
+        return {name: tracker for name, tracker in in_place.items() if tracker.probe(self.rootfs).usable}

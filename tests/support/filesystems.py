@@ -38,7 +38,9 @@ def mounted(kind: str, directory: Path, options: str = "") -> Iterator[Path]:
         yield point
     finally:
         # A loop device that `mount` made goes with the mount.
-        subprocess.run(["umount", point], check=True)
+        if subprocess.run(["umount", point], check=False).returncode != 0:
+            subprocess.run(["umount", "--lazy", point], check=True)
+            raise AssertionError(f"a test left something open on {kind}")
 
 
 def _image(kind: str, directory: Path) -> Path:

@@ -58,7 +58,7 @@ class OverlayTracker:
             if not rootfs.merged:
                 directory = mkdtemp(prefix=_PREFIX, dir=_beside(rootfs))
                 rootfs = mount_overlay(rootfs, os.fsencode(directory))
-            return OverlaySession(rootfs, Upper(rootfs, baseline))
+            return OverlaySession(rootfs, Upper(rootfs, baseline), baseline)
         except (OSError, RefusedError) as error:
             del rootfs
             if directory is not None:
@@ -74,17 +74,19 @@ class OverlaySession:
     tracker = OverlayTracker.name
     needs_link_witness = False
 
-    def __init__(self, rootfs: Rootfs, upper: Upper) -> None:
+    def __init__(self, rootfs: Rootfs, upper: Upper, baseline: Baseline) -> None:
         self.rootfs = rootfs
         self._upper = upper
+        self._baseline = baseline
 
     def settle(self) -> HintSet:
-        """What is in the upper directory now, and what was in it at the last baseline."""
-        return self._upper.settle()
+        """What is in the upper directory or in the index now, and what was in the former at the last baseline."""
+        return self._upper.settle(self._baseline)
 
     def advance(self, baseline: Baseline, changes: ChangeSet) -> None:
         """Notes what is in the upper directory."""
-        del baseline, changes
+        del changes
+        self._baseline = baseline
         self._upper.advance()
 
     def close(self) -> None:

@@ -20,6 +20,7 @@ pub mod error;
 pub mod extract;
 pub mod fanotify;
 pub mod glob;
+mod handle;
 pub mod hash;
 mod heat;
 pub mod hint;

@@ -29,8 +29,8 @@ impl Upper {
             .map(Self)
     }
 
-    fn settle(&self, py: Python<'_>) -> PyResult<HintSet> {
-        py.detach(|| self.0.settle())
+    fn settle(&self, py: Python<'_>, baseline: &Baseline) -> PyResult<HintSet> {
+        py.detach(|| self.0.settle(&baseline.lock()))
             .into_py(py)
             .map(HintSet::from_core)
     }

@@ -155,6 +155,24 @@ def test_d5_links_stay_joined_when_one_name_is_written_and_go_on_when_it_is_gone
     assert paths(tree.step()) == [b"other/three"]
 
 
+@pytest.mark.parametrize("first", ["remove", "rename", "write"])
+def test_attributes_of_a_name_that_was_never_copied_up_though_its_inode_was(tree: Tree, first: str) -> None:
+    """setxattr(2) writes to the inode in the index, and nothing appears in the upper directory under that name."""
+    match first:
+        case "remove":
+            os.remove(tree.root / "data/two")
+        case "rename":
+            os.rename(tree.root / "data/two", tree.root / "data/moved")
+        case "write":
+            write(tree.root / "data/two", "written\n")
+    tree.step()
+    os.setxattr(tree.root / "other/three", "user.note", b"1")
+    assert b"other/three" in paths(tree.step())
+    os.removexattr(tree.root / "data/a/one", "user.note")
+    assert b"other/three" in paths(tree.step())
+    assert len(tree.step()) == 0
+
+
 def test_a_name_is_written_through_and_removed_in_one_step(tree: Tree) -> None:
     write(tree.root / "data/two", "written\n")
     os.remove(tree.root / "data/two")

@@ -1,7 +1,7 @@
 //! The records that read(2) returns on a fanotify descriptor with `FAN_REPORT_DFID_NAME_TARGET`, as fanotify(7) lays them
 //! out.
 
-use crate::fanotify::handle::Handle;
+use crate::handle::Handle;
 
 /// One event: what happened to which inode, under which names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use crate::baseline::{Baseline, Inodes};
 use crate::entry::Kind;
 use crate::fanotify::event::{Event, Place};
-use crate::fanotify::handle::{Handle, Inode};
 use crate::fanotify::processes::{Recorder, Thing};
+use crate::handle::{Handle, Inode};
 use crate::hint::{HintSet, LossReason, Scope};
 use crate::path::RelPath;
 

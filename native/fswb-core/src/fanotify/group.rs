@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use crate::error::{Context, Error, Result};
 use crate::fanotify::event::METADATA;
-use crate::fanotify::handle::{Handle, Inode, open};
+use crate::handle::{Handle, Inode, open_file};
 use crate::root::{Root, c_string};
 
 /// Every event that can be the only trace of a change.
@@ -97,7 +97,7 @@ impl Group {
     pub(super) fn mute(&self, handle: Handle<'_>, told: Inode) -> Result<()> {
         let mount = self.mount.as_ref().map(AsFd::as_fd);
         let mount = mount.ok_or_else(|| Error::refused("", "the root cannot be read"))?;
-        let file = open(mount, handle, told)?;
+        let file = open_file(mount, handle, told)?;
         let flags =
             libc::FAN_MARK_ADD | libc::FAN_MARK_IGNORED_MASK | libc::FAN_MARK_IGNORED_SURV_MODIFY;
         // A magic link: it leads to the open file, whatever was renamed meanwhile.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::fanotify::event::Event;
 use crate::fanotify::group::Group;
-use crate::fanotify::handle::{Handle, Inode};
+use crate::handle::{Handle, Inode};
 use crate::heat::Warm;
 
 /// Files that are remembered from one drain to the next: where so many are written to at once, none is hot.

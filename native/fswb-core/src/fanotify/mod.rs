@@ -8,7 +8,6 @@
 mod event;
 mod gathered;
 mod group;
-mod handle;
 mod heat;
 mod processes;
 #[cfg(test)]
@@ -21,6 +20,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps};
 use crate::baseline::Baseline;
 use crate::change::ChangeSet;
 use crate::error::{Context, Error, Result};
+use crate::handle::inode_of;
 use crate::hint::{HintSet, LossReason};
 use crate::path::RelPath;
 use crate::reader::{Reader, Source};
@@ -29,7 +29,6 @@ use event::parse;
 use gathered::{Gathered, Sieve};
 use group::Group;
 pub use group::Queue;
-use handle::inode_of;
 use heat::Heat;
 pub use processes::Processes;
 

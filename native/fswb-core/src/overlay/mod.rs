@@ -8,6 +8,7 @@
 //!
 //! Why this misses nothing is argued in `fswatch_builder/tracking/README.md`.
 
+mod index;
 mod mount;
 mod upper;
 

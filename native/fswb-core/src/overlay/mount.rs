@@ -37,6 +37,9 @@ pub struct Layers {
     /// The mount: dissolved when this is closed.
     _mount: OwnedFd,
     upper: OwnedFd,
+    /// Where overlayfs keeps the inodes that it copied up and that have several names in the lower layer.
+    index: OwnedFd,
+    lower: OwnedFd,
     /// Device of the lower layer: what the baseline recorded before the overlay was mounted has this one.
     lower_device: u64,
 }
@@ -45,6 +48,16 @@ impl Layers {
     /// The upper directory.
     pub fn upper(&self) -> BorrowedFd<'_> {
         self.upper.as_fd()
+    }
+
+    /// The directory of the index.
+    pub fn index(&self) -> BorrowedFd<'_> {
+        self.index.as_fd()
+    }
+
+    /// The root of the lower layer.
+    pub fn lower(&self) -> BorrowedFd<'_> {
+        self.lower.as_fd()
     }
 
     /// Device of the file system that both layers are on (`makedev`).
@@ -72,6 +85,9 @@ pub fn mount(lower: &Root, directory: &[u8]) -> Result<Root> {
     let mount = create(lower.fd(), &upper, &work, directory)?;
     clone_once(&mount, directory)?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    // The kernel makes it when it mounts; there is none if it fell back to `index=off`.
+    let index = fs::openat(&work, "index", flags, Mode::empty()).during("openat", "work/index")?;
+    let below = fs::openat(lower.fd(), ".", flags, Mode::empty()).during("openat", lower.path())?;
     let root = fs::openat(&mount, ".", flags, Mode::empty()).during("openat", directory)?;
     // A copied-up file is another inode under the number of the lower one. No ctime that it gets from now on is one that
     // the lower layer has.
@@ -79,6 +95,8 @@ pub fn mount(lower: &Root, directory: &[u8]) -> Result<Root> {
     let layers = Layers {
         _mount: mount,
         upper,
+        index,
+        lower: below,
         lower_device,
     };
     Ok(Root::merged(root, layers))

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::fs::{self, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::index::Index;
 use super::mount::Layers;
 use crate::baseline::Baseline;
 use crate::descent::{Descent, lstat, typed_names};
@@ -21,7 +22,13 @@ const NAMES: usize = 4096;
 #[derive(Debug)]
 pub struct Upper {
     root: Arc<Root>,
-    accounted: Mutex<HintSet>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    accounted: HintSet,
+    index: Index,
 }
 
 impl Upper {
@@ -37,27 +44,33 @@ impl Upper {
             ));
         }
         let accounted = read(layers(&root)?)?;
+        let index = Index::new();
         Ok(Self {
             root,
-            accounted: Mutex::new(accounted),
+            state: Mutex::new(State { accounted, index }),
         })
     }
 
-    /// Where the merged view may differ from the last baseline: what is in the upper directory, and what was in it.
-    pub fn settle(&self) -> Result<HintSet> {
-        let mut hints = read(layers(&self.root)?)?;
-        let accounted = self.accounted.lock();
-        hints.merge(accounted.unwrap_or_else(PoisonError::into_inner).clone());
+    /// Where the merged view may differ from the last baseline, which is `baseline`: what is in the upper directory, what
+    /// was in it, and every name of an inode that is in the index.
+    pub fn settle(&self, baseline: &Baseline) -> Result<HintSet> {
+        let layers = layers(&self.root)?;
+        let mut hints = read(layers)?;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        hints.merge(state.accounted.clone());
+        for ino in state.index.inodes(layers.index(), layers.lower())? {
+            for name in baseline.names_with_ino(ino) {
+                hints.add(name, Scope::Entry);
+            }
+        }
         Ok(hints)
     }
 
     /// The baseline is right again.
     pub fn advance(&self) -> Result<()> {
         let now = read(layers(&self.root)?)?;
-        *self
-            .accounted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = now;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.accounted = now;
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! File handles, as far as they tell an inode number.
 //!
 //! A handle is opaque by contract, but each file system writes the inode number into it, and the layouts are known to the
-//! kernel's own decoders and thereby fixed: handles outlive a reboot (NFS). Nobody need trust that: [`super::Marked::arm`]
+//! kernel's own decoders and thereby fixed: handles outlive a reboot (NFS). Nobody need trust that: [`crate::fanotify::Marked::arm`]
 //! compares the numbers decoded from handles with those of stat before it relies on them. So nothing has to be opened
 //! by its handle, which needs CAP_DAC_READ_SEARCH; that is done to spare a command events ([`open`]), or not done.
 
@@ -14,17 +14,17 @@ use crate::path::RelPath;
 
 /// A file handle: its type and its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Handle<'a> {
-    pub(super) kind: i32,
-    pub(super) bytes: &'a [u8],
+pub(crate) struct Handle<'a> {
+    pub(crate) kind: i32,
+    pub(crate) bytes: &'a [u8],
 }
 
 /// What a handle tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Inode {
-    pub(super) ino: u64,
+pub(crate) struct Inode {
+    pub(crate) ino: u64,
     /// The subvolume of btrfs, which numbers its inodes by itself; 0 elsewhere.
-    pub(super) subvolume: u64,
+    pub(crate) subvolume: u64,
 }
 
 // include/linux/exportfs.h, in 6.18.
@@ -34,7 +34,7 @@ const FILEID_BTRFS_WITHOUT_PARENT: i32 = 0x4d;
 
 impl Handle<'_> {
     /// `None` if the layout is not known.
-    pub(super) fn inode(self) -> Option<Inode> {
+    pub(crate) fn inode(self) -> Option<Inode> {
         let plain = |ino| Inode { ino, subvolume: 0 };
         match (self.kind, self.bytes.len()) {
             // ext4, f2fs, xfs with small numbers: number, generation. generic_encode_ino32_fh().
@@ -79,7 +79,7 @@ struct Encoded {
 /// Asks the file system for the handle of an open file and checks what is read from it against stat.
 ///
 /// `Error::Refused` if the layout is not known or means something else here.
-pub(super) fn inode_of(file: BorrowedFd<'_>, path: &RelPath) -> Result<Inode> {
+pub(crate) fn inode_of(file: BorrowedFd<'_>, path: &RelPath) -> Result<Inode> {
     let mut encoded = Encoded {
         length: LARGEST as u32,
         kind: 0,
@@ -119,10 +119,10 @@ pub(super) fn inode_of(file: BorrowedFd<'_>, path: &RelPath) -> Result<Inode> {
     })
 }
 
-/// Opens the regular file of a handle with `O_PATH`, by a descriptor of any directory on its file system.
+/// Opens what a handle stands for, with `O_PATH`, by a descriptor of any directory on its file system.
 ///
-/// Needs CAP_DAC_READ_SEARCH; `ESTALE` if it is gone. `Error::Refused` if it is something else than was told.
-pub(super) fn open(mount: BorrowedFd<'_>, handle: Handle<'_>, told: Inode) -> Result<OwnedFd> {
+/// Needs CAP_DAC_READ_SEARCH; `ESTALE` if it is gone.
+pub(crate) fn open(mount: BorrowedFd<'_>, handle: Handle<'_>) -> Result<OwnedFd> {
     let mut encoded = Encoded {
         length: handle.bytes.len() as u32,
         kind: handle.kind,
@@ -144,7 +144,12 @@ pub(super) fn open(mount: BorrowedFd<'_>, handle: Handle<'_>, told: Inode) -> Re
         return Err(std::io::Error::last_os_error()).during("open_by_handle_at", "");
     }
     // SAFETY: the call has just returned this descriptor, which nobody else owns.
-    let file = unsafe { OwnedFd::from_raw_fd(fd as i32) };
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// As [`open`], if it is a regular file with this number; else `Error::Refused`.
+pub(crate) fn open_file(mount: BorrowedFd<'_>, handle: Handle<'_>, told: Inode) -> Result<OwnedFd> {
+    let file = open(mount, handle)?;
     let stat = rustix::fs::fstat(&file).during("fstat", "")?;
     if stat.st_ino != told.ino || FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(Error::refused("", "it is no regular file"));
