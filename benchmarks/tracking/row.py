@@ -1,5 +1,6 @@
 """One line of the table, and how its figures are taken."""
 
+import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -74,15 +75,16 @@ def row(
 
 
 def in_turns(runs: Mapping[str, Callable[[], T]], repeat: int) -> dict[str, list[T]]:
-    """Runs all of them ``repeat`` times, one after the other, the order turned round by one each time.
+    """Runs all of them ``repeat`` times, one after the other, in an order drawn anew each time.
 
-    What else the machine does hits all alike.
+    What else the machine does hits all alike, and so does what one run leaves to the next: caches, a processor's pace.
     """
     figures: dict[str, list[T]] = {name: [] for name in runs}
     names = list(runs)
-    for turn in range(repeat):
-        shift = turn % len(names)
-        for name in names[shift:] + names[:shift]:
+    order = random.Random(repeat)
+    for _ in range(repeat):
+        order.shuffle(names)
+        for name in names:
             figures[name].append(runs[name]())
     return figures
 

@@ -61,7 +61,7 @@ def _rows(arguments: argparse.Namespace) -> Iterator[Row]:
         if "scan" in parts:
             yield from scan_rows(ground, repeat)
         if "step" in parts:
-            steps[arguments.files] = measure_step(ground, repeat)
+            steps[arguments.files] = measure_step(ground, max(repeat, 20))
     yield from step_rows(steps)
 
 
