@@ -18,6 +18,7 @@ def history_line(created_by: str, *, layer: bool, created: datetime | None) -> H
 def assemble(
     platform: Platform,
     config: RunConfig,
+    author: str,
     layers: Sequence[Layer],
     history: Sequence[History],
     inherited: int,
@@ -30,7 +31,7 @@ def assemble(
         own = [replace(line, created=moment) for line in own]
     lines = (*base, *_with_times(base, own))
     created = next((line.created for line in reversed(lines) if line.created is not None), None)
-    return Image(platform=platform, config=config, layers=tuple(layers), history=lines, created=created)
+    return Image(platform, config, tuple(layers), lines, created, author)
 
 
 def _with_times(base: Sequence[History], own: Sequence[History]) -> list[History]:

@@ -64,17 +64,30 @@ def bases(value: str, store: Store, platform: Platform) -> Digest:
     return _file(value, status, store, platform)
 
 
+def refreshed(value: str, store: Store, platform: Platform) -> Digest:
+    """As ``bases``, but an image is asked for at its registry, whether or not the store has it."""
+    if value.startswith(IMAGE_SCHEME):
+        from fswatch_builder.oci.registry import pull
+
+        return pull(store, _reference(value.removeprefix(IMAGE_SCHEME)), platform)
+    return bases(value, store, platform)
+
+
 def _named(name: str, store: Store, platform: Platform) -> Digest:
-    try:
-        reference = Reference.parse(name)
-    except ValueError as error:
-        raise BaseImageError(str(error), hint="a base is NAME[:TAG], a path, or a named context") from None
+    reference = _reference(name)
     found = store.find(reference, platform)
     if found is not None:
         return found
     from fswatch_builder.oci.registry import pull
 
     return pull(store, reference, platform)
+
+
+def _reference(name: str) -> Reference:
+    try:
+        return Reference.parse(name)
+    except ValueError as error:
+        raise BaseImageError(str(error), hint="a base is NAME[:TAG], a path, or a named context") from None
 
 
 def _key(path: str, platform: Platform, *facts: int) -> bytes:

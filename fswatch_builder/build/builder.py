@@ -2,22 +2,30 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from fswatch_builder.build.cache import StepCache
 from fswatch_builder.build.events import ArgsUnused, Events, ImageStored, WarningFound
-from fswatch_builder.build.planner import PlanOptions, plan
+from fswatch_builder.build.planner import PlanOptions
+from fswatch_builder.build.preparation import Prepared, prepare
+from fswatch_builder.build.progress import Steps
+from fswatch_builder.build.review import review, violation
 from fswatch_builder.build.sources import Sources
+from fswatch_builder.build.stages import suggestion
 from fswatch_builder.build.walk import Finished, How, Walker
 from fswatch_builder.build.worksite import Worksite
 from fswatch_builder.dockerfile.parser import ParseError, parse
-from fswatch_builder.errors import DockerfileError
+from fswatch_builder.errors import BuildError, DockerfileError, UsageError
 from fswatch_builder.model.digest import Digest
 from fswatch_builder.model.image import Descriptor, Image
-from fswatch_builder.model.instruction import Warning  # noqa: A004 - the language's own word
+from fswatch_builder.model.instruction import (
+    Dockerfile,
+    From,
+    Warning,  # noqa: A004 - the language's own word
+)
 from fswatch_builder.model.plan import Stage
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci.compression import Compression
@@ -26,6 +34,9 @@ from fswatch_builder.oci.store import Store
 
 if TYPE_CHECKING:
     from fswatch_builder.model.hash_mode import HashMode
+
+#: The build argument that replaces the check directive.
+CHECK_ARG: Final = "BUILDKIT_DOCKERFILE_CHECK"
 
 #: Bytes.
 _LARGEST_DOCKERFILE: Final = 16 << 20
@@ -46,10 +57,15 @@ class Request:
     build_args: Mapping[str, str] = field(default_factory=dict)
     contexts: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    ignorefile: str | None = None
+    epoch: int | None = None
     tracker: str = "auto"
     hash_mode: "HashMode" = "evidence"
     audit: bool = False
     use_cache: bool = True
+    uncached_stages: frozenset[str] = frozenset()
+    refresh: bool = False  # images of registries are asked for even if they are in the store
     compression: Compression = Compression.GZIP
     text: bytes | None = None
 
@@ -65,39 +81,80 @@ class BuiltImage:
 
 def build(request: Request, store: Store, events: Events) -> BuiltImage:
     """Builds the image and stores it. Raises BuildError."""
-    text = read_dockerfile(request.dockerfile, request.context) if request.text is None else request.text
-    try:
-        dockerfile = parse(text, _shown_name(request))
-    except ParseError as error:
-        _warn(error.warnings, events)
-        raise
-    the_plan = plan(
-        dockerfile,
-        PlanOptions(
-            platform=request.platform,
-            build_platform=Platform.host(),
-            target=request.target,
-            build_args=request.build_args,
-            contexts=request.contexts,
-        ),
-    )
-    _warn(the_plan.warnings, events)
-    if the_plan.unused_args:
-        events.emit(ArgsUnused(the_plan.unused_args))
+    dockerfile = read(request, events)
+    _check_names(request.uncached_stages, dockerfile)
     cache = StepCache(store, read=request.use_cache, write=request.hash_mode != "none")
     finished: dict[int, Finished] = {}
+    steps = Steps(events)
     with (
-        Sources(store, request.context, _beside(request), request.platform, finished) as sources,
+        Sources(
+            store,
+            request.context,
+            _beside(request),
+            request.platform,
+            finished,
+            ignorefile=request.ignorefile,
+            refresh=request.refresh,
+        ) as sources,
         ExitStack() as sites,
     ):
-        how = How(request.hash_mode, request.compression, request.audit)
-        walker = Walker(the_plan, cache, sources, how, events, finished)
+        try:
+            prepared = prepare(dockerfile, plan_options(request), sources, steps)
+        except BuildError:
+            _warn(dockerfile.warnings, events)
+            raise
+        the_plan = prepared.plan
+        _review(prepared, sources, events)
+        how = How(request.hash_mode, request.compression, request.audit, request.uncached_stages)
+        walker = Walker(the_plan, cache, sources, how, steps, finished)
         for position, stage in enumerate(the_plan.stages, 1):
             site = sites.enter_context(Worksite(store, request.tracker))
             finished[stage.index] = walker.walk(stage, site)
             site.stop_tracking()
             _release(finished, the_plan.stages[position:])
         return _store(finished[the_plan.target.index].image, request, store, events)
+
+
+def read(request: Request, events: Events) -> Dockerfile:
+    """The Dockerfile, parsed. Raises DockerfileError; what the checks had to say of the lines before is told."""
+    text = read_dockerfile(request.dockerfile, request.context) if request.text is None else request.text
+    try:
+        return parse(text, _shown_name(request), request.build_args.get(CHECK_ARG))
+    except ParseError as error:
+        _warn(error.warnings, events)
+        raise
+
+
+def _check_names(uncached: Collection[str], dockerfile: Dockerfile) -> None:
+    names = [one.name for one in dockerfile.instructions if isinstance(one, From) and one.name]
+    for name in sorted(uncached):
+        if name not in names:
+            raise UsageError(f"--no-cache-filter {name}: no stage has this name", hint=suggestion(name, names))
+
+
+def plan_options(request: Request) -> PlanOptions:
+    """What of the request concerns the plan."""
+    return PlanOptions(
+        platform=request.platform,
+        build_platform=Platform.host(),
+        target=request.target,
+        build_args=request.build_args,
+        contexts=request.contexts,
+        epoch=request.epoch,
+    )
+
+
+def _review(prepared: Prepared, sources: Sources, events: Events) -> None:
+    """The checks' findings are told, in the order of the file, before anything is done and before an error too."""
+    found = [*prepared.plan.warnings]
+    try:
+        found.extend(review(prepared, sources.ignored()))
+    finally:
+        _warn(sorted(found, key=lambda one: (one.where.line, one.where.column)), events)
+    if prepared.plan.unused_args:
+        events.emit(ArgsUnused(prepared.plan.unused_args))
+    if prepared.plan.checks.fail and found:
+        raise violation(found)
 
 
 def _warn(warnings: Sequence[Warning], events: Events) -> None:
@@ -115,7 +172,7 @@ def _release(finished: Mapping[int, Finished], to_come: Sequence[Stage]) -> None
 
 def _store(image: Image, request: Request, store: Store, events: Events) -> BuiltImage:
     image = image.with_config(replace(image.config, labels={**image.config.labels, **request.labels}))
-    manifest = store.put_image(image)
+    manifest = store.put_image(image, request.annotations)
     for name in request.names:
         store.tag(name, manifest, image.platform)
     config = Digest(json.loads(store.read(manifest.digest))["config"]["digest"])

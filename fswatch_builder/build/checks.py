@@ -3,14 +3,20 @@
 The checks of the text alone are in dockerfile/lint.py.
 """
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
+from posixpath import normpath
 
-from fswatch_builder.build.steps import StageState
+from fswatch_builder._native import IgnorePatterns
+from fswatch_builder.build.state import StageState
 from fswatch_builder.dockerfile.expansion import Rules, expand_words, expansion
+from fswatch_builder.errors import DockerfileError
 from fswatch_builder.model.instruction import (
     Arg,
+    Cmd,
     Copy,
+    Entrypoint,
     Env,
     Expose,
     Heredoc,
@@ -25,20 +31,74 @@ from fswatch_builder.model.instruction import (
 )
 from fswatch_builder.model.plan import Plan
 
+#: Patterns that leave nothing of the context.
+_EVERYTHING = frozenset({b"*", b"**", b"**/*"})
+
 
 def warnings(instruction: Instruction, state: StageState, plan: Plan) -> list[Warning]:
     """What is odd about ``instruction`` in this state of its stage. Raises DockerfileError for a wrong expansion."""
+    variables = state.scope.variables
+    try:
+        found = _undefined_names(instruction, state, plan)
+        match instruction:
+            case Expose(ports=words):
+                for word in words:
+                    for text in expand_words(word.text, variables, plan.escape):
+                        found += _odd_port(text, word)
+            case Workdir(path=word) if not state.workdir_set:
+                found += _relative(state.word(word, plan.escape), word)
+            case Cmd(form="shell") | Entrypoint(form="shell") if not state.config.shell:
+                found.append(_not_json(instruction))
+            case _:
+                pass
+    except DockerfileError as error:
+        raise error.at(instruction.where) from error
+    return found
+
+
+def copied_although_ignored(
+    instruction: Copy, state: StageState, plan: Plan, patterns: Sequence[bytes]
+) -> list[Warning]:
+    """Sources in the build context that its ignore file hides. With a ``!`` among its patterns nobody knows before the
+    context is read.
+    """
+    if instruction.stage is not None or not patterns or any(pattern.startswith(b"!") for pattern in patterns):
+        return []
+    excluded = IgnorePatterns(patterns)
+    found: list[Warning] = []
+    for word in instruction.sources:
+        if not isinstance(word, Word) or "://" in word.text:
+            continue
+        path = normpath("/" + state.word(word, plan.escape).lstrip("/")).removeprefix("/")
+        if excluded.matches(os.fsencode(path)) if path else _EVERYTHING.intersection(patterns):
+            verb = "Add" if instruction.add else "Copy"
+            message = f'Attempting to {verb} file "{path or "."}" that is excluded by .dockerignore'
+            found.append(Warning("CopyIgnoredFile", message, word.where))
+    return found
+
+
+def _undefined_names(instruction: Instruction, state: StageState, plan: Plan) -> list[Warning]:
+    """An ARG without a value is declared, so nobody forgot it."""
     variables = state.scope.variables
     if isinstance(instruction, Arg):
         names = _of_defaults(instruction, variables, plan)
     else:
         names = chain(_of_words(instruction, variables, plan.escape), _of_bodies(instruction, variables))
-    found = [_undefined(name, variables, instruction) for name in dict.fromkeys(names)]
-    if isinstance(instruction, Expose):
-        for word in instruction.ports:
-            for text in expand_words(word.text, variables, plan.escape):
-                found += _odd_port(text, word)
-    return found
+    return [
+        _undefined(name, variables, instruction) for name in dict.fromkeys(names) if name not in state.scope.declared
+    ]
+
+
+def _relative(path: str, word: Word) -> Iterator[Warning]:
+    if not path.startswith("/"):
+        message = f'Relative workdir "{path}" can have unexpected results if the base image changes'
+        yield Warning("WorkdirRelativePath", message, word.where)
+
+
+def _not_json(instruction: Instruction) -> Warning:
+    keyword = type(instruction).__name__.upper()
+    message = f"JSON arguments recommended for {keyword} to prevent unintended behavior related to OS signals"
+    return Warning("JSONArgsRecommended", message, instruction.where)
 
 
 def _odd_port(text: str, word: Word) -> Iterator[Warning]:

@@ -5,12 +5,15 @@ which the later line wins; only ENV reaches the image.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from fswatch_builder.dockerfile.expansion import expand
 from fswatch_builder.errors import DockerfileError
 from fswatch_builder.model.instruction import Arg
 from fswatch_builder.model.platform import Platform
+
+#: Arguments that speak to the builder: declared and shown, and never a variable.
+_NO_VARIABLES = frozenset({"BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"})
 
 PROXY_NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 
@@ -67,20 +70,27 @@ class Scope:
 
     variables: Mapping[str, str]
     declared: tuple[str, ...] = ()
+    unset: Mapping[str, str] = field(default_factory=dict)  # values of ARGs that are no variables
 
     def with_variable(self, name: str, value: str) -> "Scope":
-        """After ENV, or an ARG that has a value."""
+        """After ENV."""
         return replace(self, variables={**self.variables, name: value})
 
-    def with_declared(self, name: str) -> "Scope":
-        """After an ARG line; said twice it keeps its place."""
-        return self if name in self.declared else replace(self, declared=(*self.declared, name))
+    def with_argument(self, name: str, value: str | None) -> "Scope":
+        """After an ARG, with its value if it has one; said twice it keeps its place."""
+        scope = self if name in self.declared else replace(self, declared=(*self.declared, name))
+        if value is None:
+            return scope
+        if name in _NO_VARIABLES:
+            return replace(scope, unset={**self.unset, name: value})
+        return scope.with_variable(name, value)
 
     def prefix(self) -> list[str]:
         """How the history of a RUN names the ARGs it sees: ``|N a=1 b=``."""
         if not self.declared:
             return []
-        return [f"|{len(self.declared)}", *(f"{name}={self.variables.get(name, '')}" for name in self.declared)]
+        values = {**self.unset, **self.variables}
+        return [f"|{len(self.declared)}", *(f"{name}={values.get(name, '')}" for name in self.declared)]
 
     def exported(self) -> tuple[str, ...]:
         """As a process gets them."""

@@ -11,7 +11,7 @@ Status = Literal["done", "cached", "config", "failed"]
 @dataclass(frozen=True, slots=True)
 class StepStarted:
     """``number`` is unique in the build; ``position`` of ``total`` counts the instructions of the stage, FROM
-    included.
+    included; both are 0 for what is no instruction.
     """
 
     number: int

@@ -6,8 +6,18 @@ from itertools import chain, takewhile
 
 from fswatch_builder.build import stages
 from fswatch_builder.build.environment import PROXY_NAMES, add_global, platform_args
+from fswatch_builder.build.from_checks import from_warnings
 from fswatch_builder.errors import DockerfileError, UsageError
-from fswatch_builder.model.instruction import Arg, Copy, Dockerfile, From, Instruction, Run, Unsupported
+from fswatch_builder.model.epoch import parse_epoch
+from fswatch_builder.model.instruction import (
+    Arg,
+    Copy,
+    Dockerfile,
+    From,
+    Instruction,
+    Run,
+    Warning,  # noqa: A004 - the language's own word
+)
 from fswatch_builder.model.plan import Plan, Stage
 from fswatch_builder.model.platform import Platform
 
@@ -26,20 +36,17 @@ class PlanOptions:
     target: str | None = None
     build_args: Mapping[str, str] = field(default_factory=dict)
     contexts: Mapping[str, str] = field(default_factory=dict)
+    triggers: Mapping[int, tuple[str, ...]] = field(default_factory=dict)  # of base images, by the stage's index
+    epoch: int | None = None  # goes before SOURCE_DATE_EPOCH
 
 
 def plan(dockerfile: Dockerfile, options: PlanOptions) -> Plan:
     """Raises DockerfileError for what is wrong or not supported in the stages the target needs."""
     parts = stages.split(dockerfile)
     wanted = stages.find_target(parts, options.target)
-    global_args = platform_args(options.build_platform, options.platform, options.target or parts[-1][0].name)
-    global_args |= {name: options.build_args[name] for name in global_args if name in options.build_args}
-    for instruction in dockerfile.instructions:
-        if isinstance(instruction, From):
-            break
-        if isinstance(instruction, Arg):
-            global_args = add_global(global_args, instruction, options.build_args, dockerfile.escape)
-    resolved = stages.resolve(dockerfile, global_args, options.contexts, options.platform)
+    predefined = platform_args(options.build_platform, options.platform, options.target or parts[-1][0].name)
+    global_args = _global_args(dockerfile, predefined, options.build_args)
+    resolved = stages.resolve(dockerfile, global_args, options.contexts, options.platform, options.triggers)
     needed = stages.needed(resolved, resolved[wanted])
     for stage in needed:
         for instruction in stage.instructions:
@@ -49,11 +56,31 @@ def plan(dockerfile: Dockerfile, options: PlanOptions) -> Plan:
         global_args=global_args,
         build_args=options.build_args,
         escape=dockerfile.escape,
-        source_date_epoch=_epoch(options.build_args.get(EPOCH) or global_args.get(EPOCH)),
-        warnings=dockerfile.warnings,
+        source_date_epoch=_epoch(options, global_args),
+        warnings=(*dockerfile.warnings, *_from_warnings(dockerfile, global_args, predefined)),
         checks=dockerfile.checks,
         unused_args=_unused(dockerfile, needed, options.build_args),
     )
+
+
+def _global_args(
+    dockerfile: Dockerfile, predefined: Mapping[str, str], build_args: Mapping[str, str]
+) -> dict[str, str]:
+    known = dict(predefined) | {name: build_args[name] for name in predefined if name in build_args}
+    for arg in takewhile(lambda one: isinstance(one, Arg), dockerfile.instructions):
+        assert isinstance(arg, Arg)
+        known = add_global(known, arg, build_args, dockerfile.escape)
+    return known
+
+
+def _from_warnings(
+    dockerfile: Dockerfile, global_args: Mapping[str, str], predefined: Mapping[str, str]
+) -> tuple[Warning, ...]:
+    try:
+        defaults = _global_args(dockerfile, predefined, {})
+    except DockerfileError:  # such as ${X:?message}: a value has to be given, and was
+        defaults = dict(global_args)
+    return from_warnings(dockerfile, global_args, defaults)
 
 
 def _unused(dockerfile: Dockerfile, needed: Sequence[Stage], build_args: Mapping[str, str]) -> tuple[str, ...]:
@@ -73,8 +100,6 @@ def _unused(dockerfile: Dockerfile, needed: Sequence[Stage], build_args: Mapping
 def refuse_unsupported(instruction: Instruction) -> None:
     """What the language has and this builder does not do yet is an error with its name, never ignored."""
     match instruction:
-        case Unsupported(keyword=keyword):
-            raise DockerfileError(f"{keyword} is not supported yet", where=instruction.where)
         case Run(flags=flags):
             keyword = "RUN"
         case Copy(flags=flags, add=add):
@@ -87,12 +112,15 @@ def refuse_unsupported(instruction: Instruction) -> None:
             raise DockerfileError(f"{keyword} --{flag} is not supported yet", where=instruction.where)
 
 
-def _epoch(text: str | None) -> int | None:
+def _epoch(options: PlanOptions, global_args: Mapping[str, str]) -> int | None:
+    if options.epoch is not None:
+        return options.epoch
+    text = options.build_args.get(EPOCH) or global_args.get(EPOCH)
     if not text:
         return None
-    if not text.isascii() or not text.isdecimal():
+    try:
+        return parse_epoch(text)
+    except ValueError as error:
         raise UsageError(
-            f"{EPOCH} is not a number of seconds: {text!r}",
-            hint="use an integer, as `git log -1 --format=%ct` prints it",
-        )
-    return int(text)
+            f"{EPOCH} is {error}", hint="use an integer, as `git log -1 --format=%ct` prints it"
+        ) from error

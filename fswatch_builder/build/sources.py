@@ -79,14 +79,27 @@ class Sources:
     """All sources of one build. A context manager."""
 
     def __init__(
-        self, store: Store, context: str, dockerfile: str, platform: Platform, stages: Mapping[int, Built]
+        self,
+        store: Store,
+        context: str,
+        dockerfile: str,
+        platform: Platform,
+        stages: Mapping[int, Built],
+        *,
+        ignorefile: str | None = None,
+        refresh: bool = False,
     ) -> None:
-        """``stages`` is filled while the build goes on."""
+        """``stages`` is filled while the build goes on. ``ignorefile`` goes before those of Dockerfile and context.
+
+        With ``refresh`` an image is asked for at its registry, whether or not the store has one of that name.
+        """
         self._store = store
         self._context = context
         self._dockerfile = dockerfile
         self._platform = platform
         self._stages = stages
+        self._ignorefile = ignorefile
+        self._refresh = refresh
         self._stack = ExitStack()
         self._trees: dict[CopySource, Tree] = {}
         self._images: dict[tuple[str, Platform], Image] = {}
@@ -97,6 +110,14 @@ class Sources:
     def __exit__(self, *exc: object) -> None:
         self._stack.close()
 
+    def ignored(self) -> list[bytes]:
+        """The patterns of the build context's ignore file. Raises BuildContextError."""
+        from fswatch_builder.dockerfile.ignorefile import read_ignore, read_ignorefile
+
+        if self._ignorefile is not None:
+            return read_ignorefile(os.fsencode(self._ignorefile))
+        return read_ignore(os.fsencode(self._context), os.fsencode(self._dockerfile))
+
     def image(self, source: NamedContext | ImageSource, platform: Platform) -> Image:
         """The image that a source stands for.
 
@@ -106,9 +127,10 @@ class Sources:
         value = source.value if isinstance(source, NamedContext) else IMAGE_SCHEME + source.reference
         key = (value, platform)
         if key not in self._images:
-            from fswatch_builder.build.bases import bases
+            from fswatch_builder.build.bases import bases, refreshed
 
-            self._images[key] = self._store.load_image(bases(value, self._store, platform))
+            find = refreshed if self._refresh else bases
+            self._images[key] = self._store.load_image(find(value, self._store, platform))
         return self._images[key]
 
     def content(self, source: CopySource, patterns: Sequence[str]) -> bytes:
@@ -144,9 +166,12 @@ class Sources:
 
     def _open(self, source: CopySource) -> Tree:
         if isinstance(source, MainContext):
-            return self._directory(self._context, self._dockerfile)
+            return self._directory(self._context, self.ignored())
         if isinstance(source, NamedContext) and os.path.isdir(source.value):
-            return self._directory(source.value, f"{source.value}/")  # only its .dockerignore counts
+            from fswatch_builder.dockerfile.ignorefile import read_ignore
+
+            place = os.fsencode(source.value)
+            return self._directory(source.value, read_ignore(place, place + b"/"))  # only its .dockerignore counts
         image = self._image_of(source)
         if image is None:
             raise RuntimeError(f"no image for {source}")
@@ -169,15 +194,12 @@ class Sources:
             case _:
                 return None
 
-    def _directory(self, path: str, dockerfile: str) -> Tree:
-        from fswatch_builder.dockerfile.ignorefile import read_ignore
-
+    def _directory(self, path: str, ignored: Sequence[bytes]) -> Tree:
         workspaces = os.path.relpath(os.path.realpath(self._store.workspaces), os.path.realpath(path))
         try:
-            lines = read_ignore(os.fsencode(path), os.fsencode(dockerfile))
             return Tree(
                 rootfs=Rootfs(os.fsencode(path)),
-                ignore=IgnorePatterns(lines) if lines else None,
+                ignore=IgnorePatterns(ignored) if ignored else None,
                 is_context=True,
                 workspaces=None if workspaces.split("/")[0] == ".." else os.fsencode(workspaces),
             )

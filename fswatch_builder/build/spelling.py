@@ -1,8 +1,9 @@
 """How values are spelled in image documents: Go's quoting, ports, signals."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from fswatch_builder.errors import DockerfileError, Location
+from fswatch_builder.model.image import Healthcheck
 
 _ESCAPES = {
     "\a": "\\a",
@@ -40,28 +41,92 @@ def _quoted(character: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def ports(texts: Iterable[str], where: Location) -> list[str]:
-    """EXPOSE: ``80``, ``80/UDP``, ``8000-8002`` become ``80/tcp``, ``80/udp`` and one a port; sorted, each once."""
-    found: set[str] = set()
-    for text in texts:
-        numbers, _, protocol = text.partition("/")
-        protocol = protocol.lower() or "tcp"
-        if protocol not in ("tcp", "udp", "sctp"):
-            raise DockerfileError(f"invalid protocol in EXPOSE {text}: {protocol}", where=where)
-        first, dash, last = numbers.rpartition(":")[2].partition(
-            "-"
-        )  # an address or host port before it means nothing here
-        low, high = _port(first, text, where), _port(last if dash else first, text, where)
-        if low > high:
-            raise DockerfileError(f"invalid range in EXPOSE {text}", where=where)
-        found |= {f"{number}/{protocol}" for number in range(low, high + 1)}
-    return sorted(found)
+def ports(text: str, where: Location) -> list[str]:
+    """A word of EXPOSE: ``80`` is ``80/tcp``, ``53/UDP`` is ``53/udp``, ``8000-8002`` are three.
+
+    An address and a port of the host before it are checked, and mean nothing here.
+    """
+    parts = text.split(":")
+    host = parts[-2] if len(parts) > 1 else ""
+    _check_address(":".join(parts[:-2]), text, where)
+    numbers, _, protocol = parts[-1].partition("/")
+    protocol = protocol.lower() or "tcp"
+    if protocol not in ("tcp", "udp", "sctp"):
+        raise DockerfileError(
+            f'invalid port: "{text}": invalid proto: {protocol}', where=where, hint="it is tcp, udp or sctp"
+        )
+    inside = _port_range(numbers, f'invalid port: "{text}": invalid containerPort: {numbers}', where)
+    if host:
+        outside = _port_range(host, f'invalid port: "{text}": invalid hostPort: {host}', where)
+        if len(inside) > 1 and len(inside) != len(outside):
+            raise DockerfileError(
+                f"invalid ranges specified for container and host Ports: {numbers} and {host}", where=where
+            )
+    return [f"{number}/{protocol}" for number in inside]
 
 
-def _port(text: str, whole: str, where: Location) -> int:
-    if not (text.isascii() and text.isdecimal()) or int(text) > 65535:
-        raise DockerfileError(f"invalid containerPort: {whole}", where=where)
-    return int(text)
+def _check_address(address: str, text: str, where: Location) -> None:
+    from ipaddress import ip_address
+
+    if not address:
+        return
+    bare = address[1:-1] if address.startswith("[") and address.endswith("]") else address
+    try:
+        ip_address(bare)
+    except ValueError:
+        raise DockerfileError(f'invalid port: "{text}": invalid IP address: {address}', where=where) from None
+
+
+def _port_range(text: str, what: str, where: Location) -> range:
+    first, dash, last = text.partition("-")
+    low, high = _port(first), _port(last if dash else first)
+    if low is None or high is None or low > high:
+        raise DockerfileError(what, where=where, hint="a port is a number from 0 to 65535, a range two with a dash")
+    return range(low, high + 1)
+
+
+def _port(text: str) -> int | None:
+    # Python refuses to convert thousands of digits.
+    known = text.isascii() and text.isdecimal() and len(text.lstrip("0")) <= 5 and int(text) <= 65535
+    return int(text) if known else None
+
+
+def go_health(check: Healthcheck) -> str:
+    """As Go's ``%q`` of a pointer to the struct: the history of HEALTHCHECK is written with it."""
+    durations = (check.interval_ns, check.timeout_ns, check.start_period_ns, check.start_interval_ns)
+    spelled = " ".join(go_quote(go_duration(duration)) for duration in durations)
+    return f"&{{{go_list(check.test)} {spelled} {_go_character(check.retries)}}}"
+
+
+def go_duration(duration_ns: int) -> str:
+    """As Go's time.Duration prints itself: ``1h0m0s``, ``1.5s``, ``250ms``, ``0s``."""
+    if duration_ns < 0:
+        return "-" + go_duration(-duration_ns)
+    if duration_ns < 1_000_000_000:
+        for unit, scale in (("ms", 1_000_000), ("\u00b5s", 1_000), ("ns", 1)):
+            if duration_ns >= scale:
+                return _decimal(duration_ns, scale) + unit
+        return "0s"
+    minutes, rest = divmod(duration_ns, 60_000_000_000)
+    hours, minutes = divmod(minutes, 60)
+    before = f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else ""
+    return f"{before}{_decimal(rest, 1_000_000_000)}s"
+
+
+def _decimal(value: int, scale: int) -> str:
+    whole, rest = divmod(value, scale)
+    digits = str(rest).rjust(len(str(scale)) - 1, "0").rstrip("0")
+    return f"{whole}.{digits}" if digits else str(whole)
+
+
+def _go_character(number: int) -> str:
+    """As Go's ``%q`` of an integer: the character with that number."""
+    if number > 0x10FFFF or 0xD800 <= number <= 0xDFFF:
+        return "'\ufffd'"
+    character = chr(number)
+    if character == '"':
+        return "'\"'"
+    return "'\\''" if character == "'" else f"'{_quoted(character)}'"
 
 
 def stop_signal(text: str, where: Location) -> str:

@@ -1,11 +1,12 @@
 """Stages: what each FROM and each COPY --from names, and which of them the target needs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fswatch_builder.dockerfile.expansion import expand
+from fswatch_builder.dockerfile.parser import trigger
 from fswatch_builder.errors import DockerfileError, Location, UsageError
-from fswatch_builder.model.instruction import Copy, Dockerfile, From, Instruction, Word
+from fswatch_builder.model.instruction import Copy, Dockerfile, From, Instruction, Onbuild, Word
 from fswatch_builder.model.plan import (
     Base,
     CopySource,
@@ -61,9 +62,10 @@ def resolve(
     global_args: Mapping[str, str],
     contexts: Mapping[str, str],
     platform: Platform,
+    triggers: Mapping[int, tuple[str, ...]],
 ) -> tuple[Stage, ...]:
     """All stages in file order, every reference resolved before any stage is dropped (an index counts the dropped
-    ones too).
+    ones too). ``triggers``: what base images have for ONBUILD, by the index of the stage that starts from them.
     """
     parts = split(dockerfile)
     names = Names(tuple(start.name for start, _ in parts), contexts)
@@ -82,6 +84,10 @@ def resolve(
         inherited = stages[base.index].platform if isinstance(base, StageSource) else platform
         if replacement is not None:
             body = ()
+        elif isinstance(base, StageSource):
+            body = (*_triggered(_own_triggers(stages[base.index]), start), *body)
+        else:
+            body = (*_triggered(triggers.get(index, ()), start), *body)
         stages.append(
             Stage(
                 index=index,
@@ -95,6 +101,14 @@ def resolve(
             )
         )
     return tuple(stages)
+
+
+def _own_triggers(stage: Stage) -> list[str]:
+    return [instruction.trigger for instruction in stage.instructions if isinstance(instruction, Onbuild)]
+
+
+def _triggered(texts: Iterable[str], start: From) -> Iterator[Instruction]:
+    return (trigger(text, start.where) for text in texts)
 
 
 def needed(stages: Sequence[Stage], target: Stage) -> tuple[Stage, ...]:
@@ -118,10 +132,11 @@ def find_target(parts: Sequence[tuple[From, tuple[Instruction, ...]]], target: s
         if names[index] == target.lower():
             return index
     known = [name for name in names if name]
-    raise UsageError(f'target stage "{target}" could not be found', hint=_suggestion(target.lower(), known))
+    raise UsageError(f'target stage "{target}" could not be found', hint=suggestion(target.lower(), known))
 
 
-def _suggestion(name: str, known: Sequence[str]) -> str:
+def suggestion(name: str, known: Sequence[str]) -> str:
+    """A way out for whoever named a stage that is not there."""
     from difflib import get_close_matches
 
     near = get_close_matches(name, known, n=1)

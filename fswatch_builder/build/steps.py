@@ -4,67 +4,22 @@
 other builders write, so that ``docker history`` reads alike.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from posixpath import join, normpath
 
-from fswatch_builder.build.environment import Scope, proxy_variables
-from fswatch_builder.build.spelling import go_list, ports, stop_signal
-from fswatch_builder.dockerfile.expansion import expand, expand_body, expand_words
+from fswatch_builder.build.configure import configure
+from fswatch_builder.build.environment import proxy_variables
+from fswatch_builder.build.state import StageState
+from fswatch_builder.dockerfile.expansion import expand_body
 from fswatch_builder.dockerfile.heredoc import opening
 from fswatch_builder.errors import DockerfileError
-from fswatch_builder.model.image import DEFAULT_PATH, RunConfig
-from fswatch_builder.model.instruction import (
-    Arg,
-    Cmd,
-    Copy,
-    Entrypoint,
-    Env,
-    Expose,
-    Form,
-    Heredoc,
-    Instruction,
-    Label,
-    Run,
-    Shell,
-    Stopsignal,
-    User,
-    Volume,
-    Word,
-    Workdir,
-)
+from fswatch_builder.model.instruction import Copy, Heredoc, Instruction, Run, Word, Workdir
 from fswatch_builder.model.plan import CopySource, MainContext, Plan, Stage
 from fswatch_builder.model.step import ConfigStep, CopyAction, DirectoryAction, RootfsStep, RunAction, Step
-
-#: What ``FROM scratch`` starts with.
-SCRATCH = RunConfig(working_dir="/")
-
-DEFAULT_SHELL = ("/bin/sh", "-c")
 
 #: Where other builders show a heredoc that starts with ``#!`` in their history, and where its RUN finds it here.
 _SHOWN_SCRIPTS = "/dev/pipes"
 SCRIPT = "/.heredoc"
-
-
-@dataclass(frozen=True, slots=True)
-class StageState:
-    """Configuration and variables after some instructions of a stage."""
-
-    config: RunConfig
-    scope: Scope
-    cmd_set: bool = False  # a CMD stands in this stage: a later ENTRYPOINT keeps it
-
-
-def begin(base: RunConfig, inherited: Scope | None = None) -> StageState:
-    """Before a stage's first instruction. ``inherited``: the variables of the stage it starts from.
-
-    A base without PATH gets one. The image's own variables go over inherited ARGs; whose names are not declared here.
-    """
-    config = base
-    if "PATH" not in base.environment():
-        config = replace(base, env=(*base.env, DEFAULT_PATH))
-    variables = {**(inherited.variables if inherited else {}), **config.environment()}
-    return StageState(config, Scope(variables))
 
 
 def translate(instruction: Instruction, state: StageState, stage: Stage, plan: Plan) -> tuple[Step, StageState]:
@@ -76,81 +31,9 @@ def translate(instruction: Instruction, state: StageState, stage: Stage, plan: P
             return _copy(instruction, state, stage, plan)
         case Workdir():
             return _workdir(instruction, state, plan)
-        case Arg():
-            after, created_by = _arg(instruction, state, plan)
-        case Env():
-            after, created_by = _env(instruction, state, plan)
         case _:
-            config, created_by = _configure(instruction, state, plan)
-            after = replace(state, config=config, cmd_set=state.cmd_set or isinstance(instruction, Cmd))
+            after, created_by = configure(instruction, state, plan)
     return ConfigStep(instruction.where, instruction.source, created_by, after.config), after
-
-
-def _arg(instruction: Arg, state: StageState, plan: Plan) -> tuple[StageState, str]:
-    scope = state.scope
-    shown: list[str] = []
-    for name_word, default in instruction.items:
-        name = name_word.text
-        value: str | None
-        if name in plan.build_args:
-            value = plan.build_args[name]
-        elif default is not None:
-            value = expand(default.text, scope.variables, plan.escape)
-        else:
-            value = plan.global_args.get(name)
-        scope = scope.with_declared(name)
-        if value is not None:
-            scope = scope.with_variable(name, value)
-        shown.append(name if value is None else f"{name}={value}")
-    return replace(state, scope=scope), "ARG " + " ".join(shown)
-
-
-def _env(instruction: Env, state: StageState, plan: Plan) -> tuple[StageState, str]:
-    pairs = _pairs(instruction.items, state, plan)
-    scope, config = state.scope, state.config
-    for name, value in pairs:
-        scope = scope.with_variable(name, value)
-        config = replace(config, env=_with_variable(config.env, name, value))
-    return replace(state, scope=scope, config=config), "ENV " + " ".join(f"{k}={v}" for k, v in pairs)
-
-
-def _configure(instruction: Instruction, state: StageState, plan: Plan) -> tuple[RunConfig, str]:
-    config = state.config
-    match instruction:
-        case Label(items=items):
-            pairs = _pairs(items, state, plan)
-            return (
-                replace(config, labels={**config.labels, **dict(pairs)}),
-                "LABEL " + " ".join(f"{k}={v}" for k, v in pairs),
-            )
-        case Cmd(form=form, argv=argv):
-            argv = _command(config, form, argv)
-            return replace(config, cmd=argv), f"CMD {go_list(argv)}"
-        case Entrypoint(form=form, argv=argv):
-            argv = _command(config, form, argv)
-            cmd = config.cmd if state.cmd_set else None
-            return replace(config, entrypoint=argv or None, cmd=cmd), f"ENTRYPOINT {go_list(argv)}"
-        case Expose(ports=words):
-            texts = [text for word in words for text in expand_words(word.text, state.scope.variables, plan.escape)]
-            found = ports(texts, instruction.where)
-            everything = tuple(sorted({*config.exposed_ports, *found}))
-            return replace(config, exposed_ports=everything), f"EXPOSE [{' '.join(found)}]"
-        case Volume(paths=words):
-            paths = [_word(word, state, plan) for word in words]
-            if not all(paths):
-                raise DockerfileError("VOLUME specified can not be an empty string", where=instruction.where)
-            everything = tuple(dict.fromkeys((*config.volumes, *paths)))
-            return replace(config, volumes=everything), f"VOLUME [{' '.join(paths)}]"
-        case User(name=word):
-            user = _word(word, state, plan)
-            return replace(config, user=user), f"USER {user}"
-        case Stopsignal(signal=word):
-            signal = stop_signal(_word(word, state, plan), instruction.where)
-            return replace(config, stop_signal=signal), f"STOPSIGNAL {signal}"
-        case Shell(argv=argv):
-            return replace(config, shell=argv), f"SHELL [{' '.join(argv)}]"
-        case _:
-            raise DockerfileError(f"{type(instruction).__name__.upper()} is not supported yet", where=instruction.where)
 
 
 def _run(instruction: Run, state: StageState, plan: Plan) -> tuple[Step, StageState]:
@@ -164,10 +47,10 @@ def _run(instruction: Run, state: StageState, plan: Plan) -> tuple[Step, StageSt
     script: tuple[str, str] | None = None
     if interpreter is not None:
         script = (SCRIPT, argv[0])
-        shown = _command(config, instruction.form, (f"{_SHOWN_SCRIPTS}/{instruction.heredocs[0].name}",))
+        shown = state.command(instruction.form, (f"{_SHOWN_SCRIPTS}/{instruction.heredocs[0].name}",))
         argv = (*interpreter, SCRIPT)
     else:
-        shown = argv = _command(config, instruction.form, argv)
+        shown = argv = state.command(instruction.form, argv)
     action = RunAction(
         argv=argv,
         env=scope.exported(),
@@ -204,10 +87,10 @@ def _interpreter(body: str) -> tuple[str, ...] | None:
 
 def _copy(instruction: Copy, state: StageState, stage: Stage, plan: Plan) -> tuple[Step, StageState]:
     source: CopySource = MainContext() if instruction.stage is None else stage.sources[instruction.stage]
-    dest = _word(instruction.dest, state, plan)
-    chown = _word(instruction.chown, state, plan) if instruction.chown else None
-    chmod = _word(instruction.chmod, state, plan) if instruction.chmod else None
-    patterns = [_word(item, state, plan) for item in instruction.sources if isinstance(item, Word)]
+    dest = state.word(instruction.dest, plan.escape)
+    chown = state.word(instruction.chown, plan.escape) if instruction.chown else None
+    chmod = state.word(instruction.chmod, plan.escape) if instruction.chmod else None
+    patterns = [state.word(item, plan.escape) for item in instruction.sources if isinstance(item, Word)]
     documents = tuple(
         (item.name, expand_body(item.body, state.scope.variables) if item.expand else item.body)
         for item in instruction.sources
@@ -251,10 +134,10 @@ def _refuse_remote(keyword: str, pattern: str, instruction: Copy) -> None:
 
 
 def _workdir(instruction: Workdir, state: StageState, plan: Plan) -> tuple[Step, StageState]:
-    text = _word(instruction.path, state, plan)
+    text = state.word(instruction.path, plan.escape)
     path = clean(join(state.config.working_dir or "/", text))
     config = replace(state.config, working_dir=path)
-    after = replace(state, config=config)
+    after = replace(state, config=config, workdir_set=True)
     created_by = f"WORKDIR {path}"
     if path == "/":
         return ConfigStep(instruction.where, instruction.source, created_by, config), after
@@ -273,25 +156,3 @@ def _destination(working_dir: str, dest: str) -> str:
     path = clean(join(working_dir, dest))
     is_directory = dest.endswith(("/", "/.")) or dest == ".."
     return path + "/" if is_directory and path != "/" else path
-
-
-def _command(config: RunConfig, form: Form, argv: tuple[str, ...]) -> tuple[str, ...]:
-    return (*(config.shell or DEFAULT_SHELL), *argv) if form == "shell" else argv
-
-
-def _word(word: Word, state: StageState, plan: Plan) -> str:
-    return expand(word.text, state.scope.variables, plan.escape)
-
-
-def _pairs(items: Iterable[tuple[Word, Word]], state: StageState, plan: Plan) -> list[tuple[str, str]]:
-    """All of one line sees the variables as they were before it."""
-    return [(_word(name, state, plan), _word(value, state, plan)) for name, value in items]
-
-
-def _with_variable(env: tuple[str, ...], name: str, value: str) -> tuple[str, ...]:
-    """Replaced where it stands, else added at the end."""
-    item = f"{name}={value}"
-    names = [entry.partition("=")[0] for entry in env]
-    if name not in names:
-        return (*env, item)
-    return tuple(item if other == name else entry for other, entry in zip(names, env, strict=True))

@@ -1,27 +1,22 @@
 """Walking one stage: instruction by instruction, from the cache where it can, on the rootfs where it must."""
 
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import count
 from typing import TYPE_CHECKING
 
 from fswatch_builder.build import keys
 from fswatch_builder.build.assembly import assemble, history_line
 from fswatch_builder.build.cache import Hit, StepCache
-from fswatch_builder.build.checks import warnings
-from fswatch_builder.build.environment import Scope
-from fswatch_builder.build.events import Events, Status, StepFinished, StepReport, StepStarted, WarningFound
-from fswatch_builder.build.failures import explained
+from fswatch_builder.build.events import StepReport
+from fswatch_builder.build.progress import Progress, Steps
 from fswatch_builder.build.sources import Built, Sources
-from fswatch_builder.build.steps import SCRATCH, StageState, begin, translate
+from fswatch_builder.build.state import SCRATCH, StageState, begin, inherit
+from fswatch_builder.build.steps import translate
 from fswatch_builder.build.worksite import Worksite
-from fswatch_builder.errors import BaseImageError, DockerfileError, Location
+from fswatch_builder.errors import BaseImageError
 from fswatch_builder.model.digest import Digest
 from fswatch_builder.model.image import History, Image, Layer
-from fswatch_builder.model.instruction import Instruction
 from fswatch_builder.model.plan import ImageSource, NamedContext, Plan, Scratch, Stage, StageSource
 from fswatch_builder.model.step import Action, CopyAction, DirectoryAction, RootfsStep, RunAction
 from fswatch_builder.oci.compression import Compression
@@ -35,7 +30,7 @@ if TYPE_CHECKING:
 class Finished(Built):
     """A finished stage, with what a stage that starts from it inherits."""
 
-    scope: Scope
+    state: StageState
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +40,7 @@ class How:
     hash_mode: "HashMode"
     compression: Compression
     audit: bool = False
+    uncached_stages: frozenset[str] = frozenset()  # names: all their steps are done
 
 
 class Walker:
@@ -55,8 +51,8 @@ class Walker:
         plan: Plan,
         cache: StepCache,
         sources: Sources,
-        how: "How",
-        events: Events,
+        how: How,
+        steps: Steps,
         finished: Mapping[int, Finished],
     ) -> None:
         """``finished`` has the stages walked before; ``sources`` reads it too."""
@@ -64,65 +60,51 @@ class Walker:
         self._cache = cache
         self._sources = sources
         self._how = how
-        self._events = events
+        self._steps = steps
+        self._events = steps.events
         self._finished = finished
-        self._numbers = count(1)
         self._loaded: Executor | None = None
 
     def walk(self, stage: Stage, site: Worksite) -> Finished:
         """The stage's image. ``site`` stays empty if the cache knows every step."""
-        total = 1 + len(stage.instructions)
-        with self._step(stage, 1, total, f"FROM {stage.base_text}", stage.where) as progress:
-            base, inherited = self._base(stage)
+        with self._steps.instruction(stage, 1, f"FROM {stage.base_text}", stage.where) as progress:
+            base, state = self._base(stage)
             progress.done("done")
-        state = begin(base.config, inherited)
         layers: tuple[Layer, ...] = base.layers
         history = _full_history(base)
         start = len(history)
         for position, instruction in enumerate(stage.instructions, 2):
-            with self._step(stage, position, total, instruction.source, instruction.where) as progress:
-                self._check(instruction, state)
+            with self._steps.instruction(stage, position, instruction.source, instruction.where) as progress:
                 step, state = translate(instruction, state, stage, self._plan)
                 layer, created = None, None
                 if isinstance(step, RootfsStep):
-                    layer, created = self._rootfs_step(step, layers, site, progress, stage.where)
+                    layer, created = self._rootfs_step(step, layers, site, progress, stage)
                 else:
                     progress.done("config")
             if layer is not None:
                 layers = (*layers, layer)
-            history = (*history, history_line(step.created_by, layer=layer is not None, created=created))
-        image = assemble(stage.platform, state.config, layers, history, start, self._plan.source_date_epoch)
-        return Finished(image, site, state.scope)
+            if step.created_by is not None:
+                history = (*history, history_line(step.created_by, layer=layer is not None, created=created))
+        epoch = self._plan.source_date_epoch
+        image = assemble(stage.platform, state.config, state.author, layers, history, start, epoch)
+        return Finished(image, site, state)
 
-    def _check(self, instruction: Instruction, state: StageState) -> None:
-        checks = self._plan.checks
-        for warning in warnings(instruction, state, self._plan):
-            if checks.reports(warning.rule, instruction.where.line):
-                self._events.emit(WarningFound(warning.rule, warning.message, warning.where))
-                if checks.fail:
-                    raise DockerfileError(f"lint violation found for rules: {warning.rule}", where=warning.where)
-
-    def _base(self, stage: Stage) -> tuple[Image, Scope | None]:
+    def _base(self, stage: Stage) -> tuple[Image, StageState]:
         match stage.base:
             case Scratch():
-                return Image(platform=stage.platform, config=SCRATCH), None
+                return Image(platform=stage.platform, config=SCRATCH), begin(SCRATCH)
             case StageSource(index=index):
                 parent = self._finished[index]
-                return parent.image, parent.scope
+                return parent.image, inherit(parent.state)
             case NamedContext() | ImageSource() as source:
                 image = self._sources.image(source, stage.platform)
-                if image.config.on_build:
-                    raise DockerfileError(
-                        f"the base image {stage.base_text} has ONBUILD triggers, which are not supported yet",
-                        hint=f"its first one is: ONBUILD {image.config.on_build[0]}",
-                    )
-                return image, None
+                return image, begin(image.config, image.author)
 
     def _rootfs_step(
-        self, step: RootfsStep, layers: tuple[Layer, ...], site: Worksite, progress: "Progress", base: Location
+        self, step: RootfsStep, layers: tuple[Layer, ...], site: Worksite, progress: Progress, stage: Stage
     ) -> tuple[Layer | None, datetime | None]:
         key = self._key(step.action, layers)
-        hit = self._cache.find(key)
+        hit = None if stage.name in self._how.uncached_stages else self._cache.find(key)
         if hit is not None:
             progress.done("cached", _cached_report(hit))
             return hit.layer, hit.created
@@ -131,7 +113,7 @@ class Walker:
         try:
             site.bring_to(layers)
         except BaseImageError as error:
-            raise error.at(base) from error
+            raise error.at(stage.where) from error
         performed = executor.perform(step.action, site, progress.number)
         created = datetime.now(UTC).replace(microsecond=0)
         self._cache.record(key, performed.layer, created)
@@ -166,32 +148,6 @@ class Walker:
                 return keys.copy_key(parent, action, content, epoch)
             case DirectoryAction():
                 return keys.directory_key(parent, action, epoch)
-
-    @contextmanager
-    def _step(self, stage: Stage, position: int, total: int, title: str, where: Location) -> Iterator["Progress"]:
-        progress = Progress(next(self._numbers), self._events)
-        self._events.emit(StepStarted(progress.number, stage.label, position, total, title, where))
-        try:
-            yield progress
-        except BaseException as error:
-            progress.done("failed")
-            if isinstance(error, Exception):
-                raise explained(error, where) from error
-            raise
-
-
-class Progress:
-    """One step in the stream of events."""
-
-    def __init__(self, number: int, events: Events) -> None:
-        """Starts the clock."""
-        self.number = number
-        self._events = events
-        self._started = time.monotonic()
-
-    def done(self, status: Status, report: StepReport | None = None) -> None:
-        """The step is over."""
-        self._events.emit(StepFinished(self.number, status, time.monotonic() - self._started, report))
 
 
 def _full_history(base: Image) -> tuple[History, ...]:

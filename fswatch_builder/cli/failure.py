@@ -86,21 +86,36 @@ def message(error: BuildError) -> str:
     lines += [f"  {printable(line)}" for line in what[1:]]
     if error.where is not None:
         lines.append(f"  at {printable(str(error.where))}")
-        lines += [f"  {printable(line)}" for line in source_lines(error.where, error.text)]
+        lines += [f"  {line}" for line in source_lines(error.where, error.text)]
     if error.hint:
         lines.append(f"  hint: {printable(error.hint)}")
     return "\n".join(lines)
 
 
 def source_lines(where: Location, text: bytes | None = None) -> list[str]:
-    """The lines that ``where`` speaks of: of ``text``, else of the file; none if it cannot be read."""
+    """The lines that ``where`` speaks of, of ``text`` or else of the file, and a caret below the place in the first
+    one; none if it cannot be read.
+    """
     last = where.end_line or where.line
+    shown: list[str] = []
     try:
         with io.BytesIO(text) if text is not None else open(where.file, "rb") as file:
-            return [
-                f"{number:>4} | {line.decode(errors='replace').rstrip()}"
-                for number, line in enumerate(file, 1)
-                if where.line <= number <= min(last, where.line + 9)
-            ]
+            for number, raw in enumerate(file, 1):
+                if number > min(last, where.line + 9):
+                    break
+                if number >= where.line:
+                    line = raw.decode("utf-8", "surrogateescape").lstrip("\ufeff").rstrip()
+                    shown.append(f"{number:>4} | {printable(line)}")
+                if number == where.line:
+                    shown.append(f"     | {_blank(printable(line[: where.column - 1]))}^")
     except OSError:
         return []
+    return shown
+
+
+def _blank(text: str) -> str:
+    """As wide as the text on a terminal. A tab stays one: how wide it is depends on where it stands."""
+    from unicodedata import combining, east_asian_width
+
+    widths = ((" " * (2 if east_asian_width(one) in "WF" else 0 if combining(one) else 1)) for one in text)
+    return "".join("\t" if one == "\t" else width for one, width in zip(text, widths, strict=True))

@@ -39,10 +39,22 @@ def renderer(kind: str, stream: TextIO) -> Renderer:
         from fswatch_builder.cli.live import Live
 
         return Live(stream)
+    if kind == "none":
+        return Silent()
     out = Pipe(stream)
     if kind == "plain":
         return Plain(out)
     return RawJSON(out) if kind == "rawjson" else Quiet(out)
+
+
+class Silent:
+    """Nothing."""
+
+    def emit(self, event: Event) -> None:
+        """Drops it."""
+
+    def close(self) -> None:
+        """Nothing is held back."""
 
 
 class Pipe:
@@ -169,7 +181,8 @@ class Plain:
 def step_title(event: StepStarted) -> str:
     """``[stage 2/5] RUN make``, on one line."""
     first, *rest = event.title.split("\n")
-    return f"[{event.stage} {event.position}/{event.total}] {first}" + (" ..." if rest else "")
+    place = f" {event.position}/{event.total}" if event.total else ""
+    return f"[{event.stage}{place}] {first}" + (" ..." if rest else "")
 
 
 def outcome(event: StepFinished) -> str:
@@ -188,6 +201,8 @@ def outcome(event: StepFinished) -> str:
 
 def seconds_text(seconds: float) -> str:
     """``7ms`` below a second, ``1.2s`` from there on."""
+    if seconds < 0.0005:
+        return "<1ms"
     return f"{seconds * 1000:.0f}ms" if seconds < 0.9995 else f"{seconds:.1f}s"
 
 

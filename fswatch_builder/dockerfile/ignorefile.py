@@ -25,6 +25,16 @@ def read_ignore(context_dir: bytes, dockerfile: bytes) -> list[bytes]:
     return []
 
 
+def read_ignorefile(path: bytes) -> list[bytes]:
+    """The patterns of the ignore file that was asked for by name. Raises :class:`BuildContextError`, also if there is
+    none.
+    """
+    content = _read(path)
+    if content is None:
+        raise BuildContextError(f"there is no ignore file {os.fsdecode(path)}", hint="check --ignorefile")
+    return patterns(content, os.fsdecode(path))
+
+
 def patterns(content: bytes, name: str) -> list[bytes]:
     """Patterns, trimmed, cleaned and relative, in their order; ``!`` first where one includes again.
 

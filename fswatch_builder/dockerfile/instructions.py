@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from fswatch_builder.dockerfile import heredoc
-from fswatch_builder.dockerfile.flags import Flags
-from fswatch_builder.dockerfile.lines import SPACES, LogicalLine
-from fswatch_builder.dockerfile.words import json_words, plain_words, quoted_spans
-from fswatch_builder.errors import DockerfileError, Location
+from fswatch_builder.dockerfile.healthcheck import read_healthcheck
+from fswatch_builder.dockerfile.lines import SPACES
+from fswatch_builder.dockerfile.statement import Statement
+from fswatch_builder.errors import DockerfileError
 from fswatch_builder.model.instruction import (
     Arg,
     Cmd,
@@ -21,10 +20,11 @@ from fswatch_builder.model.instruction import (
     Heredoc,
     Instruction,
     Label,
+    Maintainer,
+    Onbuild,
     Run,
     Shell,
     Stopsignal,
-    Unsupported,
     User,
     Volume,
     Word,
@@ -34,51 +34,6 @@ from fswatch_builder.model.instruction import (
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9-_.]*")
 _LONE_REDIRECTION = re.compile(r"[0-9]*<<-?")
 _BLANKS = re.compile(r"[\t\v\f\r ]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """A logical line taken apart: keyword, flags, and the arguments as the offsets ``begin`` to ``end`` of ``line``."""
-
-    spelled: str  # the keyword as written
-    line: LogicalLine
-    where: Location
-    flags: Flags
-    begin: int
-    end: int
-    escape: str
-    heredocs: tuple[Heredoc, ...] = ()
-
-    @property
-    def keyword(self) -> str:
-        """In capitals."""
-        return self.spelled.upper()
-
-    @property
-    def source(self) -> str:
-        """The whole line without blanks around it."""
-        return self.line.text.strip(SPACES)
-
-    @property
-    def rest(self) -> str:
-        """The arguments as one text."""
-        return self.line.text[self.begin : self.end]
-
-    def plain(self) -> list[Word]:
-        """The arguments between blanks."""
-        return plain_words(self.line, self.begin, self.end)
-
-    def quoted(self) -> list[tuple[int, int]]:
-        """The arguments between blanks outside quotes, as offsets."""
-        return quoted_spans(self.line.text, self.begin, self.end, self.escape)
-
-    def json(self) -> list[Word] | None:
-        """The strings of the JSON form, None for the other form."""
-        return json_words(self.line, self.begin, self.end)
-
-    def wrong(self, what: str, word: Word | None = None) -> DockerfileError:
-        """An error at ``word``, or at the whole instruction."""
-        return DockerfileError(what, where=word.where if word else self.where)
 
 
 def instruction(statement: Statement) -> Instruction:
@@ -98,7 +53,8 @@ def _from(statement: Statement) -> From:
                 f'invalid name for build stage: "{words[2]}", name can\'t start with a number or contain symbols',
                 words[2],
             )
-    return From(statement.where, statement.source, words[0], name, statement.flags.word("platform"))
+    platform = statement.flags.word("platform")
+    return From(statement.where, statement.source, words[0], name, platform, statement.line.comments)
 
 
 def _arg(statement: Statement) -> Arg:
@@ -108,7 +64,7 @@ def _arg(statement: Statement) -> Arg:
         items.append(pair or (statement.line.word(start, end), None))
     if not items:
         raise statement.wrong("ARG requires at least one argument")
-    return Arg(statement.where, statement.source, tuple(items))
+    return Arg(statement.where, statement.source, tuple(items), statement.line.comments)
 
 
 def _env(statement: Statement) -> Env:
@@ -285,8 +241,21 @@ def _shell(statement: Statement) -> Shell:
     return Shell(statement.where, statement.source, tuple(word.text for word in words))
 
 
-def _unsupported(statement: Statement) -> Unsupported:
-    return Unsupported(statement.where, statement.source, statement.keyword)
+def _onbuild(statement: Statement) -> Onbuild:
+    words = statement.plain()
+    if not words:
+        raise statement.wrong("ONBUILD requires at least one argument")
+    keyword = words[0].text.upper()
+    if keyword == "ONBUILD":
+        raise statement.wrong("chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed", words[0])
+    if keyword in ("FROM", "MAINTAINER"):
+        raise statement.wrong(f"{keyword} isn't allowed as an ONBUILD trigger", words[0])
+    bodies = "".join(f"\n{heredoc.body}{heredoc.name}" for heredoc in statement.heredocs)
+    return Onbuild(statement.where, statement.source, statement.rest + bodies)
+
+
+def _maintainer(statement: Statement) -> Maintainer:
+    return Maintainer(statement.where, statement.source, _only(statement).text)
 
 
 _READERS: Mapping[str, Callable[[Statement], Instruction]] = {
@@ -298,10 +267,10 @@ _READERS: Mapping[str, Callable[[Statement], Instruction]] = {
     "ENV": _env,
     "EXPOSE": _expose,
     "FROM": _from,
-    "HEALTHCHECK": _unsupported,
+    "HEALTHCHECK": read_healthcheck,
     "LABEL": _label,
-    "MAINTAINER": _unsupported,
-    "ONBUILD": _unsupported,
+    "MAINTAINER": _maintainer,
+    "ONBUILD": _onbuild,
     "RUN": _run,
     "SHELL": _shell,
     "STOPSIGNAL": _stopsignal,

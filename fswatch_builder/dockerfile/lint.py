@@ -1,6 +1,6 @@
 """The build checks that need nothing but the file's text: rule names and messages are those users know from BuildKit.
 
-Rules that need expanded values (UndefinedVar, WorkdirRelativePath and others) belong to whoever expands them.
+Rules that need values of variables are in build/checks.py and build/from_checks.py.
 """
 
 import re
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from fswatch_builder.dockerfile.instructions import Statement
+from fswatch_builder.dockerfile.statement import Statement
 from fswatch_builder.errors import DockerfileError, Location
 from fswatch_builder.model.instruction import (
     Arg,
@@ -19,13 +19,14 @@ from fswatch_builder.model.instruction import (
     Label,
     Warning,  # noqa: A004 - the language's own word
 )
+from fswatch_builder.model.platform import Platform
 
 Parsed = tuple[Statement, Instruction]
 
 _SECRET = re.compile(
     r"(?:_|^)(?:apikey|auth|credentials?|key|password|pword|passwd|secret|token)(?:_|$)", re.IGNORECASE
 )
-_PUBLIC = re.compile(r"(?:_|^)public(?:_|$)", re.IGNORECASE)
+_PUBLIC = re.compile(r"(?:_|^)(?:public|file|version)(?:_|$)", re.IGNORECASE)
 _MUTED = re.compile(r"check\s*=\s*skip\s*=(.*)", re.IGNORECASE)
 _CHECK_HINT = "options are skip=RULE,... or skip=all, error=true or false, experimental=RULE,..., joined by ;"
 
@@ -58,6 +59,8 @@ class Check:
 
     def reports(self, rule: str) -> bool:
         """Whether findings of this rule are wanted."""
+        if rule in _EXPERIMENTAL and not self.experimental & {"all", rule}:
+            return False
         return not self.skip & {"all", rule}
 
 
@@ -71,7 +74,7 @@ def warnings(parsed: Sequence[Parsed], check: Check) -> tuple[Warning, ...]:
         warning
         for rule in _RULES
         for statement, warning in rule(parsed)
-        if check.reports(warning.rule) and Check(skip=_muted(statement)).reports(warning.rule)
+        if check.reports(warning.rule) and not _muted(statement) & {"all", warning.rule}
     ]
     return tuple(sorted(found, key=lambda one: (one.where.line, one.where.column, one.rule)))
 
@@ -119,7 +122,8 @@ def _stage_names(parsed: Sequence[Parsed]) -> Iterator[Finding]:
             continue
         _, keyword, name = statement.plain()
         if keyword.text.islower() != statement.spelled.islower():
-            yield _finding(statement, "FromAsCasing", "'as' and 'FROM' keywords' casing do not match", keyword.where)
+            message = f"'{keyword}' and '{statement.spelled}' keywords' casing do not match"
+            yield _finding(statement, "FromAsCasing", message, keyword.where)
         if name.text != instruction.name:
             yield _finding(statement, "StageNameCasing", f"Stage name '{name}' should be lowercase", name.where)
         if instruction.name in ("scratch", "context"):
@@ -129,24 +133,6 @@ def _stage_names(parsed: Sequence[Parsed]) -> Iterator[Finding]:
             message = f'Duplicate stage name "{name}", stage names should be unique'
             yield _finding(statement, "DuplicateStageName", message, name.where)
         seen.add(instruction.name)
-
-
-def _json_recommended(parsed: Sequence[Parsed]) -> Iterator[Finding]:
-    """Not where a SHELL was chosen, in the stage or in the earlier one that it stands on."""
-    chosen: set[str] = set()  # stages with a SHELL of their own
-    stage: str | None = None
-    shell = False
-    for statement, instruction in parsed:
-        keyword = statement.keyword
-        if isinstance(instruction, From):
-            stage, shell = instruction.name, instruction.base.text in chosen
-        elif keyword == "SHELL":
-            shell = True
-        elif keyword in ("CMD", "ENTRYPOINT") and not shell and statement.json() is None:
-            message = f"JSON arguments recommended for {keyword} to prevent unintended behavior related to OS signals"
-            yield _finding(statement, "JSONArgsRecommended", message)
-        if stage:
-            (chosen.add if shell else chosen.discard)(stage)
 
 
 def _overridden(parsed: Sequence[Parsed]) -> Iterator[Finding]:
@@ -192,21 +178,52 @@ def _secrets(parsed: Sequence[Parsed]) -> Iterator[Finding]:
 
 def _platform(parsed: Sequence[Parsed]) -> Iterator[Finding]:
     for statement, instruction in parsed:
-        if isinstance(instruction, From) and instruction.platform:
-            text = instruction.platform.text
-            if text in ("$TARGETPLATFORM", "${TARGETPLATFORM}"):
-                message = f"Setting platform to predefined {text} in FROM is redundant as this is the default behavior"
-                yield _finding(statement, "RedundantTargetPlatform", message, instruction.platform.where)
+        if not isinstance(instruction, From) or instruction.platform is None:
+            continue
+        text, where = instruction.platform.text, instruction.platform.where
+        if text in ("$TARGETPLATFORM", "${TARGETPLATFORM}"):
+            message = f"Setting platform to predefined {text} in FROM is redundant as this is the default behavior"
+            yield _finding(statement, "RedundantTargetPlatform", message, where)
+        elif "$" not in text and not _says_platform(instruction.name or "", text):
+            message = f'FROM --platform flag should not use constant value "{text}"'
+            yield _finding(statement, "FromPlatformFlagConstDisallowed", message, where)
+
+
+def _says_platform(name: str, text: str) -> bool:
+    """A stage whose name says what it is for means it."""
+    try:
+        platform = Platform.parse(text)
+    except ValueError:
+        return True  # told when the stages are resolved
+    return platform.os in name or platform.architecture in name
+
+
+def _descriptions(parsed: Sequence[Parsed]) -> Iterator[Finding]:
+    for statement, instruction in parsed:
+        match instruction:
+            case From(name=str(name), comments=(*_, comment)):
+                names = [name]
+            case Arg(items=items, comments=(*_, comment)):
+                names = [name.text for name, _ in items]
+            case _:
+                continue
+        if comment.split(" ")[0] not in names and not _MUTED.fullmatch(comment):
+            shown = names[0] if len(names) == 1 else "<arg_key>"
+            message = f"Comment for {statement.keyword} should follow the format: `# {shown} <description>`"
+            yield _finding(statement, "InvalidDefinitionDescription", message)
 
 
 _RULES = (
     _empty_continuation,
     _instruction_casing,
     _stage_names,
-    _json_recommended,
     _overridden,
     _maintainer,
     _legacy,
     _secrets,
     _platform,
+    _descriptions,
 )
+
+#: Rules that are silent unless they are asked for.
+_EXPERIMENTAL = frozenset({"InvalidDefinitionDescription"})

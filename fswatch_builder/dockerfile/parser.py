@@ -1,21 +1,26 @@
 """A Dockerfile's bytes become instructions."""
 
 import re
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from difflib import get_close_matches
+from typing import TypeVar, cast
 
 from fswatch_builder.dockerfile import heredoc
 from fswatch_builder.dockerfile.flags import read_flags
-from fswatch_builder.dockerfile.instructions import KEYWORDS, Statement, instruction
+from fswatch_builder.dockerfile.instructions import KEYWORDS, instruction
 from fswatch_builder.dockerfile.lines import SPACES, LineReader, LogicalLine
 from fswatch_builder.dockerfile.lint import Check, Parsed, checks
 from fswatch_builder.dockerfile.lint import warnings as lint
+from fswatch_builder.dockerfile.statement import Statement
 from fswatch_builder.errors import DockerfileError, Location
 from fswatch_builder.model.instruction import (
     Arg,
     Dockerfile,
     From,
     Heredoc,
+    Instruction,
+    Maintainer,
+    Onbuild,
     Warning,  # noqa: A004 - the language's own word
 )
 
@@ -36,19 +41,24 @@ class ParseError(DockerfileError):
         self.warnings = warnings
 
 
-def parse(content: bytes, name: str) -> Dockerfile:
-    """Reads a whole Dockerfile; ``name`` is for messages. Raises :class:`ParseError` with file, line and column."""
+def parse(content: bytes, name: str, check: str | None = None) -> Dockerfile:
+    """Reads a whole Dockerfile; ``name`` is for messages, ``check`` goes before the file's check directive.
+
+    Raises :class:`ParseError` with file, line and column.
+    """
     parsed: list[Parsed] = []
-    check = Check()
+    wanted = Check() if check is None else Check.parse(check)
     in_stage = False
     try:
         reader = LineReader(content, name)
         for line in reader:
-            if not parsed:
-                check = Check.parse(reader.directives.get("check", ""), Location(name, 1))
+            if not parsed and check is None:
+                wanted = Check.parse(reader.directives.get("check", ""), Location(name, 1))
             statement = _statement(reader, line)
             read = instruction(statement)
             in_stage = in_stage or isinstance(read, From)
+            if isinstance(read, Onbuild):
+                trigger(read.trigger, read.where)  # told now, and not by the builds that start from the image
             if not in_stage and not isinstance(read, Arg):
                 raise statement.wrong(
                     f"no build stage in current context: {statement.keyword} stands before the first FROM"
@@ -59,14 +69,49 @@ def parse(content: bytes, name: str) -> Dockerfile:
         if not in_stage:
             raise DockerfileError("dockerfile contains no stages to build", where=Location(name, reader.line))
     except DockerfileError as error:
-        raise ParseError(error, lint(parsed, check)) from None
-    warnings = lint(parsed, check)
-    if check.error and warnings:
-        rules = ", ".join(sorted({warning.rule for warning in warnings}))
-        violation = DockerfileError(f"lint violation found for rules: {rules}", where=warnings[0].where)
-        raise ParseError(violation, warnings)
+        raise ParseError(error, lint(parsed, wanted)) from None
     instructions = tuple(read for _, read in parsed)
-    return Dockerfile(name, instructions, reader.escape, reader.directives, warnings, checks(parsed, check))
+    warnings = lint(parsed, wanted)
+    return Dockerfile(name, instructions, reader.escape, reader.directives, warnings, checks(parsed, wanted))
+
+
+def trigger(text: str, where: Location) -> Instruction:
+    """The instruction that an ONBUILD holds, as a stage does it that starts from its image: all of it stands at that
+    stage's FROM, ``where``. Raises :class:`DockerfileError`.
+    """
+    try:
+        reader = LineReader(text.encode("utf-8", "replace"), where.file)
+        lines = iter(reader)
+        line = next(lines, None)
+        if line is None:
+            raise DockerfileError("it is empty")
+        statement = _statement(reader, line)
+        read = instruction(statement)
+        if isinstance(read, From | Maintainer | Onbuild):
+            raise DockerfileError(f"{statement.keyword} isn't allowed as an ONBUILD trigger")
+        if next(lines, None) is not None:
+            raise DockerfileError("it holds more than one instruction")
+    except DockerfileError as error:
+        shown = text.partition("\n")[0]
+        raise DockerfileError(f"the ONBUILD trigger {shown!r}: {error.what}", where=where, hint=error.hint) from None
+    return replace(_moved(read, where), source=f"ONBUILD {read.source}")
+
+
+_T = TypeVar("_T")
+
+
+def _moved(value: _T, where: Location) -> _T:
+    """The same value, every place in it being ``where``."""
+    if isinstance(value, Location):
+        return cast("_T", where)
+    if isinstance(value, tuple):
+        return cast("_T", tuple(_moved(item, where) for item in value))
+    if isinstance(value, dict):
+        return cast("_T", {name: _moved(item, where) for name, item in value.items()})
+    if is_dataclass(value) and not isinstance(value, type):
+        moved = {field.name: _moved(getattr(value, field.name), where) for field in fields(value)}
+        return cast("_T", type(value)(**moved))
+    return value
 
 
 def _statement(reader: LineReader, line: LogicalLine) -> Statement:

@@ -47,6 +47,7 @@ class From(Instruction):
     base: Word
     name: str | None = None  # lower-cased
     platform: Word | None = None
+    comments: tuple[str, ...] = ()  # the lines right above: one that begins with the name describes the stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class Arg(Instruction):
     """``ARG NAME[=DEFAULT] ...``: pairs in the order written; None: no default."""
 
     items: tuple[tuple[Word, Word | None], ...]
+    comments: tuple[str, ...] = ()  # the lines right above: one that begins with a name describes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +160,30 @@ class Shell(Instruction):
 
 
 @dataclass(frozen=True, slots=True)
-class Unsupported(Instruction):
-    """An instruction that the language has and this builder does not do yet: HEALTHCHECK, ONBUILD, MAINTAINER."""
+class Healthcheck(Instruction):
+    """``HEALTHCHECK NONE`` (``form`` is None) or ``HEALTHCHECK [OPTIONS] CMD``. In nanoseconds; 0: the default."""
 
-    keyword: str
+    form: Form | None
+    argv: tuple[str, ...] = ()
+    interval_ns: int = 0
+    timeout_ns: int = 0
+    start_period_ns: int = 0
+    start_interval_ns: int = 0
+    retries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Onbuild(Instruction):
+    """``ONBUILD TRIGGER``: the trigger as text, its heredocs included, for a stage that starts from the image."""
+
+    trigger: str
+
+
+@dataclass(frozen=True, slots=True)
+class Maintainer(Instruction):
+    """``MAINTAINER AUTHOR``."""
+
+    author: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,11 +50,11 @@ Action = RunAction | CopyAction | DirectoryAction
 
 @dataclass(frozen=True, slots=True)
 class ConfigStep:
-    """Configuration to configuration: the rootfs stays as it is."""
+    """Configuration to configuration: the rootfs stays as it is. ONBUILD leaves no line in the history."""
 
     where: Location
     title: str
-    created_by: str
+    created_by: str | None
     config: RunConfig
 
 

@@ -10,7 +10,7 @@ while holding the database's write lock.
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -173,11 +173,14 @@ class Store:
 
     # Images.
 
-    def put_image(self, image: Image) -> Descriptor:
-        """Writes an image's configuration and manifest, with OCI media types: the manifest's descriptor."""
+    def put_image(self, image: Image, annotations: Mapping[str, str] | None = None) -> Descriptor:
+        """Writes an image's configuration and manifest, with OCI media types: the manifest's descriptor.
+
+        ``annotations`` are the manifest's.
+        """
         content = documents.write_config(image)
         config = Descriptor(media_types.OCI_CONFIG, self.put(content), len(content))
-        manifest = documents.write_manifest(config, image.layers)
+        manifest = documents.write_manifest(config, image.layers, annotations)
         return Descriptor(media_types.OCI_MANIFEST, self.put(manifest), len(manifest))
 
     def load_image(self, manifest: Digest) -> Image:

@@ -181,7 +181,7 @@ def test_a_dockerfile_from_standard_input_shows_its_lines_in_errors(workshop: Wo
     assert " Dockerfile\n" not in done.stderr
     done = build("FROM base\nRUN echo \\\n  x; exit 3\n")
     assert done.returncode == 1
-    assert "  at stdin:2-3\n     2 | RUN echo \\\n     3 |   x; exit 3\n" in done.stderr
+    assert "  at stdin:2-3\n     2 | RUN echo \\\n       | ^\n     3 |   x; exit 3\n" in done.stderr
     done = build("FROM base\nFOO\n")
     assert done.returncode == 3
     assert "     2 | FOO\n" in done.stderr
@@ -198,8 +198,8 @@ def test_warnings_about_variables_and_unused_build_arguments(workshop: Workshop)
     done = run(workshop, "FROM base\nARG A\nENV x=$A$TYPO\n", "--build-arg=A=1", "--build-arg=B=1", "-q")
     warned = [line for line in done.stderr.splitlines() if line.startswith("WARN: ")]
     assert len(warned) == 2
-    assert warned[0] == "WARN: One or more build-args [B] were not consumed"
-    assert warned[1].startswith("WARN: UndefinedVar: Usage of undefined variable '$TYPO' (")
+    assert warned[0].startswith("WARN: UndefinedVar: Usage of undefined variable '$TYPO' (")
+    assert warned[1] == "WARN: One or more build-args [B] were not consumed"
 
 
 def test_ctrl_c_ends_an_unpacking_at_once(workshop: Workshop, tmp_path: Path) -> None:

@@ -149,12 +149,3 @@ def test_a_base_s_healthcheck_and_other_settings_are_inherited(workshop: Worksho
     )
     with_config(workshop, config)
     assert workshop.build("FROM made\nLABEL c=d\n").built.image.config == replace(config, labels={"a": "b", "c": "d"})
-
-
-def test_a_base_with_onbuild_triggers_is_refused_by_the_first_of_them(workshop: Workshop) -> None:
-    with_config(workshop, RunConfig(on_build=("RUN x", "COPY . /")))
-    with pytest.raises(DockerfileError, match="made has ONBUILD triggers") as caught:
-        workshop.build("FROM made\nRUN true\n")
-    assert caught.value.hint == "its first one is: ONBUILD RUN x"
-    assert caught.value.where is not None
-    assert caught.value.where.line == 1

@@ -24,13 +24,15 @@ from fswatch_builder.model.instruction import (
     Env,
     Expose,
     From,
+    Healthcheck,
     Heredoc,
     Instruction,
     Label,
+    Maintainer,
+    Onbuild,
     Run,
     Shell,
     Stopsignal,
-    Unsupported,
     User,
     Volume,
     Workdir,
@@ -58,7 +60,7 @@ def view(file: Dockerfile) -> View:
     """The common view of what was parsed."""
     return [
         [
-            type(one).__name__.upper() if not isinstance(one, Copy | Unsupported) else _keyword(one),
+            _keyword(one),
             one.where.line,
             one.where.end_line,
             _flags(one),
@@ -67,14 +69,12 @@ def view(file: Dockerfile) -> View:
             [_body(body.name, body.body, body.fd) for body in _heredocs(one)],
         ]
         for one in file.instructions
-        if not isinstance(one, Unsupported)
+        if not isinstance(one, Healthcheck | Maintainer | Onbuild)
     ]
 
 
-def _keyword(one: Copy | Unsupported) -> str:
-    if isinstance(one, Unsupported):
-        return one.keyword
-    return "ADD" if one.add else "COPY"
+def _keyword(one: Instruction) -> str:
+    return "ADD" if isinstance(one, Copy) and one.add else type(one).__name__.upper()
 
 
 def _flags(one: Instruction) -> list[str]:

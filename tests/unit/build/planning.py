@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from fswatch_builder.build.planner import PlanOptions, plan
-from fswatch_builder.build.steps import SCRATCH, StageState, begin, translate
+from fswatch_builder.build.state import SCRATCH, StageState, begin, inherit
+from fswatch_builder.build.steps import translate
 from fswatch_builder.dockerfile.parser import parse
 from fswatch_builder.model.image import RunConfig
 from fswatch_builder.model.plan import Plan
@@ -21,10 +22,9 @@ def planned(
     args: Mapping[str, str] | None = None,
     contexts: Mapping[str, str] | None = None,
     platform: Platform = AMD64,
+    triggers: Mapping[int, tuple[str, ...]] | None = None,
 ) -> Plan:
-    options = PlanOptions(
-        platform=platform, build_platform=AMD64, target=target, build_args=args or {}, contexts=contexts or {}
-    )
+    options = PlanOptions(platform, AMD64, target, args or {}, contexts or {}, triggers or {})
     return plan(parse(text.encode(), "Dockerfile"), options)
 
 
@@ -32,12 +32,13 @@ def walked(
     text: str, *, base: RunConfig = SCRATCH, args: Mapping[str, str] | None = None, target: str | None = None
 ) -> tuple[list[Step], StageState]:
     """The steps and the end of the target's stages; every image a stage starts from is ``base``."""
-    the_plan = planned(text, args=args, target=target)
+    images = dict.fromkeys(range(text.upper().count("FROM ")), base.on_build)
+    the_plan = planned(text, args=args, target=target, triggers=images)
     states: dict[int, StageState] = {}
     steps: list[Step] = []
     for stage in the_plan.stages:
         parent = states.get(next(iter(stage.needs), -1)) if type(stage.base).__name__ == "StageSource" else None
-        state = begin(parent.config, parent.scope) if parent else begin(base)
+        state = inherit(parent) if parent else begin(base)
         steps = []
         for instruction in stage.instructions:
             step, state = translate(instruction, state, stage, the_plan)
@@ -51,7 +52,7 @@ def config(text: str, **how: object) -> RunConfig:
 
 
 def created_by(text: str, **how: object) -> list[str]:
-    return [step.created_by for step in walked(text, **how)[0]]  # type: ignore[arg-type]
+    return [step.created_by for step in walked(text, **how)[0] if step.created_by is not None]  # type: ignore[arg-type]
 
 
 def actions(text: str, **how: object) -> list[Action]:

@@ -5,7 +5,7 @@ import pytest
 from fswatch_builder.build.checks import warnings
 from fswatch_builder.build.environment import Scope
 from fswatch_builder.build.planner import PlanOptions, plan
-from fswatch_builder.build.steps import StageState
+from fswatch_builder.build.state import StageState
 from fswatch_builder.dockerfile.parser import parse
 from fswatch_builder.model.image import RunConfig
 from fswatch_builder.model.plan import Plan
@@ -45,7 +45,8 @@ def found(line: str, **build_args: str) -> list[str]:
     ],
 )
 def test_a_variable_without_a_value_is_named_once_an_instruction(line: str, names: list[str]) -> None:
-    assert found(line, GIVEN="1") == [f"Usage of undefined variable '${name}'" for name in names]
+    undefined = [one for one in found(line, GIVEN="1") if "undefined" in one]
+    assert undefined == [f"Usage of undefined variable '${name}'" for name in names]
 
 
 def test_what_expose_drops_or_changes_is_told() -> None:

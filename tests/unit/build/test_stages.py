@@ -125,8 +125,6 @@ def test_a_variable_in_from_flag_names_the_way_out() -> None:
 @pytest.mark.parametrize(
     ("line", "name"),
     [
-        ("HEALTHCHECK CMD true", "HEALTHCHECK"),
-        ("ONBUILD RUN true", "ONBUILD"),
         ("RUN --mount=type=cache,target=/x true", "RUN --mount"),
         ("RUN --network=none true", "RUN --network"),
         ("RUN --security=insecure true", "RUN --security"),
@@ -150,7 +148,7 @@ def test_flags_that_ask_for_the_usual_are_accepted(line: str) -> None:
 
 
 def test_what_is_not_supported_in_an_unused_stage_is_harmless() -> None:
-    assert indexes("FROM scratch AS a\nHEALTHCHECK NONE\nFROM scratch\n") == [1]
+    assert indexes("FROM scratch AS a\nRUN --device=x y\nFROM scratch\n") == [1]
 
 
 @pytest.mark.parametrize("value", ["context", "-1", "1.5", "٣"])

@@ -29,7 +29,7 @@ def only_copy(text: str, **how: object) -> CopyAction:
         ('CMD echo "x"', 'CMD ["/bin/sh" "-c" "echo \\"x\\""]'),
         ('ENTRYPOINT ["a\\t"]', 'ENTRYPOINT ["a\\t"]'),
         ("ENTRYPOINT []", "ENTRYPOINT []"),
-        ("EXPOSE 80 53/UDP", "EXPOSE [53/udp 80/tcp]"),
+        ("EXPOSE 80 53/UDP", "EXPOSE [80/tcp 53/udp]"),
         ("VOLUME /a /b", "VOLUME [/a /b]"),
         ("USER x:y", "USER x:y"),
         ("WORKDIR a/../b", "WORKDIR /b"),

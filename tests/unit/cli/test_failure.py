@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from fswatch_builder.cli.failure import message
+import pytest
+
+from fswatch_builder.cli.failure import message, source_lines
 from fswatch_builder.errors import DockerfileError, Location, RunError
 
 
@@ -14,6 +16,7 @@ def test_a_message_shows_the_lines_it_speaks_of(tmp_path: Path) -> None:
         "ERROR: no",
         f"  at {path}:2-3",
         "     2 | RUN a \\",
+        "       | ^",
         "     3 |   b",
         "  hint: yes",
     ]
@@ -30,3 +33,23 @@ def test_a_failed_run_shows_its_last_lines() -> None:
         "  | b",
         "ERROR: failed",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "shown"),
+    [
+        ("FROM a\nENV x=1 y\n", Location("f", 2, 9), ["   2 | ENV x=1 y", "     |         ^"]),
+        ("FROM a\nRUN a \\\n  b\n", Location("f", 2, 1, 3), ["   2 | RUN a \\", "     | ^", "   3 |   b"]),
+        ("\ufeffFOO a", Location("f", 1, 5), ["   1 | FOO a", "     |     ^"]),
+        ("A\tb c", Location("f", 1, 5), ["   1 | A\tb c", "     |  \t  ^"]),
+        ("A 日本 c", Location("f", 1, 6), ["   1 | A 日本 c", "     |        ^"]),
+        ("A \x1b]0;t\x07 c", Location("f", 1, 10), ["   1 | A  c", "     |    ^"]),
+        ("A\r\n", Location("f", 1, 1), ["   1 | A", "     | ^"]),
+    ],
+)
+def test_a_caret_stands_below_the_place(text: str, where: Location, shown: list[str]) -> None:
+    assert source_lines(where, text.encode()) == shown
+
+
+def test_a_byte_that_is_no_text_is_as_wide_as_it_is_shown() -> None:
+    assert source_lines(Location("f", 1, 4), b"A\xff\xfeb\n") == ["   1 | A\\xff\\xfeb", "     |          ^"]

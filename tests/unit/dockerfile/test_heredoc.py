@@ -4,7 +4,7 @@ import pytest
 
 from fswatch_builder.dockerfile.heredoc import Opening, opening, openings
 from fswatch_builder.errors import Location
-from fswatch_builder.model.instruction import Copy, Heredoc, Run, Unsupported
+from fswatch_builder.model.instruction import Copy, Heredoc, Onbuild, Run
 from tests.unit.dockerfile.reading import error, one, read
 
 
@@ -118,8 +118,9 @@ def test_a_heredoc_names_a_file_not_a_path(name: str) -> None:
 
 def test_onbuild_takes_the_body_with_it() -> None:
     file = read("FROM a\nONBUILD RUN <<E\nb\nE\nUSER c\n")
-    assert isinstance(file.instructions[1], Unsupported)
-    assert len(file.instructions) == 3
+    (_, onbuild, _) = file.instructions
+    assert isinstance(onbuild, Onbuild)
+    assert onbuild.trigger == "RUN <<E\nb\nE"
 
 
 @pytest.mark.parametrize("keyword", ["CMD", "ENV", "LABEL"])

@@ -15,7 +15,6 @@ from fswatch_builder.model.instruction import (
     Run,
     Shell,
     Stopsignal,
-    Unsupported,
     User,
     Volume,
     Workdir,
@@ -184,11 +183,3 @@ def test_the_rest_of_the_line_is_one_argument() -> None:
 
 def test_shell() -> None:
     assert one(Shell, 'SHELL ["/bin/bash", "-c"]').argv == ("/bin/bash", "-c")
-
-
-@pytest.mark.parametrize(
-    "line", ["HEALTHCHECK --interval=5s CMD true", "ONBUILD RUN x", "MAINTAINER me <me@example.org>"]
-)
-def test_what_is_not_supported_yet_is_known_by_name_and_line(line: str) -> None:
-    found = one(Unsupported, line)
-    assert (found.keyword, found.where.line, found.source) == (line.split()[0], 2, line)

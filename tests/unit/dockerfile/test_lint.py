@@ -2,6 +2,7 @@
 
 import pytest
 
+from fswatch_builder.dockerfile import parse
 from fswatch_builder.dockerfile.lint import Check
 from fswatch_builder.errors import DockerfileError
 from tests.unit.dockerfile.reading import error, read, rules
@@ -22,11 +23,6 @@ from tests.unit.dockerfile.reading import error, read, rules
         ("FROM a AS b\nFROM c AS B\n", [("StageNameCasing", 2), ("DuplicateStageName", 2)]),
         ("FROM a AS scratch\n", [("ReservedStageName", 1)]),
         ("FROM a AS context\n", [("ReservedStageName", 1)]),
-        ("FROM a\nCMD x\n", [("JSONArgsRecommended", 2)]),
-        ('FROM a\nENTRYPOINT x\nCMD ["y"]\n', [("JSONArgsRecommended", 2)]),
-        ('FROM a\nSHELL ["s"]\nCMD x\n', []),
-        ('FROM a AS b\nSHELL ["s"]\nFROM b\nCMD x\n', []),
-        ('FROM a AS b\nSHELL ["s"]\nFROM a\nCMD x\n', [("JSONArgsRecommended", 4)]),
         ("FROM a\nMAINTAINER x\n", [("MaintainerDeprecated", 2)]),
         ('FROM a\nCMD ["x"]\nCMD ["y"]\nFROM b\nCMD ["z"]\n', [("MultipleInstructionsDisallowed", 2)]),
         ("FROM a\nHEALTHCHECK NONE\nHEALTHCHECK NONE\n", [("MultipleInstructionsDisallowed", 2)]),
@@ -35,6 +31,10 @@ from tests.unit.dockerfile.reading import error, read, rules
         ("FROM a\nENV PUBLIC_KEY=1 MONKEY=2 KEYBOARD=3\n", []),
         ("FROM --platform=$TARGETPLATFORM a\n", [("RedundantTargetPlatform", 1)]),
         ("FROM --platform=$BUILDPLATFORM a\n", []),
+        ("FROM --platform=linux/amd64 a\n", [("FromPlatformFlagConstDisallowed", 1)]),
+        ("FROM --platform=linux/amd64 a AS build-amd64\n", []),
+        ("FROM --platform=linux/amd64 a AS on-linux\n", []),
+        ("FROM a\nENV PASSWORD_FILE=1 TOKEN_VERSION=2 DB_CREDENTIAL=3\n", [("SecretsUsedInArgOrEnv", 2)]),
     ],
 )
 def test_rules(text: str, found: list[tuple[str, int]]) -> None:
@@ -66,14 +66,29 @@ def test_a_comment_further_above_skips_nothing() -> None:
     assert rules("FROM a\n# check=skip=all\n\nENV a b\n") == [("LegacyKeyValueFormat", 4)]
 
 
-def test_error_true_makes_findings_an_error() -> None:
-    found = error("# check=error=true\nFROM a AS B\nENV a b\n")
-    assert found.what == "lint violation found for rules: LegacyKeyValueFormat, StageNameCasing"
-    assert len(found.warnings) == 2
+def test_error_true_is_kept_for_the_build_that_ends_by_it() -> None:
+    assert read("# check=error=true\nFROM a AS B\n").checks.fail
+    assert not read("FROM a AS B\n").checks.fail
 
 
-def test_error_true_without_findings_is_fine() -> None:
-    assert read("# check=skip=StageNameCasing;error=true\nFROM a AS B\n").warnings == ()
+def test_a_build_argument_goes_before_the_directive() -> None:
+    text = b"# check=skip=all;error=true\nFROM a AS B\n"
+    file = parse(text, "Dockerfile", "skip=FromAsCasing")
+    assert [warning.rule for warning in file.warnings] == ["StageNameCasing"]
+    assert not file.checks.fail
+
+
+def test_an_experimental_rule_has_to_be_asked_for() -> None:
+    text = "# builds it\nARG a\n\n# b is the target\nFROM x AS b\n# wrong\nARG c=1 d\n# check=skip=none\nARG e\n"
+    assert rules(text) == []
+    for asked in ("InvalidDefinitionDescription", "all"):
+        found = read(f"# check=experimental={asked}\n{text}").warnings
+        assert [(one.rule, one.where.line) for one in found] == [
+            ("InvalidDefinitionDescription", 3),
+            ("InvalidDefinitionDescription", 8),
+        ]
+        assert found[0].message == "Comment for ARG should follow the format: `# a <description>`"
+        assert found[1].message == "Comment for ARG should follow the format: `# <arg_key> <description>`"
 
 
 def test_an_unknown_option_is_an_error() -> None:

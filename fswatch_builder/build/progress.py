@@ -1,0 +1,60 @@
+"""Steps in the stream of events: each with a number of its own, a beginning, and one end."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+
+from fswatch_builder.build.events import Events, Status, StepFinished, StepReport, StepStarted
+from fswatch_builder.build.failures import explained
+from fswatch_builder.errors import Location
+from fswatch_builder.model.plan import Stage
+
+
+class Progress:
+    """One step."""
+
+    def __init__(self, number: int, events: Events) -> None:
+        """Starts the clock."""
+        self.number = number
+        self._events = events
+        self._started = time.monotonic()
+
+    def done(self, status: Status, report: StepReport | None = None) -> None:
+        """The step is over."""
+        self._events.emit(StepFinished(self.number, status, time.monotonic() - self._started, report))
+
+
+class Steps:
+    """Numbers the steps of one build."""
+
+    def __init__(self, events: Events) -> None:
+        """They are told to ``events``."""
+        self.events = events
+        self._numbers = count(1)
+
+    @contextmanager
+    def instruction(self, stage: Stage, position: int, title: str, where: Location) -> Iterator[Progress]:
+        """An instruction of a stage; ``position`` counts FROM as 1. An error of the block gets its place."""
+        total = 1 + len(stage.instructions)
+        with self._step(StepStarted(next(self._numbers), stage.label, position, total, title, where)) as progress:
+            try:
+                yield progress
+            except Exception as error:
+                raise explained(error, where) from error
+
+    @contextmanager
+    def internal(self, title: str) -> Iterator[Progress]:
+        """Something that no instruction asks for by itself."""
+        with self._step(StepStarted(next(self._numbers), "internal", 0, 0, title)) as progress:
+            yield progress
+
+    @contextmanager
+    def _step(self, started: StepStarted) -> Iterator[Progress]:
+        progress = Progress(started.number, self.events)
+        self.events.emit(started)
+        try:
+            yield progress
+        except BaseException:
+            progress.done("failed")
+            raise
