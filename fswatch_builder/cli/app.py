@@ -6,6 +6,7 @@ import typer
 
 from fswatch_builder.cli.build import build_command
 from fswatch_builder.cli.images import images_command, load_command
+from fswatch_builder.cli.refused import BuildCommand
 from fswatch_builder.cli.track import track_command
 
 app = typer.Typer(
@@ -16,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-app.command("build")(build_command)
+app.command("build", cls=BuildCommand)(build_command)
 # What follows DIR is the command's, its options too.
 app.command("track", context_settings={"allow_interspersed_args": False, "max_content_width": 110})(track_command)
 app.command("images")(images_command)

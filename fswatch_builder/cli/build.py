@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fswatch_builder.build.builder import BuiltImage, Request, build, find_dockerfile
 from fswatch_builder.build.events import Events, OutputWritten
-from fswatch_builder.cli import options
+from fswatch_builder.cli import options, values
 from fswatch_builder.cli.failure import reported
 from fswatch_builder.cli.render import counted, renderer, size_text
 from fswatch_builder.errors import BuildError, UsageError
@@ -27,8 +27,12 @@ def build_command(
     tag: options.Tags = None,
     target: options.Target = None,
     build_arg: options.BuildArgs = None,
+    build_arg_file: options.BuildArgFiles = None,
     build_context: options.BuildContexts = None,
+    ignorefile: options.IgnoreFile = None,
     label: options.Labels = None,
+    annotation: options.Annotations = None,
+    timestamp: options.Timestamp = None,
     output: options.Outputs = None,
     platform: options.PlatformName = None,
     tracker: options.TrackerName = "auto",
@@ -36,11 +40,16 @@ def build_command(
     audit: options.Audit = False,
     compression: options.CompressionName = "gzip",
     no_cache: options.NoCache = False,
+    no_cache_filter: options.NoCacheFilter = None,
+    pull: options.Pull = False,
     iidfile: options.IIDFile = None,
     metadata_file: options.MetadataFile = None,
     progress: options.ProgressKind = "auto",
     quiet: options.Quiet = False,
     store: options.StoreDirectory = None,
+    provenance: options.Provenance = None,
+    sbom: options.SBOM = None,
+    usual: options.Usual = False,  # noqa: ARG001 - accepted for what it asks is done anyway
 ) -> None:
     """Build an image from a Dockerfile.
 
@@ -52,33 +61,44 @@ def build_command(
     """  # noqa: D301 - the escape keeps the lines as they are
     if quiet:
         progress = "quiet"
-    options.choice("--progress", progress, ("auto", "tty", "plain", "quiet", "rawjson"))
+    values.choice("--progress", progress, ("auto", "tty", "plain", "quiet", "rawjson", "none"))
     if not os.path.isdir(context):
         raise UsageError(
             f"the context {context} is not a directory",
             hint="a context from stdin, an archive or a URL is not supported yet",
         )
-    file = None if file is None else options.after_equals(file)
+    values.no_attestation("--provenance", provenance)
+    values.no_attestation("--sbom", sbom)
+    if no_cache and no_cache_filter:
+        raise UsageError("--no-cache and --no-cache-filter: give one of them")
+    file = None if file is None else values.after_equals(file)
     text = sys.stdin.buffer.read() if file == "-" else None
+    wanted = values.platform(platform)
+    arguments = [line for path in build_arg_file or () for line in values.lines_of(path)]
     request = Request(
         context=os.path.abspath(context),
         dockerfile="stdin" if text is not None else find_dockerfile(context, file),
         text=text,
-        platform=options.platform(platform),
+        platform=wanted,
         target=target,
-        names=options.references(tag or ()),
-        build_args=options.build_args(build_arg or (), os.environ),
-        contexts=options.build_contexts(build_context or ()),
-        labels=options.pairs("--label", label or ()),
-        tracker=options.tracker(tracker),
-        hash_mode=options.hash_mode(hash_mode),
+        names=values.references(tag or ()),
+        build_args=values.build_args((*arguments, *(build_arg or ())), os.environ),
+        contexts=values.build_contexts(build_context or ()),
+        labels=values.pairs("--label", label or ()),
+        annotations=values.annotations(annotation or (), wanted),
+        ignorefile=ignorefile,
+        epoch=values.epoch("--timestamp", timestamp),
+        tracker=values.tracker(tracker),
+        hash_mode=values.hash_mode(hash_mode),
         audit=audit,
         use_cache=not no_cache,
-        compression=Compression(options.choice("--compression", compression, [known.value for known in Compression])),
+        uncached_stages=values.stage_names(no_cache_filter or ()),
+        refresh=pull,
+        compression=Compression(values.choice("--compression", compression, [known.value for known in Compression])),
     )
     specs = _output_specs(output or ())
     kernel.check_files()
-    with Store.open(options.store_directory(store)) as opened:
+    with Store.open(values.store_directory(store)) as opened:
         shown = renderer(progress, sys.stderr)
         try:
             built = _build(request, opened, shown)
@@ -91,7 +111,7 @@ def build_command(
             _write_whole(iidfile, str(built.config))
         if progress == "quiet":
             print(built.config)
-        elif progress != "rawjson":
+        elif progress not in ("rawjson", "none"):
             print(summary(built, specs, request, opened.directory))
 
 
@@ -108,7 +128,7 @@ def _output_specs(texts: Sequence[str]) -> "list[OutputSpec]":
         return []
     from fswatch_builder.oci.output import OutputSpec
 
-    return [OutputSpec.parse(options.after_equals(text)) for text in texts]
+    return [OutputSpec.parse(values.after_equals(text)) for text in texts]
 
 
 def _write_outputs(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fswatch_builder.cli import options
+from fswatch_builder.cli import options, values
 from fswatch_builder.cli.failure import reported
 from fswatch_builder.cli.render import size_text
 from fswatch_builder.errors import UsageError
@@ -21,7 +21,7 @@ Archive = Annotated[str, typer.Argument(metavar="FILE", help="The archive; its k
 @reported
 def images_command(store: options.StoreDirectory = None) -> None:
     """List the images of the local store."""
-    with Store.open(options.store_directory(store)) as opened:
+    with Store.open(values.store_directory(store)) as opened:
         for line in table(opened.images()):
             print(line)
 
@@ -44,11 +44,11 @@ def load_command(
     """  # noqa: D301 - the escape keeps the lines as they are
     from fswatch_builder.oci.archive import load_archive
 
-    wanted = options.platform(platform)
-    names = options.references(tag or ())
+    wanted = values.platform(platform)
+    names = values.references(tag or ())
     if not os.path.exists(file):
         raise UsageError(f"there is no file {file}")
-    with Store.open(options.store_directory(store)) as opened:
+    with Store.open(values.store_directory(store)) as opened:
         loaded = load_archive(opened, file, wanted)
         if names and len(loaded) > 1:
             raise UsageError(
@@ -57,7 +57,7 @@ def load_command(
         for digest, found in loaded:
             image = opened.load_image(digest)
             manifest = Descriptor(OCI_MANIFEST, digest, opened.size(digest))
-            own = [name for text in found if (name := options.known_reference(text)) is not None]
+            own = [name for text in found if (name := values.known_reference(text)) is not None]
             for name in dict.fromkeys((*names, *own)):
                 opened.tag(name, manifest, image.platform)
                 print(f"loaded {name.familiar()}  {digest}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fswatch_builder.cli import options
+from fswatch_builder.cli import values
 from fswatch_builder.cli.failure import reported
 from fswatch_builder.errors import BuildError, CommandError, OutputError, UsageError
 
@@ -116,8 +116,8 @@ def track_command(
         raise UsageError("report and layer cannot both go to standard output", hint="use -o FILE or --layer FILE")
     if layer == "-" and sys.stdout.isatty():
         raise UsageError("a layer is not written to a terminal", hint="redirect it, or use --layer FILE")
-    options.tracker(tracker)
-    mode = options.hash_mode(hash_mode)
+    values.tracker(tracker)
+    mode = values.hash_mode(hash_mode)
 
     from fswatch_builder.cli.whole import check_writable
     from fswatch_builder.observing.track import follow, look_again, look_first, record
