@@ -5,21 +5,11 @@ image digest.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from fswatch_builder.model.digest import Digest
 from fswatch_builder.model.image import Layer
-from fswatch_builder.oci.store import Store
-
-_TIME = "step time"
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A step that need not be done again. ``layer`` is None for a step that changed nothing."""
-
-    layer: Layer | None
-    created: datetime | None
+from fswatch_builder.oci.store import StepResult, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +20,11 @@ class StepCache:
     read: bool = True
     write: bool = True
 
-    def find(self, key: Digest) -> Hit | None:
+    def find(self, key: Digest) -> StepResult | None:
         """Of an earlier build, its layer still in the store."""
-        if not self.read:
-            return None
-        result = self.store.step(key)
-        if result is None:
-            return None
-        stamp = self.store.recall(_TIME, key.raw)
-        created = None if stamp is None else datetime.fromtimestamp(int(stamp), UTC)
-        return Hit(result.layer, created)
+        return self.store.step(key) if self.read else None
 
     def record(self, key: Digest, layer: Layer | None, created: datetime) -> None:
         """A step that ended well."""
         if self.write:
-            self.store.note(_TIME, key.raw, str(int(created.timestamp())).encode())
-            self.store.record_step(key, layer)
+            self.store.record_step(key, layer, created)

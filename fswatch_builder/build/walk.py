@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fswatch_builder.build import keys
 from fswatch_builder.build.assembly import assemble, history_line
-from fswatch_builder.build.cache import Hit, StepCache
+from fswatch_builder.build.cache import StepCache
 from fswatch_builder.build.events import StepReport
 from fswatch_builder.build.progress import Progress, Steps
 from fswatch_builder.build.sources import Built, Sources
@@ -20,6 +20,7 @@ from fswatch_builder.model.image import History, Image, Layer
 from fswatch_builder.model.plan import ImageSource, NamedContext, Plan, Scratch, Stage, StageSource
 from fswatch_builder.model.step import Action, CopyAction, DirectoryAction, RootfsStep, RunAction
 from fswatch_builder.oci.compression import Compression
+from fswatch_builder.oci.store import StepResult
 
 if TYPE_CHECKING:
     from fswatch_builder.build.executor import Executor
@@ -155,7 +156,7 @@ def _full_history(base: Image) -> tuple[History, ...]:
     return base.history or tuple(History() for _ in base.layers)
 
 
-def _cached_report(hit: Hit) -> StepReport:
+def _cached_report(hit: StepResult) -> StepReport:
     if hit.layer is None:
         return StepReport()
     return StepReport(stored=hit.layer.descriptor.size, diff_id=str(hit.layer.diff_id))

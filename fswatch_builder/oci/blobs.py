@@ -3,11 +3,15 @@
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from fswatch_builder.errors import OutputError, StoreError
 from fswatch_builder.model.digest import Digest
+
+if TYPE_CHECKING:
+    from fswatch_builder.oci.keeping.sessions import Session
 
 
 @contextmanager
@@ -33,6 +37,15 @@ def sync_directory(path: str) -> None:
         os.close(descriptor)
 
 
+def is_there(path: str) -> bool:
+    """Whether there is a file or directory. By opening it: over a network file system only that asks the server."""
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def write_whole(path: str, content: bytes, temporary: str) -> None:
     """Puts a small file in place: all of it or nothing. ``temporary`` is a directory on the same file system."""
     draft = os.path.join(temporary, os.urandom(8).hex())
@@ -46,7 +59,7 @@ def write_whole(path: str, content: bytes, temporary: str) -> None:
 
 
 class BlobWriter:
-    """A blob in the making. Only ``commit`` makes it visible."""
+    """A blob in the making. Only ``commit`` makes it visible, and only to a session that has leased it before."""
 
     def __init__(self, blobs: "Blobs", draft: str) -> None:
         self._blobs = blobs
@@ -73,6 +86,7 @@ class BlobWriter:
         if self._committed is None:
             digest = self.digest
             target = self._blobs.path(digest)
+            self._blobs.lease([digest])
             with write_errors(self._blobs.directory):
                 self._file.flush()
                 os.fsync(self._file.fileno())
@@ -92,22 +106,31 @@ class BlobWriter:
 
 
 class Blobs:
-    """The blobs of one layout directory."""
+    """The blobs of one layout directory, leased by a session as they are used."""
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, session: "Session | None") -> None:
+        """Without a session nothing is leased: a store that can only be read."""
         self.directory = directory
+        self.home = os.path.join(directory, "blobs", "sha256")
+        self._session = session
 
     def path(self, digest: Digest) -> str:
         """Where a blob is, or would be."""
-        return os.path.join(self.directory, "blobs", "sha256", digest.hex)
+        return os.path.join(self.home, digest.hex)
+
+    def lease(self, digests: Sequence[Digest]) -> None:
+        """Nobody removes these before our session ends."""
+        if self._session is not None:
+            self._session.keep("blob", [digest.text for digest in digests])
 
     def has(self, digest: Digest) -> bool:
-        """Whether the blob is there."""
-        try:
-            os.stat(self.path(digest))
-        except FileNotFoundError:
-            return False
-        return True
+        """Whether the blob is there; if so, it stays."""
+        return self.has_all([digest])
+
+    def has_all(self, digests: Sequence[Digest]) -> bool:
+        """Whether all of them are there; if so, they stay."""
+        self.lease(digests)
+        return all(is_there(self.path(digest)) for digest in digests)
 
     def size(self, digest: Digest) -> int:
         """In bytes. A missing blob is a StoreError."""

@@ -1,40 +1,76 @@
-"""The database beside the blobs: names, layers by diffID, results of steps, notes."""
+"""The database beside the blobs: what an image layout cannot say.
+
+Layers by diffID, results of steps, notes, who uses the store and what (sessions, leases), when things were last used.
+All of it can be lost: images and their names are in the layout.
+
+A transaction that writes holds the database's lock; the store uses it as its lock for everything that must not happen
+at once, on several machines too (sqlite locks by fcntl(2), which network file systems carry). A write-ahead log wants
+memory shared by all its users, so it is for local file systems only (sqlite.org/wal.html).
+"""
 
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from fswatch_builder.errors import OutputError, StoreError
+from fswatch_builder.oci.filesystem import is_local
 
-_SCHEMA_VERSION: Final = 1
+VERSION: Final = 2
 _BUSY_SECONDS: Final = 60
-_SCHEMA: Final = """
-CREATE TABLE names (
-    name TEXT NOT NULL, platform TEXT NOT NULL,
-    media_type TEXT NOT NULL, manifest TEXT NOT NULL, manifest_size INTEGER NOT NULL,
-    image_size INTEGER NOT NULL, created TEXT,
-    PRIMARY KEY (name, platform)
+_FILES: Final = ("state.db", "state.db-wal", "state.db-shm", "state.db-journal")
+
+_ADDED_IN_2: Final = """
+CREATE TABLE sessions (
+    id TEXT NOT NULL PRIMARY KEY, host TEXT NOT NULL, boot TEXT NOT NULL, pid INTEGER NOT NULL, started INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE leases (
+    session TEXT NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY (session, kind, key)
+) WITHOUT ROWID;
+CREATE TABLE uses (kind TEXT NOT NULL, key TEXT NOT NULL, used INTEGER NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID;
+CREATE TABLE kept (
+    kind TEXT NOT NULL, key TEXT NOT NULL, label TEXT NOT NULL, boot TEXT NOT NULL, PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
+"""
+_SCHEMA: Final = """
 CREATE TABLE layers (
     diff_id TEXT NOT NULL, compression TEXT NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL,
     PRIMARY KEY (diff_id, compression)
 ) WITHOUT ROWID;
-CREATE TABLE steps (key TEXT NOT NULL PRIMARY KEY, diff_id TEXT) WITHOUT ROWID;
-CREATE TABLE notes (kind TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID;
+CREATE TABLE steps (key TEXT NOT NULL PRIMARY KEY, diff_id TEXT, created INTEGER) WITHOUT ROWID;
+CREATE TABLE notes (
+    kind TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, noted INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
+"""
+#: Names were here too, behind index.json, and the time of a step among the notes.
+_FROM_1_TO_2: Final = """
+DROP TABLE names;
+ALTER TABLE steps ADD COLUMN created INTEGER;
+ALTER TABLE notes ADD COLUMN noted INTEGER NOT NULL DEFAULT 0;
+UPDATE steps SET created = moment FROM (
+    SELECT 'sha256:' || lower(hex(key)) AS step, CAST(CAST(value AS TEXT) AS INTEGER) AS moment
+    FROM notes WHERE kind = 'step time'
+) WHERE key = step;
+DELETE FROM notes WHERE kind = 'step time';
 """
 
 Value = str | bytes | int | None
 
 
 @contextmanager
-def _one_at_a_time(directory: str) -> Iterator[None]:
-    """Connections are opened in turn: the switch to a write-ahead log needs the database for itself and, unlike
-    everything after it, fails at once with "database is locked" instead of waiting for another connection.
+def exclusive(directory: str) -> Iterator[None]:
+    """For what must not be done by two at once while there is no database yet.
+
+    Connections are opened in turn: a switch of the journal needs the database for itself and, unlike everything after
+    it, fails at once with "database is locked" instead of waiting for another connection.
+
+    A file, not the directory: over NFS flock(2) wants a descriptor that may write.
     """
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = os.open(os.path.join(directory, ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -43,42 +79,97 @@ def _one_at_a_time(directory: str) -> Iterator[None]:
 
 
 class State:
-    """One connection. Several processes may have one each; used by the thread that opened it."""
+    """One connection. Several processes may have one each, several threads share one."""
 
     def __init__(self, directory: str) -> None:
-        """Opens ``directory``/state.db, making it where there is none. Raises StoreError."""
-        self._path = os.path.join(directory, "state.db")
-        with self._errors(), _one_at_a_time(directory):
-            # isolation_level None: transactions begin where we say, not where the module guesses.
-            self._connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
+        """Opens ``directory``/state.db, making it where there is none. Raises StoreError.
+
+        One that sqlite cannot read is put aside as ``state.db.damaged`` and made anew.
+        """
+        self._directory = directory
+        self._path = os.path.join(directory, _FILES[0])
+        self._lock = threading.RLock()
+        #: Made by this very call: there was none, or it was damaged.
+        self.is_new = False
+        #: What sqlite said of the one that was put aside.
+        self.damage: str | None = None
+        with self._errors(), exclusive(directory):
             try:
-                # Refused quietly where the file system has no shared memory; the old journal does as well there.
-                self._connection.execute("PRAGMA journal_mode=WAL")
-                self._connection.execute("PRAGMA synchronous=NORMAL")
-                self._prepare()
-            except BaseException:
-                self._connection.close()
-                raise
+                self._connection = self._open()
+            except sqlite3.DatabaseError as error:
+                if not _is_damage(error):
+                    raise
+                self.damage = str(error)
+                self._put_aside()
+                self._connection = self._open()
 
-    def _prepare(self) -> None:
-        if self._version() == 0:
-            with self.transaction():
-                if self._version() == 0:  # nobody was faster
-                    for statement in _SCHEMA.split(";"):
-                        self._connection.execute(statement)
-                    self._connection.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
-        if self._version() != _SCHEMA_VERSION:
+    def _open(self) -> sqlite3.Connection:
+        # isolation_level None: transactions begin where we say, not where the module guesses. Threads take turns by
+        # our lock.
+        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        try:
+            wanted = "WAL" if is_local(self._directory) else "DELETE"
+            # Told, not enforced: where WAL cannot be had the old journal stays.
+            (journal,) = connection.execute(f"PRAGMA journal_mode={wanted}").fetchone()
+            connection.execute(f"PRAGMA synchronous={'NORMAL' if journal == 'wal' else 'FULL'}")
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        """``exclusive`` keeps others from doing the same."""
+        version = _version(connection)
+        if version > VERSION:
             raise StoreError(
-                f"{self._path} is of version {self._version()}, this program reads version {_SCHEMA_VERSION}",
-                hint="use another store with --store, or remove this one",
+                f"{self._path} is of version {version}, this program reads version {VERSION}",
+                hint="a newer fswatch-builder made it: use that one, or another store with --store",
             )
+        if version == VERSION:
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for statement in ((_SCHEMA if version == 0 else _FROM_1_TO_2) + _ADDED_IN_2).split(";"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version={VERSION}")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+        self.is_new = version == 0
 
-    def _version(self) -> int:
-        return int(self._connection.execute("PRAGMA user_version").fetchone()[0])
+    def _put_aside(self) -> None:
+        os.replace(self._path, f"{self._path}.damaged")
+        for name in _FILES[1:]:
+            with suppress(FileNotFoundError):
+                os.unlink(os.path.join(self._directory, name))
+
+    def renew_if_damaged(self) -> str | None:
+        """Looks through all of it. One that is damaged is put aside, and made anew: what was wrong, else None."""
+        with self._lock, self._errors(), exclusive(self._directory):
+            try:
+                answer = "; ".join(text for (text,) in self._connection.execute("PRAGMA integrity_check(5)"))
+            except sqlite3.DatabaseError as error:
+                if not _is_damage(error):
+                    raise
+                answer = str(error)
+            if answer == "ok":
+                return None
+            self._connection.close()
+            self._put_aside()
+            self._connection = self._open()
+        return answer
+
+    @property
+    def journal(self) -> str:
+        """``wal``, or ``delete`` where several machines may use the store."""
+        return str(self.rows("PRAGMA journal_mode")[0][0])
 
     def close(self) -> None:
         """Ends the use of the database."""
-        self._connection.close()
+        with self._lock:
+            self._connection.close()
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -89,31 +180,49 @@ class State:
                 raise OutputError(f"cannot write to {self._path}: {error}", hint="free some space") from error
             raise StoreError(
                 f"{self._path}: {error}",
-                hint="if it stays, remove that file: images by name and the step cache are lost with it",
+                hint="`fswatch-builder prune --verify` mends a damaged store; images are not lost with this file",
             ) from error
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All changes inside or none of them; other writers wait."""
-        if self._connection.in_transaction:
-            yield
-            return
-        with self._errors():
-            self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        with self._errors():
-            self._connection.execute("COMMIT")
+        """All changes inside or none of them; other writers, threads and processes, wait."""
+        with self._lock:
+            if self._is_in_transaction():
+                yield
+                return
+            with self._errors():
+                self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                with self._errors():
+                    self._connection.execute("COMMIT")
+            except BaseException:
+                if self._is_in_transaction():  # a full disk may have ended it already
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def _is_in_transaction(self) -> bool:
+        return self._connection.in_transaction
 
     def rows(self, query: str, *values: Value) -> list[tuple[Any, ...]]:
         """The answer to a query."""
-        with self._errors():
+        with self._lock, self._errors():
             return self._connection.execute(query, values).fetchall()
 
     def change(self, statement: str, *values: Value) -> None:
         """Makes one change."""
-        with self._errors():
+        with self._lock, self._errors():
             self._connection.execute(statement, values)
+
+    def change_all(self, statement: str, values: Sequence[Sequence[Value]]) -> None:
+        """Makes one change for each of ``values``; inside of a transaction."""
+        with self._lock, self._errors():
+            self._connection.executemany(statement, values)
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

@@ -1,43 +1,52 @@
 """The local store: a standard OCI image layout, and beside it what builds remember.
 
-    DIR/oci-layout, index.json, blobs/sha256/..   any OCI tool reads these
-    DIR/state.db                                  sqlite: names, layers by diffID, results of steps, notes
+    DIR/oci-layout, index.json, blobs/sha256/..   any OCI tool reads these; names of images are in index.json alone
+    DIR/state.db                                  sqlite: layers by diffID, results of steps, notes, leases, last uses
+    DIR/kept/                                     unpacked bases, cache mounts (keeping/kept.py)
+    DIR/sessions/                                 who uses the store now (keeping/sessions.py)
     DIR/work/                                     workspaces of running builds (workspace.py)
 
-Several processes may use it at once: blobs appear by rename, the database has transactions, and index.json is written
-while holding the database's write lock.
+Several processes, on several machines, may use it at once: blobs and kept things appear by rename, the database has
+transactions, and index.json is written while holding the database's write lock. What a build has asked for, and got,
+stays until the build ends.
 """
 
+import errno
 import os
 import threading
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Self
 
-from fswatch_builder.errors import BaseImageError, StoreError
+from fswatch_builder.errors import BaseImageError, OutputError, StoreError
 from fswatch_builder.model.digest import DiffID, Digest
 from fswatch_builder.model.image import Descriptor, Image, Layer
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci import documents, media_types
 from fswatch_builder.oci.blobs import Blobs, BlobWriter, write_errors, write_whole
 from fswatch_builder.oci.compression import Compression
+from fswatch_builder.oci.keeping.kept import KeptThings
+from fswatch_builder.oci.keeping.sessions import Session
+from fswatch_builder.oci.names import CONTAINERD_NAME, INDEX, REF_NAME, Names
 from fswatch_builder.oci.reference import Reference
-from fswatch_builder.oci.state import State
+from fswatch_builder.oci.state import State, exclusive
 from fswatch_builder.oci.workspace import sweep, workspace
 
-__all__ = ["BlobWriter", "StepResult", "Store", "StoredImage"]
+__all__ = ["CONTAINERD_NAME", "LAYOUT", "REF_NAME", "BlobWriter", "StepResult", "Store", "StoredImage"]
 
 LAYOUT: Final = b'{"imageLayoutVersion":"1.0.0"}'
-REF_NAME: Final = "org.opencontainers.image.ref.name"
-CONTAINERD_NAME: Final = "io.containerd.image.name"
 
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:
-    """One name in the store. ``size``: bytes of its layers as stored; ``digest``: of its manifest."""
+    """One name in the store. ``digest``: of its manifest; ``size``: bytes of its layers as stored.
+
+    An image that cannot be read has no ``created`` and no ``size``; ``load_image`` tells what is wrong.
+    """
 
     name: Reference
     digest: Digest
@@ -48,48 +57,80 @@ class StoredImage:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """What a cached step did: its layer, or None where it changed nothing."""
+    """What a step did, and when: its layer, or None where it changed nothing."""
 
     layer: Layer | None
+    created: datetime | None
 
 
 class Store:
-    """See the module. Used by the thread that opened it; blob writers may be used by others."""
+    """See the module. Any thread may use it."""
 
-    def __init__(self, directory: str, state: State) -> None:
+    def __init__(self, directory: str, state: State | None) -> None:
         """Use ``open``."""
         self.directory = directory
         self._state = state
-        self._blobs = Blobs(directory)
+        self._session = Session(state, directory) if state is not None else None
+        self._blobs = Blobs(directory, self._session)
+        self.names = Names(directory)
         self._resources = ExitStack()
         self._drafts: str | None = None
         self._drafts_lock = threading.Lock()
+        #: What a user has to be told of the opening.
+        self.notices: tuple[str, ...] = ()
 
     @classmethod
     def open(cls, directory: str) -> "Store":
-        """Opens the store in ``directory``, making it where there is none. Raises StoreError."""
+        """Opens the store in ``directory``, making it where there is none. Raises StoreError.
+
+        One that is there and may not be written to can be read, and nothing else.
+        """
         directory = os.path.abspath(directory)
-        work = os.path.join(directory, "work")
         try:
-            os.makedirs(directory, mode=0o700, exist_ok=True)
-            os.makedirs(os.path.join(directory, "blobs", "sha256"), exist_ok=True)
-            os.makedirs(work, mode=0o700, exist_ok=True)
-            sweep(work)
-            if not os.path.exists(os.path.join(directory, "oci-layout")):
-                with workspace(work) as drafts:
-                    write_whole(os.path.join(directory, "index.json"), documents.write_index([]), drafts)
-                    write_whole(os.path.join(directory, "oci-layout"), LAYOUT, drafts)
+            _prepare(directory)
         except OSError as error:
+            if error.errno in _NOT_TO_WRITE and os.access(os.path.join(directory, INDEX), os.R_OK):
+                return cls(directory, None)
             raise StoreError(
                 f"cannot use the store {directory}: {error.filename or directory}: {error.strerror or error}",
                 hint="choose another place with --store",
             ) from error
-        return cls(directory, State(directory))
+        store = cls(directory, State(directory))
+        if store.state.is_new:
+            store._learn_layers()
+        if store.state.damage is not None:
+            store.notices = (_lost_database(directory, store.state.damage),)
+        return store
+
+    @property
+    def state(self) -> State:
+        """The database. Raises OutputError where the store can only be read."""
+        if self._state is None:
+            raise self._only_read()
+        return self._state
+
+    @property
+    def session(self) -> Session:
+        """Our use of the store. Raises OutputError where it can only be read."""
+        if self._session is None:
+            raise self._only_read()
+        return self._session
+
+    @property
+    def kept(self) -> KeptThings:
+        """Blobs, unpacked bases and cache mounts: their leases, last uses, removal. Raises OutputError."""
+        return KeptThings(self.directory, self.state, self.session, self._blobs)
+
+    def _only_read(self) -> OutputError:
+        return OutputError(f"cannot write to {self.directory}", hint="choose a place you may write to with --store")
 
     def close(self) -> None:
         """Ends the use of the store."""
         self._resources.close()
-        self._state.close()
+        if self._session is not None:
+            self._session.close()
+        if self._state is not None:
+            self._state.close()
 
     def __enter__(self) -> Self:
         return self
@@ -99,10 +140,28 @@ class Store:
     ) -> None:
         self.close()
 
+    def mend(self) -> list[str]:
+        """Makes anew what is damaged of the list of images and of the database, and tells what that was: the old ones
+        are put aside. Before anything else is done with the store. Raises StoreError, OutputError.
+        """
+        told = []
+        damage = self.state.renew_if_damaged()
+        if damage is not None:
+            told.append(_lost_database(self.directory, damage))
+        with self.state.transaction():
+            try:
+                self.names.entries()
+            except StoreError as error:
+                self.names.renew()
+                told.append(f"{error.what}; it is made anew, and images have lost their names")
+        if damage is not None:
+            self._learn_layers()
+        return told
+
     # Blobs.
 
     def has(self, digest: Digest) -> bool:
-        """Whether a blob is there."""
+        """Whether a blob is there; if so, it stays until the store is closed."""
         return self._blobs.has(digest)
 
     def blob_path(self, digest: Digest) -> str:
@@ -153,8 +212,8 @@ class Store:
     # Layers.
 
     def layer(self, diff_id: DiffID, compression: Compression | None = None) -> Layer | None:
-        """A layer whose blob is here; in any compression if none is given."""
-        rows = self._state.rows("SELECT compression, digest, size FROM layers WHERE diff_id = ?", diff_id.text)
+        """A layer whose blob is here, and stays; in any compression if none is given."""
+        rows = self.state.rows("SELECT compression, digest, size FROM layers WHERE diff_id = ?", diff_id.text)
         for name, digest, size in rows:
             if (compression is None or name == compression.value) and self.has(Digest(digest)):
                 return Layer(Descriptor(Compression(name).layer_media_type, Digest(digest), size), diff_id)
@@ -163,13 +222,21 @@ class Store:
     def record_layer(self, layer: Layer) -> None:
         """Remembers which blob holds a layer."""
         compression = Compression.of_media_type(layer.descriptor.media_type)
-        self._state.change(
+        self.state.change(
             "INSERT OR REPLACE INTO layers VALUES (?, ?, ?, ?)",
             layer.diff_id.text,
             compression.value,
             layer.descriptor.digest.text,
             layer.descriptor.size,
         )
+
+    def _learn_layers(self) -> None:
+        """A new database learns again what the images tell."""
+        with suppress(StoreError):  # what cannot be read is told when it is asked for
+            for digest in {entry.digest for entry in self.names.entries()}:
+                with suppress(StoreError, BaseImageError):
+                    for layer in self._image(digest).layers:
+                        self.record_layer(layer)
 
     # Images.
 
@@ -184,7 +251,11 @@ class Store:
         return Descriptor(media_types.OCI_MANIFEST, self.put(manifest), len(manifest))
 
     def load_image(self, manifest: Digest) -> Image:
-        """The image of a manifest in the store. Raises BaseImageError, StoreError."""
+        """The image of a manifest in the store; its blobs stay. Raises BaseImageError, StoreError."""
+        self._is_whole(manifest)
+        return self._image(manifest)
+
+    def _image(self, manifest: Digest) -> Image:
         what = f"image {manifest}"
         read = documents.read_manifest(self.read(manifest), "", what)
         if isinstance(read, documents.Index):
@@ -193,97 +264,109 @@ class Store:
 
     def tag(self, name: Reference, manifest: Descriptor, platform: Platform) -> None:
         """Gives a manifest a name; whoever had it for this platform loses it."""
-        image = self.load_image(manifest.digest)
-        size = sum(layer.descriptor.size for layer in image.layers)
-        created = image.created.isoformat() if image.created is not None else None
-        with self._state.transaction():
-            self._state.change(
-                "INSERT OR REPLACE INTO names VALUES (?, ?, ?, ?, ?, ?, ?)",
-                str(name.without_digest()),
-                str(platform),
-                manifest.media_type,
-                manifest.digest.text,
-                manifest.size,
-                size,
-                created,
-            )
-            self._write_index()
+        self.load_image(manifest.digest)
+        with self.state.transaction():
+            self.names.put(name, manifest, platform)
 
     def find(self, name: Reference, platform: Platform) -> Digest | None:
-        """The manifest a name stands for here. A digest in the name decides; it may be an index's."""
+        """The manifest a name stands for here, if the image is whole; its blobs stay.
+
+        A digest in the name decides; it may be an index's.
+        """
         if name.digest is not None:
             return self._by_digest(name.digest, platform)
-        rows = self._state.rows(
-            "SELECT manifest FROM names WHERE name = ? AND platform = ?", str(name.without_digest()), str(platform)
+        digest = self.names.find(name, platform)
+        return digest if digest is not None and self._is_whole(digest) else None
+
+    def _is_whole(self, manifest: Digest) -> bool:
+        """Whether all of an image is here; what is, stays."""
+        if not self.has(manifest):
+            return False
+        read = documents.read_manifest(self.read(manifest), "", f"image {manifest}")
+        return isinstance(read, documents.Index) or self._blobs.has_all(
+            [read.config.digest, *(layer.digest for layer in read.layers)]
         )
-        for (text,) in rows:
-            digest = Digest(text)
-            if self.has(digest):
-                return digest
-        return None
 
     def _by_digest(self, digest: Digest, platform: Platform) -> Digest | None:
         if not self.has(digest):
             return None
         read = documents.read_manifest(self.read(digest), "", f"image {digest}")
         if isinstance(read, documents.Index):
-            chosen = read.choose(platform, f"image {digest}").digest
-            return chosen if self.has(chosen) else None
-        return digest
+            digest = read.choose(platform, f"image {digest}").digest
+        return digest if self._is_whole(digest) else None
 
     def images(self) -> list[StoredImage]:
-        """All names, sorted."""
-        rows = self._state.rows(
-            "SELECT name, platform, manifest, image_size, created FROM names ORDER BY name, platform"
-        )
+        """All names, sorted. Raises StoreError for the list as a whole."""
         return [
-            StoredImage(
-                Reference.parse(name),
-                Digest(manifest),
-                datetime.fromisoformat(created) if created is not None else None,
-                size,
-                Platform.parse(platform),
-            )
-            for name, platform, manifest, size, created in rows
+            self._stored(entry.name, entry.platform, entry.digest)
+            for entry in self.names.entries()
+            if entry.name is not None and entry.platform is not None
         ]
 
-    def _write_index(self) -> None:
-        rows = self._state.rows(
-            "SELECT name, platform, media_type, manifest, manifest_size FROM names ORDER BY name, platform"
-        )
-        entries = []
-        for name, platform, media_type, manifest, size in rows:
-            names = {REF_NAME: Reference.parse(name).tag or "", CONTAINERD_NAME: name}
-            entry = Descriptor(media_type, Digest(manifest), size, names)
-            entries.append(documents.descriptor_document(entry, Platform.parse(platform)))
-        with write_errors(self.directory), self.workspace() as drafts:
-            write_whole(os.path.join(self.directory, "index.json"), documents.write_index(entries), drafts)
+    def _stored(self, name: Reference, platform: Platform, digest: Digest) -> StoredImage:
+        try:
+            image = self._image(digest)
+        except (StoreError, BaseImageError):
+            return StoredImage(name, digest, None, 0, platform)
+        return StoredImage(name, digest, image.created, sum(layer.descriptor.size for layer in image.layers), platform)
 
     # What builds remember.
 
     def step(self, key: Digest) -> StepResult | None:
         """What the step with this key did; None: not known, or its layer is gone."""
-        for (diff_id,) in self._state.rows("SELECT diff_id FROM steps WHERE key = ?", key.text):
-            if diff_id is None:
-                return StepResult(None)
-            layer = self.layer(DiffID(diff_id))
-            return StepResult(layer) if layer is not None else None
-        return None
+        rows = self.state.rows("SELECT diff_id, created FROM steps WHERE key = ?", key.text)
+        if not rows:
+            return None
+        diff_id, stamp = rows[0]
+        created = None if stamp is None else datetime.fromtimestamp(stamp, UTC)
+        layer = None if diff_id is None else self.layer(DiffID(diff_id))
+        if diff_id is not None and layer is None:
+            return None
+        self.session.keep("step", [key.text])
+        return StepResult(layer, created)
 
-    def record_step(self, key: Digest, layer: Layer | None) -> None:
-        """Remembers what a step did; its layer too."""
-        with self._state.transaction():
+    def record_step(self, key: Digest, layer: Layer | None, created: datetime) -> None:
+        """Remembers what a step did, and when; its layer too."""
+        self.session.keep("step", [key.text])
+        with self.state.transaction():
             if layer is not None:
                 self.record_layer(layer)
             diff_id = layer.diff_id.text if layer is not None else None
-            self._state.change("INSERT OR REPLACE INTO steps VALUES (?, ?)", key.text, diff_id)
+            self.state.change(
+                "INSERT OR REPLACE INTO steps VALUES (?, ?, ?)", key.text, diff_id, int(created.timestamp())
+            )
 
     def note(self, kind: str, key: bytes, value: bytes) -> None:
-        """Remembers a small fact."""
-        self._state.change("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)", kind, key, value)
+        """Remembers a small fact that can be found out again."""
+        self.state.change("INSERT OR REPLACE INTO notes VALUES (?, ?, ?, ?)", kind, key, value, int(time.time()))
 
     def recall(self, kind: str, key: bytes) -> bytes | None:
         """A fact noted before."""
-        for (value,) in self._state.rows("SELECT value FROM notes WHERE kind = ? AND key = ?", kind, key):
+        for (value,) in self.state.rows("SELECT value FROM notes WHERE kind = ? AND key = ?", kind, key):
             return bytes(value)
         return None
+
+
+def _lost_database(directory: str, damage: str) -> str:
+    return (
+        f"the database of the store was damaged ({damage}) and is made anew: images are still there, results of steps "
+        f"are forgotten; the old one is {directory}/state.db.damaged"
+    )
+
+
+_NOT_TO_WRITE: Final = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def _prepare(directory: str) -> None:
+    work = os.path.join(directory, "work")
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    os.makedirs(os.path.join(directory, "blobs", "sha256"), exist_ok=True)
+    os.makedirs(work, mode=0o700, exist_ok=True)
+    sweep(work)
+    if not os.path.exists(os.path.join(directory, "oci-layout")):
+        # Two that found none at once must not both write an empty index: the second would wipe out names.
+        with exclusive(directory), workspace(work) as drafts:
+            if not os.path.exists(os.path.join(directory, "oci-layout")):
+                if not os.path.exists(os.path.join(directory, INDEX)):
+                    write_whole(os.path.join(directory, INDEX), documents.write_index([]), drafts)
+                write_whole(os.path.join(directory, "oci-layout"), LAYOUT, drafts)

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from fswatch_builder import _native
+from fswatch_builder.oci.filesystem import unmount_below
 
 _LOCK_SUFFIX = ".lock"
 
@@ -74,7 +75,25 @@ def sweep(work: str) -> None:
             if name.endswith(_LOCK_SUFFIX) and name != _LOCK_SUFFIX and (lock := _lock_if_stale(work, name)) is not None
         ]
     for directory, lock in stale:
+        unmount_below(directory)
         _remove(directory, lock)
+
+
+def sweep_strays(work: str) -> list[str]:
+    """Removes what no lock file belongs to, whoever put it there: the paths. A power cut can leave such."""
+    removed = []
+    with _exclusive(work):  # a workspace in the making has its lock file before we can look
+        names = set(os.listdir(work)) - {_LOCK_SUFFIX}
+        for name in sorted(names):
+            path = os.path.join(work, name)
+            if not name.endswith(_LOCK_SUFFIX) and name + _LOCK_SUFFIX not in names:
+                unmount_below(path)
+                if os.path.isdir(path) and not os.path.islink(path):
+                    _native.remove_tree(os.fsencode(path))
+                else:
+                    os.unlink(path)
+                removed.append(path)
+    return removed
 
 
 def _lock_if_stale(work: str, name: str) -> int | None:
@@ -82,6 +101,8 @@ def _lock_if_stale(work: str, name: str) -> int | None:
         lock = os.open(os.path.join(work, name), os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return None  # its owner has just removed it
+    except PermissionError:
+        return None  # another user's
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.fstat(lock).st_nlink:  # 0: its owner removed it between our open and our lock

@@ -1,9 +1,13 @@
 """The database of a store under several processes."""
 
 import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
+import pytest
+
+from fswatch_builder.oci import state
 from fswatch_builder.oci.state import State
 
 
@@ -31,3 +35,74 @@ def test_several_processes_make_one_new_database_at_once(tmp_path: Path) -> None
         assert [results.get(timeout=60) for _ in processes] == [""] * 8
         for process in processes:
             process.join()
+
+
+@pytest.mark.parametrize(("local", "journal"), [(True, "wal"), (False, "delete")])
+def test_no_write_ahead_log_where_machines_share_the_file_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, local: bool, journal: str
+) -> None:
+    monkeypatch.setattr(state, "is_local", lambda _: local)
+    opened = State(str(tmp_path))
+    assert opened.journal == journal
+    opened.close()
+
+
+def test_a_store_that_moved_to_a_shared_file_system_gives_up_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = State(str(tmp_path))
+    opened.change("INSERT INTO notes VALUES ('kind', x'00', x'01', 0)")
+    opened.close()
+    monkeypatch.setattr(state, "is_local", lambda _: False)
+    opened = State(str(tmp_path))
+    assert opened.journal == "delete"
+    assert opened.rows("SELECT value FROM notes") == [(b"\x01",)]
+    opened.close()
+
+
+def _write_often(directory: str, together: Barrier, results: "multiprocessing.Queue[str]") -> None:
+    try:
+        opened = State(directory)
+        together.wait(60)
+        for number in range(20):
+            with opened.transaction():
+                ((seen,),) = opened.rows("SELECT count(*) FROM notes")
+                opened.change("INSERT INTO notes VALUES ('kind', ?, ?, 0)", str(seen).encode(), str(number).encode())
+        opened.close()
+        results.put("")
+    except BaseException as error:
+        results.put(repr(error))
+        raise
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_transactions_of_several_processes_come_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, local: bool
+) -> None:
+    monkeypatch.setattr(state, "is_local", lambda _: local)
+    State(str(tmp_path)).close()
+    context = multiprocessing.get_context("fork")
+    together, results = context.Barrier(4), context.Queue()
+    processes = [context.Process(target=_write_often, args=(str(tmp_path), together, results)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    assert [results.get(timeout=120) for _ in processes] == [""] * 4
+    for process in processes:
+        process.join()
+    opened = State(str(tmp_path))
+    assert opened.rows("SELECT count(*) FROM notes") == [(80,)]
+    opened.close()
+
+
+def test_threads_take_turns(tmp_path: Path) -> None:
+    opened = State(str(tmp_path))
+
+    def write(thread: int) -> None:
+        for number in range(50):
+            with opened.transaction():
+                opened.change("INSERT INTO notes VALUES ('kind', ?, x'00', 0)", f"{thread} {number}".encode())
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(write, range(4)))
+    assert opened.rows("SELECT count(*) FROM notes") == [(200,)]
+    opened.close()

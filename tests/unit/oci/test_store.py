@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from fswatch_builder.oci.reference import Reference
 from fswatch_builder.oci.store import StepResult, Store
 
 AMD64 = Platform("linux", "amd64")
+NOON = datetime(2024, 1, 2, tzinfo=UTC)
 ARM64 = Platform("linux", "arm64")
 
 
@@ -195,10 +197,10 @@ def test_steps_remember_a_layer_or_that_there_was_none(store: Store) -> None:
     key, empty = Digest.of(b"key"), Digest.of(b"empty")
     made = layer(store)
     assert store.step(key) is None
-    store.record_step(key, made)
-    store.record_step(empty, None)
-    assert store.step(key) == StepResult(made)
-    assert store.step(empty) == StepResult(None)
+    store.record_step(key, made, NOON)
+    store.record_step(empty, None, NOON)
+    assert store.step(key) == StepResult(made, NOON)
+    assert store.step(empty) == StepResult(None, NOON)
     os.unlink(store.blob_path(made.descriptor.digest))
     assert store.step(key) is None
 
@@ -219,7 +221,7 @@ def test_everything_is_there_after_opening_again(store: Store) -> None:
         assert again.find(Reference.parse("app"), AMD64) == manifest.digest
 
 
-def test_a_newer_or_damaged_database_is_told_with_a_way_out(tmp_path: Path) -> None:
+def test_a_newer_database_is_told_with_a_way_out(tmp_path: Path) -> None:
     Store.open(str(tmp_path)).close()
     database = sqlite3.connect(tmp_path / "state.db")
     database.execute("PRAGMA user_version=99")
@@ -227,9 +229,152 @@ def test_a_newer_or_damaged_database_is_told_with_a_way_out(tmp_path: Path) -> N
     with pytest.raises(StoreError, match="version 99") as caught:
         Store.open(str(tmp_path))
     assert caught.value.hint
-    (tmp_path / "state.db").write_bytes(b"not a database" * 1000)
-    with pytest.raises(StoreError, match=r"state\.db"):
-        Store.open(str(tmp_path))
+
+
+@pytest.mark.parametrize("damage", [b"not a database" * 1000, b""])
+def test_images_outlive_a_damaged_database(tmp_path: Path, damage: bytes) -> None:
+    name = Reference.parse("app")
+    with Store.open(str(tmp_path)) as store:
+        made = image(store)
+        store.tag(name, manifest := store.put_image(made), AMD64)
+        store.record_step(Digest.of(b"key"), made.layers[0], NOON)
+    (tmp_path / "state.db").write_bytes(damage)
+    with Store.open(str(tmp_path)) as store:
+        assert store.find(name, AMD64) == manifest.digest
+        assert [listed.name for listed in store.images()] == [name]
+        assert store.load_image(manifest.digest) == made
+        assert store.layer(made.layers[0].diff_id) == made.layers[0]
+        assert store.step(Digest.of(b"key")) is None
+        if damage:
+            (notice,) = store.notices
+            assert "damaged" in notice
+            assert (tmp_path / "state.db.damaged").read_bytes() == damage
+    with Store.open(str(tmp_path)) as store:
+        assert store.notices == ()
+
+
+def test_a_store_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
+    name, key, empty = Reference.parse("app"), Digest.of(b"key"), Digest.of(b"empty")
+    with Store.open(str(tmp_path)) as store:
+        made = image(store)
+        store.tag(name, manifest := store.put_image(made), AMD64)
+        digest, diff_id = made.layers[0].descriptor.digest, made.layers[0].diff_id
+    for left in tmp_path.glob("state.db*"):
+        left.unlink()
+    database = sqlite3.connect(tmp_path / "state.db")
+    database.executescript(FIRST_VERSION)
+    database.execute("INSERT INTO layers VALUES (?, 'uncompressed', ?, ?)", (diff_id.text, digest.text, 15))
+    database.execute("INSERT INTO steps VALUES (?, ?)", (key.text, diff_id.text))
+    database.execute("INSERT INTO steps VALUES (?, NULL)", (empty.text,))
+    database.execute("INSERT INTO notes VALUES ('step time', ?, ?)", (key.raw, str(int(NOON.timestamp())).encode()))
+    database.execute("INSERT INTO notes VALUES ('base', ?, ?)", (b"k", b"v"))
+    database.commit()
+    database.close()
+    with Store.open(str(tmp_path)) as store:
+        assert store.find(name, AMD64) == manifest.digest
+        assert store.step(key) == StepResult(made.layers[0], NOON)
+        assert store.step(empty) == StepResult(None, None)
+        assert store.recall("base", b"k") == b"v"
+        assert store.recall("step time", key.raw) is None
+        assert store.notices == ()
+
+
+FIRST_VERSION = """
+CREATE TABLE names (
+    name TEXT NOT NULL, platform TEXT NOT NULL,
+    media_type TEXT NOT NULL, manifest TEXT NOT NULL, manifest_size INTEGER NOT NULL,
+    image_size INTEGER NOT NULL, created TEXT,
+    PRIMARY KEY (name, platform)
+) WITHOUT ROWID;
+CREATE TABLE layers (
+    diff_id TEXT NOT NULL, compression TEXT NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL,
+    PRIMARY KEY (diff_id, compression)
+) WITHOUT ROWID;
+CREATE TABLE steps (key TEXT NOT NULL PRIMARY KEY, diff_id TEXT) WITHOUT ROWID;
+CREATE TABLE notes (kind TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID;
+PRAGMA user_version=1;
+"""
+
+
+def test_an_image_that_lacks_a_blob_is_not_found(store: Store) -> None:
+    """So that it is pulled again, not used by half."""
+    manifest = store.put_image(image(store))
+    store.tag(Reference.parse("app"), manifest, AMD64)
+    os.unlink(store.blob_path(image(store).layers[0].descriptor.digest))
+    assert store.find(Reference.parse("app"), AMD64) is None
+    assert store.find(Reference.parse(f"app@{manifest.digest}"), AMD64) is None
+
+
+def test_a_damaged_list_of_images_is_told_with_a_way_out(store: Store) -> None:
+    for content in (b"{", b'{"schemaVersion":2,"manifests":[{"digest":"md5:1"}]}'):
+        Path(store.directory, "index.json").write_bytes(content)
+        with pytest.raises(StoreError, match="list of images is damaged") as caught:
+            store.images()
+        assert caught.value.hint
+
+
+def test_entries_that_others_have_put_into_the_index_stay(store: Store) -> None:
+    manifest = store.put_image(image(store))
+    path = Path(store.directory, "index.json")
+    theirs = {
+        "mediaType": media_types.OCI_MANIFEST,
+        "digest": str(manifest.digest),
+        "size": manifest.size,
+        "annotations": {"org.opencontainers.image.ref.name": "theirs"},
+    }
+    path.write_text(json.dumps({"schemaVersion": 2, "manifests": [theirs]}))
+    store.tag(Reference.parse("app"), manifest, AMD64)
+    assert theirs in json.loads(path.read_text())["manifests"]
+    assert [listed.name.familiar() for listed in store.images()] == ["app:latest"]
+
+
+@pytest.mark.root
+def test_a_store_that_cannot_be_written_to_can_be_read(tmp_path: Path) -> None:
+    with Store.open(str(tmp_path)) as store:
+        store.tag(Reference.parse("app"), manifest := store.put_image(image(store)), AMD64)
+    subprocess.run(["mount", "--bind", tmp_path, tmp_path], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", tmp_path], check=True)
+        with Store.open(str(tmp_path)) as store:
+            assert store.find(Reference.parse("app"), AMD64) == manifest.digest
+            assert [listed.digest for listed in store.images()] == [manifest.digest]
+            assert store.load_image(manifest.digest) == image(store)
+            for write in (
+                lambda: store.put(b"new"),
+                lambda: store.tag(Reference.parse("b"), manifest, AMD64),
+                lambda: store.record_layer(image(store).layers[0]),
+            ):
+                with pytest.raises(OutputError, match="cannot write to") as caught:
+                    write()
+                assert caught.value.hint
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+
+
+def _open_and_tag(directory: str, together: Barrier, results: "multiprocessing.Queue[str]") -> None:
+    try:
+        together.wait(60)
+        with Store.open(directory) as store:
+            store.tag(Reference.parse(f"x:{os.getpid()}"), store.put_image(image(store)), AMD64)
+        results.put("")
+    except BaseException as error:
+        results.put(repr(error))
+        raise
+
+
+def test_processes_that_make_one_new_store_at_once_lose_no_name(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    for attempt in range(4):
+        directory = str(tmp_path / str(attempt))
+        together, results = context.Barrier(6), context.Queue()
+        processes = [context.Process(target=_open_and_tag, args=(directory, together, results)) for _ in range(6)]
+        for process in processes:
+            process.start()
+        assert [results.get(timeout=60) for _ in processes] == [""] * 6
+        for process in processes:
+            process.join()
+        with Store.open(directory) as store:
+            assert len(store.images()) == 6
 
 
 def test_a_place_that_cannot_be_written_is_told_with_a_way_out(tmp_path: Path) -> None:

@@ -1,0 +1,52 @@
+"""What a directory lies on, and what is mounted in it, as far as the store has to know (proc_pid_mountinfo(5))."""
+
+import ctypes
+import os
+import re
+from collections.abc import Iterator
+from typing import Final
+
+_TABLE: Final = "/proc/self/mountinfo"
+_ESCAPE: Final = re.compile(rb"\\([0-7]{3})")
+_MNT_DETACH: Final = 2  # umount2(2)
+
+#: One kernel alone writes to these, so memory mapped from them is the same for all who use it. A file system that is
+#: not listed may be shared by several machines.
+_LOCAL: Final = frozenset(b"bcachefs btrfs ext2 ext3 ext4 f2fs jfs nilfs2 overlay ramfs reiserfs tmpfs xfs zfs".split())
+
+
+def is_local(directory: str, table: str = _TABLE) -> bool:
+    """Whether this machine alone uses the file system; False where that cannot be told."""
+    inside = _closed(os.fsencode(os.path.realpath(directory)))
+    longest, kind = b"", b""
+    for point, mounted in _mounts(table):
+        if inside.startswith(point) and len(point) >= len(longest):  # the later mount hides the earlier one
+            longest, kind = point, mounted
+    return kind in _LOCAL
+
+
+def unmount_below(directory: str) -> None:
+    """Unmounts what is mounted on ``directory`` and in it, the last first: nobody needs it any more. Raises OSError."""
+    inside = _closed(os.fsencode(os.path.realpath(directory)))
+    points = [point for point, _ in _mounts(_TABLE) if point.startswith(inside)]
+    if points:
+        libc = ctypes.CDLL(None, use_errno=True)
+        for point in reversed(points):
+            if libc.umount2(point.rstrip(b"/"), _MNT_DETACH):
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), os.fsdecode(point))
+
+
+def _closed(path: bytes) -> bytes:
+    return path.rstrip(b"/") + b"/"
+
+
+def _mounts(table: str) -> Iterator[tuple[bytes, bytes]]:
+    """Mount points, closed by a slash, and kinds of file system, in the order of mounting; none without /proc."""
+    try:
+        with open(table, "rb") as lines:
+            for line in lines:
+                fields, _, rest = line.partition(b" - ")
+                point = _ESCAPE.sub(lambda match: bytes([int(match[1], 8)]), fields.split(b" ")[4])
+                yield _closed(point), rest.split(b" ")[0]
+    except FileNotFoundError:
+        return

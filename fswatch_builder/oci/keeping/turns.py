@@ -1,0 +1,65 @@
+"""One at a time: a lock on a file that is there only as long as somebody has, or wants, the lock."""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+
+@contextmanager
+def turn(path: str, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Only one process, or thread, at a time is inside for one ``path``; another calls ``waiting`` once, and waits.
+
+    The kernel drops the lock with its holder, however that ends; the file that is left then does no harm.
+    """
+    descriptor = _locked(path, waiting)
+    try:
+        yield
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+        os.close(descriptor)
+
+
+def _locked(path: str, waiting: Callable[[], None]) -> int:
+    told = False
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not told:
+                    waiting()
+                    told = True
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if _is_at(descriptor, path):  # else its holder has just removed it
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _is_at(descriptor: int, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
+    except FileNotFoundError:
+        return False
+
+
+def is_turn(path: str) -> bool:
+    """Whether somebody has, or may be about to have, a turn by this file; False for one that is left over."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except IsADirectoryError:
+        return False
+    except FileNotFoundError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

@@ -1,0 +1,113 @@
+"""The names of images: ``index.json`` of the store's layout, which any OCI tool reads. There is no other list.
+
+Entries that others have put there without a full name stay as they are.
+"""
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from fswatch_builder.errors import BaseImageError, StoreError
+from fswatch_builder.model.digest import Digest
+from fswatch_builder.model.image import Descriptor
+from fswatch_builder.model.platform import Platform
+from fswatch_builder.oci import documents
+from fswatch_builder.oci.blobs import sync_directory, write_errors, write_whole
+from fswatch_builder.oci.documents import DescriptorDocument, PlatformDocument
+from fswatch_builder.oci.reference import Reference
+from fswatch_builder.oci.workspace import workspace
+
+INDEX: Final = "index.json"
+REF_NAME: Final = "org.opencontainers.image.ref.name"
+CONTAINERD_NAME: Final = "io.containerd.image.name"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the index. ``name`` is None where another tool gave no full one; a manifest may have many names."""
+
+    document: DescriptorDocument
+    name: Reference | None
+    platform: Platform | None
+
+    @property
+    def digest(self) -> Digest:
+        """Of the manifest."""
+        return Digest(self.document.digest)
+
+
+class Names:
+    """The index of a store. Who changes it holds the store's transaction."""
+
+    def __init__(self, directory: str) -> None:
+        """``directory`` is the store's."""
+        self._directory = directory
+        self._path = os.path.join(directory, INDEX)
+
+    def entries(self) -> tuple[Entry, ...]:
+        """All of them, as they stand there. Raises StoreError."""
+        try:
+            with open(self._path, "rb") as file:
+                content = file.read(documents.MAX_DOCUMENT + 1)
+        except OSError as error:
+            raise StoreError(f"cannot read {self._path}: {error.strerror}", hint=_HINT) from error
+        try:
+            document = documents.decode(content, documents.ManifestDocument, self._path)
+            return tuple(_entry(found) for found in document.manifests or ())
+        except (BaseImageError, ValueError) as error:
+            raise StoreError(f"the list of images is damaged: {error}", hint=_HINT) from error
+
+    def find(self, name: Reference, platform: Platform) -> Digest | None:
+        """The manifest of a name, its digest aside."""
+        wanted = name.without_digest()
+        for entry in self.entries():
+            if (entry.name, entry.platform) == (wanted, platform):
+                return entry.digest
+        return None
+
+    def put(self, name: Reference, manifest: Descriptor, platform: Platform) -> None:
+        """Gives a manifest a name; whoever had it for this platform loses it. Raises OutputError, StoreError."""
+        wanted = name.without_digest()
+        named = {REF_NAME: wanted.tag or "", CONTAINERD_NAME: str(wanted)}
+        entry = Descriptor(manifest.media_type, manifest.digest, manifest.size, named)
+        added = _entry(documents.descriptor_document(entry, platform))
+        self.write([*(e for e in self.entries() if (e.name, e.platform) != (wanted, platform)), added])
+
+    def write(self, entries: Sequence[Entry]) -> None:
+        """These, sorted by name, and no others."""
+        ordered = sorted(entries, key=lambda entry: (str(entry.name or ""), str(entry.platform or "")))
+        content = documents.write_index([entry.document for entry in ordered])
+        with write_errors(self._directory), workspace(os.path.join(self._directory, "work")) as drafts:
+            # What the index names must not reach the disk after it, whoever wrote it.
+            sync_directory(os.path.join(self._directory, "blobs", "sha256"))
+            write_whole(self._path, content, drafts)
+
+    def renew(self) -> None:
+        """An empty index; the old one, which cannot be read, is put aside as ``index.json.damaged``."""
+        with write_errors(self._directory), suppress(FileNotFoundError):
+            os.replace(self._path, f"{self._path}.damaged")
+        self.write([])
+
+
+_HINT: Final = "`fswatch-builder prune --verify` mends a damaged store"
+
+
+def _entry(document: DescriptorDocument) -> Entry:
+    Digest(document.digest)  # ValueError
+    name = (document.annotations or {}).get(CONTAINERD_NAME, "")
+    return Entry(document, _reference(name), _platform(document.platform))
+
+
+def _reference(name: str) -> Reference | None:
+    try:
+        return Reference.parse(name)
+    except ValueError:  # none, or none by our rules
+        return None
+
+
+def _platform(document: PlatformDocument | None) -> Platform | None:
+    if document is None or not document.os or not document.architecture:
+        return None
+    return Platform.parse("/".join(filter(None, (document.os, document.architecture, document.variant))))
