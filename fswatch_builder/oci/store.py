@@ -252,7 +252,7 @@ class Store:
 
     def load_image(self, manifest: Digest) -> Image:
         """The image of a manifest in the store; its blobs stay. Raises BaseImageError, StoreError."""
-        self._is_whole(manifest)
+        self._is_whole(manifest)  # for its leases: what is missing is told when it is read
         return self._image(manifest)
 
     def _image(self, manifest: Digest) -> Image:
@@ -269,14 +269,14 @@ class Store:
             self.names.put(name, manifest, platform)
 
     def find(self, name: Reference, platform: Platform) -> Digest | None:
-        """The manifest a name stands for here, if the image is whole; its blobs stay.
+        """The manifest a name stands for here. ``load_image`` tells what is missing of it: it must not be taken for
+        unknown, or somebody else's image of the same name would be fetched.
 
-        A digest in the name decides; it may be an index's.
+        A digest in the name decides; it may be an index's. Then what is here has to be whole.
         """
         if name.digest is not None:
             return self._by_digest(name.digest, platform)
-        digest = self.names.find(name, platform)
-        return digest if digest is not None and self._is_whole(digest) else None
+        return self.names.find(name, platform)
 
     def _is_whole(self, manifest: Digest) -> bool:
         """Whether all of an image is here; what is, stays."""
