@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from fswatch_builder.build.cache import StepCache
+from fswatch_builder.build.checking import in_order
 from fswatch_builder.build.events import ArgsUnused, Events, ImageStored, WarningFound
 from fswatch_builder.build.planner import PlanOptions
 from fswatch_builder.build.preparation import Prepared, prepare
@@ -81,7 +82,7 @@ class BuiltImage:
 
 def build(request: Request, store: Store, events: Events) -> BuiltImage:
     """Builds the image and stores it. Raises BuildError."""
-    dockerfile = read(request, events)
+    dockerfile = _read(request, events)
     _check_names(request.uncached_stages, dockerfile)
     cache = StepCache(store, read=request.use_cache, write=request.hash_mode != "none")
     finished: dict[int, Finished] = {}
@@ -90,7 +91,7 @@ def build(request: Request, store: Store, events: Events) -> BuiltImage:
         Sources(
             store,
             request.context,
-            _beside(request),
+            beside(request),
             request.platform,
             finished,
             ignorefile=request.ignorefile,
@@ -115,11 +116,19 @@ def build(request: Request, store: Store, events: Events) -> BuiltImage:
         return _store(finished[the_plan.target.index].image, request, store, events)
 
 
-def read(request: Request, events: Events) -> Dockerfile:
-    """The Dockerfile, parsed. Raises DockerfileError; what the checks had to say of the lines before is told."""
-    text = read_dockerfile(request.dockerfile, request.context) if request.text is None else request.text
+def source(request: Request) -> tuple[bytes, str]:
+    """The Dockerfile's bytes, and its name as a user would type it. Raises DockerfileError."""
+    if request.text is not None:
+        return request.text, request.dockerfile
+    text = read_dockerfile(request.dockerfile, request.context)
+    relative = os.path.relpath(request.dockerfile)
+    return text, request.dockerfile if relative.startswith("..") else relative
+
+
+def _read(request: Request, events: Events) -> Dockerfile:
+    """What the checks had to say of the lines before an error is told."""
     try:
-        return parse(text, _shown_name(request), request.build_args.get(CHECK_ARG))
+        return parse(*source(request), request.build_args.get(CHECK_ARG))
     except ParseError as error:
         _warn(error.warnings, events)
         raise
@@ -150,7 +159,7 @@ def _review(prepared: Prepared, sources: Sources, events: Events) -> None:
     try:
         found.extend(review(prepared, sources.ignored()))
     finally:
-        _warn(sorted(found, key=lambda one: (one.where.line, one.where.column)), events)
+        _warn(in_order(found), events)
     if prepared.plan.unused_args:
         events.emit(ArgsUnused(prepared.plan.unused_args))
     if prepared.plan.checks.fail and found:
@@ -230,14 +239,6 @@ def _is_below(path: str, directory: str) -> bool:
     return os.path.commonpath([path, directory]) == directory
 
 
-def _beside(request: Request) -> str:
+def beside(request: Request) -> str:
     """Where an ignore file of the Dockerfile's own would be; one without a place has none."""
     return request.dockerfile if request.text is None else f"{request.context}/"
-
-
-def _shown_name(request: Request) -> str:
-    """The path as a user would type it."""
-    if request.text is not None:
-        return request.dockerfile
-    relative = os.path.relpath(request.dockerfile)
-    return request.dockerfile if relative.startswith("..") else relative

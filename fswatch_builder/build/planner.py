@@ -38,6 +38,7 @@ class PlanOptions:
     contexts: Mapping[str, str] = field(default_factory=dict)
     triggers: Mapping[int, tuple[str, ...]] = field(default_factory=dict)  # of base images, by the stage's index
     epoch: int | None = None  # goes before SOURCE_DATE_EPOCH
+    every_stage: bool = False  # those that the target does not need too
 
 
 def plan(dockerfile: Dockerfile, options: PlanOptions) -> Plan:
@@ -47,7 +48,7 @@ def plan(dockerfile: Dockerfile, options: PlanOptions) -> Plan:
     predefined = platform_args(options.build_platform, options.platform, options.target or parts[-1][0].name)
     global_args = _global_args(dockerfile, predefined, options.build_args)
     resolved = stages.resolve(dockerfile, global_args, options.contexts, options.platform, options.triggers)
-    needed = stages.needed(resolved, resolved[wanted])
+    needed = resolved if options.every_stage else stages.needed(resolved, resolved[wanted])
     for stage in needed:
         for instruction in stage.instructions:
             refuse_unsupported(instruction)

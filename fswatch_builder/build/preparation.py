@@ -4,7 +4,7 @@ A base image may have triggers (ONBUILD), which are instructions of the stage th
 that nothing else does. So images are looked up and the plan is made again, until it asks for no image that is unknown.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from fswatch_builder.build.failures import explained
@@ -14,7 +14,7 @@ from fswatch_builder.build.sources import Sources
 from fswatch_builder.errors import BaseImageError, RegistryError
 from fswatch_builder.model.image import Image
 from fswatch_builder.model.instruction import Dockerfile, From
-from fswatch_builder.model.plan import ImageSource, NamedContext, Plan, Stage
+from fswatch_builder.model.plan import ImageSource, NamedContext, Plan, Stage, StageSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,26 +24,61 @@ class Prepared:
     plan: Plan
     images: Mapping[int, Image]
 
+    @property
+    def unknown(self) -> frozenset[int]:
+        """Stages that begin, at first or second hand, with an image that is not known."""
+        found: set[int] = set()
+        for stage in self.plan.stages:
+            match stage.base:
+                case StageSource(index=index) if index in found:
+                    found.add(stage.index)
+                case ImageSource() | NamedContext() if stage.index not in self.images:
+                    found.add(stage.index)
+                case _:
+                    pass
+        return frozenset(found)
+
 
 def prepare(dockerfile: Dockerfile, options: PlanOptions, sources: Sources, steps: Steps) -> Prepared:
     """For a build: images are fetched. Raises DockerfileError, BaseImageError, RegistryError."""
+
+    def fetched(stage: Stage, base: ImageSource | NamedContext) -> Image:
+        with steps.internal(f"load metadata for {stage.base_text}") as progress:
+            try:
+                image = sources.image(base, stage.platform)
+            except (BaseImageError, RegistryError) as error:
+                error.hint = _nearest_stage(stage, dockerfile) or error.hint
+                raise error.at(stage.where) from error
+            except Exception as error:
+                raise explained(error, stage.where) from error
+            progress.done("done")
+            return image
+
+    return with_images(dockerfile, options, fetched)
+
+
+def with_images(
+    dockerfile: Dockerfile,
+    options: PlanOptions,
+    find: Callable[[Stage, ImageSource | NamedContext], Image | None],
+) -> Prepared:
+    """The plan, with the images that ``find`` knows; it is asked once a stage. Raises DockerfileError."""
     images: dict[int, Image] = {}
+    asked: set[int] = set()
     while True:
         the_plan = plan(dockerfile, replace(options, triggers=_triggers(images)))
-        unknown = [stage for stage in the_plan.stages if stage.index not in images]
-        starts = [(stage, stage.base) for stage in unknown if isinstance(stage.base, ImageSource | NamedContext)]
+        starts = [
+            (stage, stage.base)
+            for stage in the_plan.stages
+            if stage.index not in asked and isinstance(stage.base, ImageSource | NamedContext)
+        ]
         if not starts:
             return Prepared(the_plan, images)
         for stage, base in starts:
-            with steps.internal(f"load metadata for {stage.base_text}") as progress:
-                try:
-                    images[stage.index] = sources.image(base, stage.platform)
-                except (BaseImageError, RegistryError) as error:
-                    error.hint = _nearest_stage(stage, dockerfile) or error.hint
-                    raise error.at(stage.where) from error
-                except Exception as error:
-                    raise explained(error, stage.where) from error
-                progress.done("done")
+            asked.add(stage.index)
+            image = find(stage, base)
+            if image is not None:
+                images[stage.index] = image
 
 
 def _triggers(images: Mapping[int, Image]) -> dict[int, tuple[str, ...]]:

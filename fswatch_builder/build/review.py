@@ -13,7 +13,7 @@ from fswatch_builder.build.state import SCRATCH, StageState, begin, inherit
 from fswatch_builder.build.steps import translate
 from fswatch_builder.errors import DockerfileError, Location
 from fswatch_builder.model.instruction import Copy, Warning  # noqa: A004 - the language's own word
-from fswatch_builder.model.plan import Plan, Scratch, Stage, StageSource
+from fswatch_builder.model.plan import Plan, Stage, StageSource
 
 
 def review(prepared: Prepared, ignored: Sequence[bytes]) -> Iterator[Warning]:
@@ -23,17 +23,15 @@ def review(prepared: Prepared, ignored: Sequence[bytes]) -> Iterator[Warning]:
     """
     plan = prepared.plan
     states: dict[int, StageState] = {}
-    guesses: set[int] = set()  # stages with variables of an image that is not known
+    unknown = prepared.unknown
     for stage in plan.stages:
         state = _begin(stage, prepared, states)
         yield from _wanted(_platform(stage, prepared), plan, stage.where)
-        if _is_guess(stage, prepared, guesses):
-            guesses.add(stage.index)
         for instruction in stage.instructions:
             found = warnings(instruction, state, plan)
             if isinstance(instruction, Copy):
                 found += copied_although_ignored(instruction, state, plan, ignored)
-            if stage.index in guesses:
+            if stage.index in unknown:
                 found = [one for one in found if one.rule != "UndefinedVar"]
             yield from _wanted(found, plan, instruction.where)
             try:
@@ -62,12 +60,6 @@ def _begin(stage: Stage, prepared: Prepared, states: dict[int, StageState]) -> S
         return inherit(states[stage.base.index])
     image = prepared.images.get(stage.index)
     return begin(SCRATCH if image is None else image.config, "" if image is None else image.author)
-
-
-def _is_guess(stage: Stage, prepared: Prepared, guesses: set[int]) -> bool:
-    if isinstance(stage.base, StageSource):
-        return stage.base.index in guesses
-    return stage.index not in prepared.images and not isinstance(stage.base, Scratch)
 
 
 def _platform(stage: Stage, prepared: Prepared) -> list[Warning]:

@@ -112,11 +112,10 @@ class Sources:
 
     def ignored(self) -> list[bytes]:
         """The patterns of the build context's ignore file. Raises BuildContextError."""
-        from fswatch_builder.dockerfile.ignorefile import read_ignore, read_ignorefile
+        from fswatch_builder.dockerfile.ignorefile import read_ignore
 
-        if self._ignorefile is not None:
-            return read_ignorefile(os.fsencode(self._ignorefile))
-        return read_ignore(os.fsencode(self._context), os.fsencode(self._dockerfile))
+        named = None if self._ignorefile is None else os.fsencode(self._ignorefile)
+        return read_ignore(os.fsencode(self._context), os.fsencode(self._dockerfile), named)
 
     def image(self, source: NamedContext | ImageSource, platform: Platform) -> Image:
         """The image that a source stands for.

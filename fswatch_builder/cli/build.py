@@ -47,6 +47,8 @@ def build_command(
     progress: options.ProgressKind = "auto",
     quiet: options.Quiet = False,
     store: options.StoreDirectory = None,
+    call: options.Call = "build",
+    check: options.Check = False,
     provenance: options.Provenance = None,
     sbom: options.SBOM = None,
     usual: options.Usual = False,  # noqa: ARG001 - accepted for what it asks is done anyway
@@ -58,6 +60,7 @@ def build_command(
       fswatch-builder build .
       fswatch-builder build -t app:1 --target test --build-arg VERSION=1 .
       fswatch-builder build --build-context base=./rootfs -o type=oci,dest=app.tar .
+      fswatch-builder build --check .
     """  # noqa: D301 - the escape keeps the lines as they are
     if quiet:
         progress = "quiet"
@@ -97,6 +100,12 @@ def build_command(
         compression=Compression(values.choice("--compression", compression, [known.value for known in Compression])),
     )
     specs = _output_specs(output or ())
+    if check or call != "build":
+        from fswatch_builder.cli.call import Call, answer
+
+        status = answer(Call.parse(call, check), request, values.store_directory(store))
+        sys.stdout.flush()
+        raise SystemExit(status)
     kernel.check_files()
     with Store.open(values.store_directory(store)) as opened:
         shown = renderer(progress, sys.stderr)

@@ -85,6 +85,19 @@ NoCacheFilter = Annotated[
         help="Do the steps of these stages again. Repeatable.",
     ),
 ]
+Call = Annotated[
+    str,
+    typer.Option(
+        "--call",
+        metavar="METHOD",
+        envvar=_env("CALL"),
+        help="Look at the Dockerfile instead of building it: check, outline (what a target takes) or targets. "
+        "METHOD,format=json for a document.",
+    ),
+]
+Check = Annotated[
+    bool, typer.Option("--check", envvar=_env("CHECK"), help="Short for --call=check: make the build checks alone.")
+]
 Provenance = Annotated[
     str | None,
     typer.Option("--provenance", metavar="false", hidden=True, help="No attestation is made: false is all it takes."),

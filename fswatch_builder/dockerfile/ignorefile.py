@@ -12,27 +12,23 @@ MAX_SIZE = 4 << 20
 _BOM = b"\xef\xbb\xbf"
 
 
-def read_ignore(context_dir: bytes, dockerfile: bytes) -> list[bytes]:
-    """The patterns of ``<dockerfile>.dockerignore``, else of the context's ``.dockerignore``, else none.
+def read_ignore(context_dir: bytes, dockerfile: bytes, named: bytes | None = None) -> list[bytes]:
+    """The patterns of the file ``named``, else of ``<dockerfile>.dockerignore``, else of the context's
+    ``.dockerignore``, else none.
 
-    ``dockerfile`` is the path of the Dockerfile as one opens it. Raises :class:`BuildContextError` for a file that is
-    there and cannot be read, or holds a pattern that cannot be one.
+    ``dockerfile`` is the path of the Dockerfile as one opens it. Raises :class:`BuildContextError` for a file that was
+    named and is not there, that cannot be read, or that holds a pattern that cannot be one.
     """
+    if named is not None:
+        content = _read(named)
+        if content is None:
+            raise BuildContextError(f"there is no ignore file {os.fsdecode(named)}", hint="check --ignorefile")
+        return patterns(content, os.fsdecode(named))
     for path in (dockerfile + b".dockerignore", os.path.join(context_dir, b".dockerignore")):
         content = _read(path)
         if content is not None:
             return patterns(content, os.fsdecode(path))
     return []
-
-
-def read_ignorefile(path: bytes) -> list[bytes]:
-    """The patterns of the ignore file that was asked for by name. Raises :class:`BuildContextError`, also if there is
-    none.
-    """
-    content = _read(path)
-    if content is None:
-        raise BuildContextError(f"there is no ignore file {os.fsdecode(path)}", hint="check --ignorefile")
-    return patterns(content, os.fsdecode(path))
 
 
 def patterns(content: bytes, name: str) -> list[bytes]:
