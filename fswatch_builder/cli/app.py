@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from fswatch_builder.cli.bench import bench_command
 from fswatch_builder.cli.build import build_command
 from fswatch_builder.cli.images import images_command, load_command
 from fswatch_builder.cli.refused import BuildCommand
@@ -20,6 +21,7 @@ app = typer.Typer(
 app.command("build", cls=BuildCommand)(build_command)
 # What follows DIR is the command's, its options too.
 app.command("track", context_settings={"allow_interspersed_args": False, "max_content_width": 110})(track_command)
+app.command("bench", context_settings={"allow_interspersed_args": False, "max_content_width": 110})(bench_command)
 app.command("images")(images_command)
 app.command("load")(load_command)
 

@@ -44,6 +44,8 @@ class CommandOutcome:
     """Processes left behind by the command and waited for."""
     problem: str | None = None
     """Why the command could not be executed, for people."""
+    interrupted: bool = False
+    """SIGINT or SIGQUIT came meanwhile. The command may have gone on all the same."""
 
 
 def run_command(
@@ -74,7 +76,7 @@ def run_command(
             _end_all()
             command.testify()
             raise
-        return CommandOutcome(exit_status, command.testify(), survivors)
+        return CommandOutcome(exit_status, command.testify(), survivors, interrupted=arrived.came)
 
 
 def _not_started(error: OSError) -> CommandOutcome:
@@ -92,11 +94,13 @@ class _Arrived:
 
     def __init__(self, eventfd: int) -> None:
         self.eventfd = eventfd
-        self.interrupted = False
+        self.interrupted = False  # since it was last looked at
+        self.came = False  # at all
 
     def note(self, number: int, frame: FrameType | None) -> None:
         del frame
         self.interrupted |= number != signal.SIGCHLD
+        self.came |= self.interrupted
         os.eventfd_write(self.eventfd, 1)
 
     def wait(self, until: float | None) -> bool:

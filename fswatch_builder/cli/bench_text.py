@@ -1,0 +1,164 @@
+"""What ``bench`` prints: how it gets on, and what came out."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from fswatch_builder.cli.printable import printable_name
+from fswatch_builder.research.corpora.registry import recipes
+from fswatch_builder.research.estimates import Estimate
+from fswatch_builder.research.machine import NOISY
+from fswatch_builder.research.strategies import strategies
+from fswatch_builder.research.workloads.registry import workloads
+
+if TYPE_CHECKING:
+    from fswatch_builder.research.bench.document import Document, Judged
+    from fswatch_builder.research.bench.rows import Plan
+    from fswatch_builder.research.bench.summary import Summary
+
+_COLUMNS = (
+    "strategy",
+    "a RUN costs",
+    "slows by",
+    "finds out in",
+    "arms in",
+    "packs in",
+    "processor",
+    "memory",
+    "missed",
+    "spurious",
+)
+_FIVE_MINUTES = 300
+
+
+class Progress:
+    """On standard error: a line that changes on a terminal, else a line now and then."""
+
+    def __init__(self, plan: "Plan", done: int) -> None:
+        self._plan = plan
+        self._live = sys.stderr.isatty()
+        self._told = False
+        if done:
+            self._say(f"{done:,} of {plan.trials:,} trials are there already")
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+    def begins(self, corpus: str) -> None:
+        """A tree is being made."""
+        self._told = False
+        self._say(f"{printable_name(corpus)}: making the tree")
+
+    def left_out(self, strategy: str, reason: str) -> None:
+        """A strategy does not work here."""
+        self._say(f"{strategy} is left out: {reason}")
+
+    def is_at(self, corpus: str, done: int, of: int, seconds_left: float | None) -> None:
+        """Trials are done."""
+        left = "" if seconds_left is None else f", about {_minutes(seconds_left)} left"
+        text = f"{printable_name(corpus)}: {done:,} of {of:,} trials{left}"
+        if self._live:
+            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.flush()
+        elif seconds_left is not None and not self._told:
+            self._told = True
+            self._say(text)
+
+    def has_no_time(self, corpus: str, repetitions: int) -> None:
+        """Time is up."""
+        self._say(f"{printable_name(corpus)}: the time is up after {repetitions} of each")
+
+    def _say(self, text: str) -> None:
+        clear = "\r\x1b[K" if self._live else ""
+        print(f"{clear}{text}", file=sys.stderr, flush=True)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < _FIVE_MINUTES else f"{seconds / 60:.0f} minutes"
+
+
+def lines(document: "Document") -> Iterator[str]:
+    """The tables, each with its sentence."""
+    machine = document.plan.machine
+    yield (
+        f"{machine.processor}, {machine.cores} processors, Linux {machine.kernel}, {machine.file_system}, "
+        f"{document.plan.cache} cache"
+    )
+    if document.noise > NOISY:
+        yield f"noisy: other programs kept {document.noise:.0%} of the processors busy; take the figures with care"
+    entries = {tree.name: tree.entries for tree in document.trees}
+    for judged in document.results:
+        yield ""
+        yield from _table(judged, entries.get(judged.contest.corpus))
+
+
+def _table(judged: "Judged", entries: int | None) -> Iterator[str]:
+    contest = judged.contest
+    trials = max(summary.trials for summary in contest.summaries)
+    size = "" if entries is None else f", {entries:,} entries"
+    yield f"{printable_name(contest.corpus)}{size}: {contest.workload}, {trials} trials"
+    yield from (f"  {line}" for line in _aligned([_COLUMNS, *map(_cells, contest.summaries)]))
+    for failure in contest.failures:
+        yield f"  {failure.cell.strategy}: {printable_name(failure.problem)}"
+    for summary in contest.summaries:
+        if summary.losses:
+            yield f"  {summary.cell.strategy} looked at whole parts of the tree: {', '.join(summary.losses)}"
+    if judged.sentence is not None:
+        yield f"  {judged.sentence}"
+
+
+def _cells(summary: "Summary") -> tuple[str, ...]:
+    if summary.costs is None:
+        return (summary.cell.strategy, f"(runs {_time(summary.command)})", *[""] * 6, "", "")
+    return (
+        summary.cell.strategy,
+        _time(summary.costs),
+        f"{summary.slowdown.median:.2f} x",
+        _time(summary.after),
+        _time(summary.arm),
+        _time(summary.pack),
+        _time(summary.own_cpu),
+        f"{summary.peak_rss / (1 << 20):.0f} MiB",
+        f"{summary.missed:,}" if summary.missed else "-",
+        f"{summary.spurious:,}" if summary.spurious else "-",
+    )
+
+
+def _time(estimate: Estimate | None) -> str:
+    """The median, and how far off it may be."""
+    if estimate is None:
+        return ""
+    half = (estimate.high - estimate.low) / 2
+    if max(abs(estimate.median), half) >= 1:
+        return f"{estimate.median:.2f} s ±{half:.2f}"
+    return f"{estimate.median * 1000:.2f} ms ±{half * 1000:.2f}"
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        first, *rest = (
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        yield "  ".join((first, *rest)).rstrip()
+
+
+def listing() -> str:
+    """Everything that can be asked for by name."""
+    parts = (
+        ("Corpora (a kind and a number of files, such as wide-10k)", {it.kind: it.means for it in recipes().values()}),
+        ("Workloads", {it.name: it.means for it in workloads().values()}),
+        ("Strategies", {it.name: it.means for it in strategies().values()}),
+    )
+    return "\n\n".join(
+        "\n".join((f"{title}:", *(f"  {name:<15}{means}" for name, means in names.items()))) for title, names in parts
+    )

@@ -1,0 +1,102 @@
+"""A whole run of ``bench``: every tree of a plan, every trial on it, within the time there is."""
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from fswatch_builder.errors import UsageError
+from fswatch_builder.research.bench import caches
+from fswatch_builder.research.bench.engine import Place, Source, place, rows
+from fswatch_builder.research.bench.room import check_strategy, usable
+from fswatch_builder.research.bench.rows import Plan, Row
+from fswatch_builder.research.bench.schedule import turns
+from fswatch_builder.research.machine import Background
+from fswatch_builder.research.strategies import UNWATCHED, strategies
+from fswatch_builder.research.workloads.workload import Workload
+
+
+class Onlooker(Protocol):
+    """Learns how a run gets on."""
+
+    def begins(self, corpus: str) -> None:
+        """A tree is being made."""
+
+    def left_out(self, strategy: str, reason: str) -> None:
+        """A strategy that nobody asked for by name cannot work on it."""
+
+    def is_at(self, corpus: str, done: int, of: int, seconds_left: float | None) -> None:
+        """So many trials of that tree are done. ``seconds_left`` for it, once that can be told."""
+
+    def has_no_time(self, corpus: str, repetitions: int) -> None:
+        """Time is up, after so many whole repetitions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """``named``: the strategies were asked for by name, so one that cannot work is an error.
+    ``directory`` takes the trees. ``seconds``: the time there is, or None for as long as it takes.
+    """
+
+    plan: Plan
+    sources: Sequence[Source]
+    workloads: Sequence[Workload]
+    directory: str
+    named: bool
+    seconds: float | None = None
+
+    def run(self, onlooker: Onlooker, done: Sequence[Row] = ()) -> Iterator[Row]:
+        """Each row as it is known, those that are ``done`` left out. BuildError."""
+        before = caches.drop if self.plan.cache == "cold" else caches.keep
+        until = None if self.seconds is None else time.monotonic() + self.seconds
+        for number, source in enumerate(self.sources):
+            onlooker.begins(source.name)
+            # Each tree gets its share of what is left.
+            share = (
+                None if until is None else time.monotonic() + (until - time.monotonic()) / (len(self.sources) - number)
+            )
+            with place(source, self.workloads, self.directory, time.perf_counter, before) as there:
+                here = self._strategies(there, onlooker)
+                yield from self._rows(there, here, share, onlooker, done)
+
+    def _strategies(self, there: Place, onlooker: Onlooker) -> list[str]:
+        chosen = [UNWATCHED]
+        for name in self.plan.strategies:
+            if name == UNWATCHED:
+                continue
+            if self.named:
+                check_strategy(strategies()[name], there.ground)
+            elif (reason := usable(strategies()[name], there.ground)) is not None:
+                onlooker.left_out(name, reason)
+                continue
+            chosen.append(name)
+        return chosen
+
+    def _rows(
+        self, there: Place, names: Sequence[str], until: float | None, onlooker: Onlooker, done: Sequence[Row]
+    ) -> Iterator[Row]:
+        workloads = [workload.name for workload in self.workloads]
+        schedule = turns(there.tree.name, workloads, names, self.plan.repeat, self.plan.seed)
+        a_repetition, total = len(workloads) * len(names), len(workloads) * len(names) * self.plan.repeat
+        begun, longest = time.monotonic(), 0.0
+        for count, row in enumerate(rows(there.tree, there.trial, schedule, Background(), done), start=1):
+            now = time.monotonic()
+            # One that was not finished would leave some strategies with fewer trials than others.
+            yield row
+            if count % a_repetition == 0:
+                repetitions = count // a_repetition
+                longest = max(longest, (now - begun) / repetitions)
+                if until is not None and now + longest > until and count < total:
+                    onlooker.has_no_time(there.tree.name, repetitions)
+                    return
+            left = (now - begun) / count * (total - count) if count >= a_repetition else None
+            onlooker.is_at(there.tree.name, count, total, left)
+
+
+def check_directory(directory: str) -> None:
+    """UsageError if no tree can be made there."""
+    if not os.path.isdir(directory):
+        raise UsageError(f"{directory} is not a directory", hint="--directory takes one that trees can be made in")
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise UsageError(f"{directory} may not be written to")

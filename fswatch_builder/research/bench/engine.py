@@ -1,0 +1,109 @@
+"""Runs trials, one after the other, each told as soon as it is known."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from fswatch_builder._native import remove_tree
+from fswatch_builder.errors import BuildError
+from fswatch_builder.research.bench.ground import Ground
+from fswatch_builder.research.bench.judge import judge_for
+from fswatch_builder.research.bench.rows import Cell, Row, Tree
+from fswatch_builder.research.bench.schedule import Turn
+from fswatch_builder.research.bench.trial import Clock, Trial, unwatched, watched
+from fswatch_builder.research.strategies import UNWATCHED, strategies
+from fswatch_builder.research.workloads.workload import Tools, Workload
+
+
+class Source(Protocol):
+    """Where a tree comes from."""
+
+    @property
+    def name(self) -> str:
+        """As the rows tell it."""
+
+    def make(self, directory: str) -> str:
+        """Makes the tree at a path where nothing is, and tells its digest. BuildError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A tree with everything planted. ``trial`` does one; BuildError if it cannot. ``judge`` says who judges."""
+
+    tree: Tree
+    ground: Ground
+    judge: str
+    trial: Callable[[Cell], Trial]
+
+
+@contextmanager
+def place(
+    source: Source, workloads: Iterable[Workload], directory: str, clock: Clock, before: Callable[[], None]
+) -> Iterator[Place]:
+    """Makes the tree twice below ``directory``; all of it is removed at the end. BuildError.
+
+    ``before`` is called before each trial: where caches are dropped, if they are to be cold.
+    """
+    home = tempfile.mkdtemp(dir=directory, prefix="fswatch-bench-")
+    try:
+        pristine, worked, scratch = (os.path.join(home, name) for name in ("pristine", "worked", "scratch"))
+        digest = source.make(pristine)
+        commands = _commands(workloads, pristine, scratch)
+        os.mkdir(worked)
+        ground = Ground(worked, pristine)
+        judge = judge_for(ground)
+
+        def trial(cell: Cell) -> Trial:
+            argv = commands[cell.workload]
+            before()
+            if cell.strategy == UNWATCHED:
+                return unwatched(ground, argv, judge, clock)
+            return watched(ground, strategies()[cell.strategy], argv, judge, clock)
+
+        yield Place(Tree(source.name, ground.entries, digest), ground, judge.name, trial)
+    finally:
+        remove_tree(os.fsencode(home))
+
+
+def _commands(workloads: Iterable[Workload], pristine: str, scratch: str) -> Mapping[str, list[str]]:
+    chosen = list(workloads)
+    tools = {workload.name: Tools(os.path.join(scratch, workload.name)) for workload in chosen}
+    for workload in chosen:
+        os.makedirs(tools[workload.name].scratch)
+        workload.plant(pristine, tools[workload.name])
+    # Only now the tree is as the commands will find it.
+    return {workload.name: list(workload.prepare(pristine, tools[workload.name])) for workload in chosen}
+
+
+def rows(
+    tree: Tree,
+    trial: Callable[[Cell], Trial],
+    schedule: Iterable[Turn],
+    load: Callable[[], float],
+    done: Iterable[Row] = (),
+) -> Iterator[Row]:
+    """The trials of ``schedule`` on ``tree`` that are not ``done`` yet.
+
+    A command that fails though nobody watches is an error. One that fails under a strategy, or a strategy that cannot
+    work here, is a row that says so; it is not tried again.
+    """
+    known = {(row.cell, row.repetition) for row in done}
+    hopeless = {row.cell: row.problem for row in done if row.problem is not None}
+    for turn in schedule:
+        if (turn.cell, turn.repetition) in known:
+            continue
+        if turn.cell not in hopeless:
+            load()
+            try:
+                found = trial(turn.cell)
+            except BuildError as error:
+                if turn.cell.strategy == UNWATCHED:
+                    raise
+                hopeless[turn.cell] = error.what
+            else:
+                yield Row(turn.cell, tree, turn.repetition, load(), found)
+                continue
+        yield Row(turn.cell, tree, turn.repetition, 0.0, None, hopeless[turn.cell])

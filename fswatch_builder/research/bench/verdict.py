@@ -1,0 +1,61 @@
+"""The answer in one sentence: is watching worth it here?"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from fswatch_builder.research.bench.summary import Contest, Summary
+
+
+class Outcome(Enum):
+    """Who won. EQUAL: for all that was measured, nobody."""
+
+    WATCHING = "watching"
+    SCANNING = "scanning"
+    EQUAL = "equal"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """``saves_s`` is what watching saves a RUN, negative if it costs; ``of_s`` is what scanning costs.
+
+    ``use`` is the strategy to use.
+    """
+
+    outcome: Outcome
+    use: str
+    saves_s: float
+    of_s: float
+
+    def __str__(self) -> str:
+        match self.outcome:
+            case Outcome.WATCHING:
+                return f"watching saves {_time(self.saves_s)} of {_time(self.of_s)} a RUN here; use {self.use}"
+            case Outcome.SCANNING:
+                return f"watching costs {_time(-self.saves_s)} a RUN more than scanning here; use {self.use}"
+            case Outcome.EQUAL:
+                return f"watching and scanning cost the same here, within what was measured; use {self.use}"
+
+
+def verdict(contest: Contest) -> Verdict | None:
+    """Among those that missed nothing. None if there is nothing to compare."""
+    watching, scanning = contest.best(watching=True), contest.best(watching=False)
+    if watching is None or scanning is None or watching.costs is None or scanning.costs is None:
+        return None
+    saves = scanning.costs.median - watching.costs.median
+    if watching.costs.overlaps(scanning.costs):
+        outcome, use = Outcome.EQUAL, _cheaper(watching, scanning)
+    elif saves > 0:
+        outcome, use = Outcome.WATCHING, watching.cell.strategy
+    else:
+        outcome, use = Outcome.SCANNING, scanning.cell.strategy
+    return Verdict(outcome, use, saves, scanning.costs.median)
+
+
+def _cheaper(one: Summary, other: Summary) -> str:
+    return min((one, other), key=lambda summary: summary.costs.median if summary.costs else 0.0).cell.strategy
+
+
+def _time(seconds: float) -> str:
+    if seconds >= 1:
+        return f"{seconds:.1f} s"
+    return f"{seconds * 1000:.1f} ms" if seconds < 0.01 else f"{seconds * 1000:.0f} ms"

@@ -1,0 +1,32 @@
+"""What a workload is."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a workload needs beside the tree: ``scratch`` is a directory of its own, outside it."""
+
+    scratch: str
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """``argv`` is run in the tree.
+
+    ``plant`` adds to a tree what the command needs to be there already, before anything is recorded. ``prepare``
+    returns the command for a planted tree; what else it needs, it puts into the scratch directory. ``needs`` are
+    programs that have to be on PATH.
+    """
+
+    name: str
+    means: str
+    plant: Callable[[str, Tools], None]
+    prepare: Callable[[str, Tools], Sequence[str]]
+    needs: tuple[str, ...] = ()
+
+
+def nothing_to_plant(tree: str, tools: Tools) -> None:
+    """The corpus is enough."""
+    del tree, tools

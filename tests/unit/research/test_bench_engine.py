@@ -1,0 +1,184 @@
+"""What bench makes of trials: fake ones, of which everything is known."""
+
+from dataclasses import replace
+
+import pytest
+
+from fswatch_builder.errors import CommandError, TrackingError
+from fswatch_builder.research.bench.engine import rows
+from fswatch_builder.research.bench.rows import Cell, Row, Tree
+from fswatch_builder.research.bench.schedule import turns
+from fswatch_builder.research.bench.summary import contests
+from fswatch_builder.research.bench.trial import FoundOut, Trial
+from fswatch_builder.research.bench.verdict import Outcome, verdict
+from fswatch_builder.research.strategies import UNWATCHED
+
+TREE = Tree("tree", 7, "sha256:0")
+STRATEGIES = (UNWATCHED, "fanotify", "scan", "scan-time")
+FOUND = FoundOut(
+    arm_s=0.5,
+    settle_s=0.0,
+    compare_s=0.0,
+    pack_s=0.25,
+    own_cpu_s=0.125,
+    peak_rss=100,
+    kernel=10,
+    hints=1,
+    losses=(),
+    looked_at=2,
+    read=3,
+    missed=0,
+    spurious=0,
+)
+
+
+def trial(command_s: float, after_s: float | None, *, missed: int = 0) -> Trial:
+    found = None if after_s is None else replace(FOUND, settle_s=after_s / 4, compare_s=after_s * 3 / 4, missed=missed)
+    return Trial(command_s, command_s, 1, found)
+
+
+#: The command takes 2 s. Watched it takes 3, and the changes are known at once; scanning takes 4 s more.
+KNOWN = {
+    UNWATCHED: trial(2.0, None),
+    "fanotify": trial(3.0, 0.5),
+    "scan": trial(2.0, 4.0),
+    "scan-time": trial(2.0, 0.25, missed=2),
+}
+
+
+def schedule(repeat=3, strategies=STRATEGIES):
+    return list(turns("tree", ["work"], strategies, repeat, seed=1))
+
+
+def run(known=KNOWN, repeat=3):
+    return list(rows(TREE, lambda cell: known[cell.strategy], schedule(repeat), lambda: 0.0))
+
+
+def test_every_trial_is_done_once_in_an_order_drawn_anew_each_time():
+    done = schedule(repeat=20)
+    assert len(done) == len(set(done)) == 20 * len(STRATEGIES)
+    orders = {tuple(it.cell.strategy for it in done if it.repetition == number) for number in range(20)}
+    assert len(orders) > 5
+    assert all(sorted(order) == sorted(STRATEGIES) for order in orders)
+    assert done == schedule(repeat=20)
+
+
+def test_known_times_give_the_known_table():
+    (contest,) = contests(run())
+    assert [summary.cell.strategy for summary in contest.summaries] == [UNWATCHED, "scan-time", "fanotify", "scan"]
+    fanotify = contest.of("fanotify")
+    assert fanotify is not None
+    assert fanotify.slowdown.median == 1.5
+    assert fanotify.costs is not None
+    assert fanotify.costs.median == 1.5
+    assert fanotify.after is not None
+    assert fanotify.after.median == 0.5
+    assert (fanotify.missed, fanotify.trials, fanotify.peak_rss, fanotify.kernel) == (0, 3, 100, 10)
+    bare = contest.of(UNWATCHED)
+    assert bare is not None
+    assert (bare.costs, bare.arm, bare.slowdown.median) == (None, None, 1.0)
+
+
+def test_watching_wins_where_it_saves_more_than_it_slows():
+    (contest,) = contests(run())
+    found = verdict(contest)
+    assert found is not None
+    assert (found.outcome, found.use, found.saves_s, found.of_s) == (Outcome.WATCHING, "fanotify", 2.5, 4.0)
+    assert str(found) == "watching saves 2.5 s of 4.0 s a RUN here; use fanotify"
+
+
+def test_watching_loses_where_it_slows_more_than_it_saves_and_it_is_said_as_loudly():
+    (contest,) = contests(run({**KNOWN, "fanotify": trial(8.0, 0.0)}))
+    assert str(verdict(contest)) == "watching costs 2.0 s a RUN more than scanning here; use scan"
+
+
+def test_what_was_measured_may_not_be_enough_to_tell():
+    noisy = iter([3.0, 5.0, 7.0])
+    known = {**KNOWN, "scan": trial(2.0, 3.0)}
+    done = [
+        Row(
+            it.cell,
+            TREE,
+            it.repetition,
+            0.0,
+            trial(next(noisy), 0.0) if it.cell.strategy == "fanotify" else known[it.cell.strategy],
+        )
+        for it in schedule()
+    ]
+    (contest,) = contests(done)
+    found = verdict(contest)
+    assert found is not None
+    assert found.outcome is Outcome.EQUAL
+
+
+def test_a_strategy_that_missed_a_change_cannot_win():
+    (contest,) = contests(run({**KNOWN, "fanotify": trial(2.0, 0.0, missed=1)}))
+    assert contest.best(watching=True) is None
+    assert verdict(contest) is None
+    cheapest = contest.best(watching=False)
+    assert cheapest is not None
+    # The hasty scan is cheaper, and no answer.
+    assert cheapest.cell.strategy == "scan"
+
+
+def test_trials_of_one_repetition_are_compared_with_each_other():
+    """The machine was slow in the second: as much for one as for the other."""
+    slow = {0: 1.0, 1: 9.0, 2: 1.0}
+    done = [
+        Row(
+            it.cell,
+            TREE,
+            it.repetition,
+            0.0,
+            trial(slow[it.repetition], None if it.cell.strategy == UNWATCHED else 0.5),
+        )
+        for it in schedule(strategies=(UNWATCHED, "fanotify"))
+    ]
+    (contest,) = contests(done)
+    found = contest.of("fanotify")
+    assert found is not None
+    assert found.costs is not None
+    assert (found.costs.low, found.costs.high) == (0.5, 0.5)
+
+
+def test_a_strategy_that_cannot_work_is_a_row_that_says_so_and_is_not_tried_again():
+    tried = []
+
+    def attempt(cell):
+        tried.append(cell.strategy)
+        if cell.strategy == "fanotify":
+            raise TrackingError("not here")
+        return KNOWN[cell.strategy]
+
+    done = list(rows(TREE, attempt, schedule(), lambda: 0.0))
+    assert len(done) == 3 * len(STRATEGIES)
+    assert tried.count("fanotify") == 1
+    (contest,) = contests(done)
+    assert [(it.cell.strategy, it.problem) for it in contest.failures] == [("fanotify", "not here")]
+    assert verdict(contest) is None
+
+
+def test_a_command_that_fails_with_nobody_watching_is_an_error():
+    def attempt(cell):
+        raise CommandError("false ends with status 1", 1)
+
+    with pytest.raises(CommandError):
+        list(rows(TREE, attempt, schedule(strategies=(UNWATCHED,)), lambda: 0.0))
+
+
+def test_a_run_that_was_interrupted_goes_on_with_what_is_missing():
+    whole = run()
+    done, tried = whole[:5], []
+
+    def attempt(cell):
+        tried.append(cell)
+        return KNOWN[cell.strategy]
+
+    rest = list(rows(TREE, attempt, schedule(), lambda: 0.0, done))
+    assert [*done, *rest] == whole
+    assert len(tried) == len(whole) - 5
+
+
+def test_a_row_is_a_trial_or_a_problem():
+    with pytest.raises(ValueError, match="trial"):
+        Row(Cell("tree", "work", "scan"), TREE, 0, 0.0, None)
