@@ -22,6 +22,7 @@ __all__ = [
     "HintSet",
     "HostCommand",
     "IgnorePatterns",
+    "LayerStack",
     "Mode",
     "PackedLayer",
     "RefusedCall",
@@ -35,6 +36,7 @@ __all__ = [
     "add_archive",
     "content_digest",
     "copy",
+    "copy_member",
     "expand",
     "is_multigrain",
     "mount_overlay",
@@ -249,6 +251,36 @@ def unpack_layer(
 def read_tar_member(fd: int, name: bytes, limit: int) -> bytes | None:
     """One small regular member of an uncompressed tar, by its cleaned name. ``fd`` is seekable or not; it is read onwards."""
 
+# stack.rs
+
+@final
+class LayerStack:
+    """The root file system that layers make when they are unpacked in turn, known from their tars alone: nothing is written.
+
+    Entries have inode numbers of its own: equal for the names of one hard link, of no other meaning."""
+
+    def __new__(cls, *, digests: bool = True) -> LayerStack:
+        """Of no layers. ``digests``: the sha256 of each file is taken; ``differences`` needs it."""
+    def add(self, fd: int, *, max_bytes: int | None = None, max_entries: int | None = None) -> UnpackedLayer:
+        """Lays an uncompressed layer, read to its end from ``fd``, on top. After an error the stack is of no use."""
+    def fork(self) -> LayerStack:
+        """A second stack of the same layers, to go on with differently."""
+    def __len__(self) -> int:
+        """Number of entries, the root not counted."""
+    def resolve(self, path: bytes) -> bytes:
+        """As ``Rootfs.resolve`` on the unpacked tree. A loop of links is ``OSError`` (ELOOP)."""
+    def entry(self, path: bytes) -> Entry | None:
+        """The entry at an exact relative path, no link followed."""
+    def names(self, path: bytes) -> list[bytes]:
+        """Sorted names in a directory, by its exact relative path."""
+    def source(self, path: bytes) -> tuple[int, int] | None:
+        """Where the content of a file is: the layer (0: the first added), the offset of its member for ``copy_member``."""
+    def differences(self, other: LayerStack) -> list[Change]:
+        """What leads from here to ``other``, sorted by path; of what is gone, the topmost path alone."""
+
+def copy_member(fd: int, offset: int, output_fd: int) -> None:
+    """Writes the content of the member at ``offset`` (bytes) of the uncompressed layer on ``fd``, read onwards from its start."""
+
 # inotify.rs
 
 @final
@@ -426,8 +458,17 @@ class Sandbox:
     def kill(self) -> None:
         """SIGKILL to all of it."""
 
-def spawn(rootfs: Rootfs, spec: RunSpec, stdout_fd: int, stderr_fd: int) -> Sandbox:
-    """Starts it. A setup that fails is ``OSError`` with the operation that failed; a command that cannot be executed too
+def spawn(
+    rootfs: Rootfs,
+    spec: RunSpec,
+    stdout_fd: int,
+    stderr_fd: int,
+    *,
+    stdin_fd: int | None = None,
+    terminal: bool = False,
+) -> Sandbox:
+    """Starts it with copies of these descriptors; without ``stdin_fd`` its input is /dev/null. ``terminal``: that one is a terminal
+    of nobody else, and becomes the one that controls the command. A setup that fails is ``OSError`` with the operation that failed; a command that cannot be executed too
     (``operation`` "execve"). Needs root. The kernel kills the tree when the calling thread ends: wait in the same one."""
 
 # command.rs

@@ -48,6 +48,21 @@ bitflags! {
     }
 }
 
+impl Why {
+    /// What differs in the metadata of two entries of one kind. Content and hard links are for others to judge.
+    pub fn between(before: &Entry, now: &Entry) -> Self {
+        let mut why = Self::empty();
+        why.set(Self::MODE, before.mode != now.mode);
+        why.set(Self::UID, before.uid != now.uid);
+        why.set(Self::GID, before.gid != now.gid);
+        why.set(Self::RDEV, before.rdev != now.rdev);
+        why.set(Self::TARGET, before.target != now.target);
+        why.set(Self::XATTRS, before.xattrs != now.xattrs);
+        why.set(Self::MTIME, before.mtime_ns != now.mtime_ns);
+        why
+    }
+}
+
 /// One changed entry. Entries are shared with the baseline that they become part of.
 ///
 /// Invariants: `after` is `None` iff it was deleted, `before` is `None` iff it was added, `why` is empty unless modified

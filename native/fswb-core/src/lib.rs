@@ -5,6 +5,7 @@
 //! a command, [`reconcile`] compares the places the watcher named with the baseline, [`layer`] packs what changed.
 //! [`witness`] tells a watcher of hard links that a command made.
 //! [`command`] runs one on the host.
+//! [`stack`] reads layers as one tree without unpacking them.
 //! [`copy`] is the road of COPY and ADD, whose list of written paths replaces the watcher's.
 
 pub mod archive;
@@ -35,4 +36,5 @@ pub mod reconcile;
 pub mod remove;
 pub mod root;
 pub mod sandbox;
+pub mod stack;
 pub mod witness;

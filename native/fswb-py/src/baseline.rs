@@ -38,6 +38,12 @@ const REASONS: [(Why, &str); 10] = [
 #[pyclass(frozen, module = "fswatch_builder._native")]
 pub(crate) struct Change(Found);
 
+impl Change {
+    pub(crate) fn from_core(change: Found) -> Self {
+        Self(change)
+    }
+}
+
 #[pymethods]
 impl Change {
     #[getter]

@@ -39,6 +39,12 @@ impl PackedLayer {
 #[pyclass(frozen, module = "fswatch_builder._native")]
 pub(crate) struct UnpackedLayer(extract::UnpackedLayer);
 
+impl UnpackedLayer {
+    pub(crate) fn from_core(unpacked: extract::UnpackedLayer) -> Self {
+        Self(unpacked)
+    }
+}
+
 #[pymethods]
 impl UnpackedLayer {
     #[getter]

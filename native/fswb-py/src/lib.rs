@@ -16,6 +16,7 @@ mod overlay;
 mod root;
 mod sandbox;
 mod signals;
+mod stack;
 
 use pyo3::prelude::*;
 
@@ -26,6 +27,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     hint::register(module)?;
     baseline::register(module)?;
     layer::register(module)?;
+    stack::register(module)?;
     inotify::register(module)?;
     fanotify::register(module)?;
     overlay::register(module)?;

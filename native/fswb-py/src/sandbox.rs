@@ -3,7 +3,7 @@
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use fswb_core::error::Error;
-use fswb_core::sandbox;
+use fswb_core::sandbox::{self, Streams};
 use fswb_core::witness::Links;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -99,21 +99,32 @@ pub(crate) fn number(links: Links) -> Option<u64> {
 }
 
 #[pyfunction]
+#[pyo3(signature = (rootfs, spec, stdout_fd, stderr_fd, *, stdin_fd = None, terminal = false))]
 fn spawn(
     py: Python<'_>,
     rootfs: &Rootfs,
     spec: &RunSpec,
     stdout_fd: RawFd,
     stderr_fd: RawFd,
+    stdin_fd: Option<RawFd>,
+    terminal: bool,
 ) -> PyResult<Sandbox> {
-    if stdout_fd < 0 || stderr_fd < 0 {
+    if stdout_fd < 0 || stderr_fd < 0 || stdin_fd.is_some_and(|fd| fd < 0) {
         return Err(PyValueError::new_err("a descriptor is negative"));
     }
-    // SAFETY: the caller keeps both open for the call, as the contract says; a closed one is an error of the system
-    // call that copies it.
-    let streams = unsafe { [stdout_fd, stderr_fd].map(|fd| BorrowedFd::borrow_raw(fd)) };
-    let [stdout, stderr] = streams;
-    py.detach(|| sandbox::spawn(&rootfs.0, &spec.0, stdout, stderr))
+    if terminal && stdin_fd.is_none() {
+        return Err(PyValueError::new_err("a terminal takes stdin_fd"));
+    }
+    // SAFETY: the caller keeps all of them open for the call, as the contract says; a closed one is an error of the
+    // system call that copies it.
+    let borrowed = |fd| unsafe { BorrowedFd::borrow_raw(fd) };
+    let streams = Streams {
+        stdin: stdin_fd.map(borrowed),
+        stdout: borrowed(stdout_fd),
+        stderr: borrowed(stderr_fd),
+        terminal,
+    };
+    py.detach(|| sandbox::spawn(&rootfs.0, &spec.0, streams))
         .into_py(py)
         .map(Sandbox)
 }

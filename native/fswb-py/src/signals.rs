@@ -1,7 +1,7 @@
 //! Ctrl-C while the core works through a layer: Python sees signals only between its own instructions, so a reader
 //! asks it now and then.
 
-use std::io::{Error, Read, Result};
+use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,32 +28,53 @@ impl Raised {
     }
 }
 
-/// A reader that fails as soon as a signal handler of Python raises.
-pub(crate) struct Interruptible<R> {
-    input: R,
+/// A reader or writer that fails as soon as a signal handler of Python raises.
+pub(crate) struct Interruptible<F> {
+    file: F,
     asked: Instant,
     raised: Raised,
 }
 
-impl<R> Interruptible<R> {
-    pub(crate) fn new(input: R, raised: &Raised) -> Self {
+impl<F> Interruptible<F> {
+    pub(crate) fn new(file: F, raised: &Raised) -> Self {
         Self {
-            input,
+            file,
             asked: Instant::now(),
             raised: raised.clone(),
         }
+    }
+
+    fn ask(&mut self) -> Result<()> {
+        self.asked = Instant::now();
+        Python::attach(|py| py.check_signals()).map_err(|error| {
+            *self.raised.lock() = Some(error);
+            Error::from_raw_os_error(ECANCELED)
+        })
     }
 }
 
 impl<R: Read> Read for Interruptible<R> {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         if self.asked.elapsed() >= EVERY {
-            self.asked = Instant::now();
-            if let Err(error) = Python::attach(|py| py.check_signals()) {
-                *self.raised.lock() = Some(error);
-                return Err(Error::from_raw_os_error(ECANCELED));
-            }
+            self.ask()?;
         }
-        self.input.read(buffer)
+        self.file.read(buffer)
+    }
+}
+
+impl<W: Write> Write for Interruptible<W> {
+    /// A pipe may be full for long: a signal ends the call, and is asked about at once.
+    fn write(&mut self, buffer: &[u8]) -> Result<usize> {
+        match self.file.write(buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {
+                self.ask()?;
+                Err(error)
+            }
+            result => result,
+        }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.file.flush()
     }
 }

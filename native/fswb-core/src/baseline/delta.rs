@@ -14,7 +14,7 @@ pub(super) const ROOT: u32 = 0;
 const NONE: u32 = u32::MAX;
 
 /// What the delta says about one path.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum State {
     /// Nothing: the base is right. Only something below differs.
     Through,
@@ -24,7 +24,7 @@ pub(super) enum State {
     Absent,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Node {
     pub(super) state: State,
     /// Nothing of what the base has below is visible.
@@ -39,7 +39,7 @@ pub(super) struct Node {
 }
 
 /// An arena: a deep tree is freed without recursion.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Delta {
     nodes: Vec<Node>,
     free: Vec<u32>,

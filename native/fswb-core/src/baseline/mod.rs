@@ -27,7 +27,7 @@ use crate::path::RelPath;
 /// All entries of one root file system at one moment.
 ///
 /// Invariants: the root is present and a directory; every entry's parent is present and a directory.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Baseline {
     root: Entry,
     base: Option<Arc<Mapped>>,

@@ -14,16 +14,11 @@ use crate::baseline::Baseline;
 use crate::clock::Clock;
 use crate::entry::{Entry, Kind};
 use crate::error::Result;
+use crate::extract::meaning::Meaning;
 use crate::extract::place::{Linked, clean_name};
 use crate::extract::tree::{Created, Directory, Tree, default_owner};
-use crate::layer::WHITEOUT;
 use crate::path::RelPath;
 use crate::root::{Root, stat_bare};
-
-/// Hides all that lower layers have in its directory.
-const OPAQUE: &[u8] = b".wh..wh..opq";
-/// Bookkeeping of aufs, of no meaning to anyone else.
-const AUFS: &[u8] = b".wh..wh.";
 
 /// What an archive may be at most.
 #[derive(Debug, Clone, Copy, Default)]
@@ -116,29 +111,12 @@ struct Layer<'a> {
 
 impl Layer<'_> {
     fn apply(&mut self, member: &Member, content: &mut Reader<impl Read>) -> Result<()> {
-        let spelled = clean_name(member, &member.name)?;
-        let mut parts = spelled.parts().rev();
-        let name = parts.next().unwrap_or_default();
-        if spelled
-            .parts()
-            .any(|part| part.starts_with(AUFS) && part != OPAQUE)
-        {
-            return Ok(());
+        match Meaning::of(member)? {
+            Meaning::Nothing => Ok(()),
+            Meaning::HideChildren(directory) => self.hide_children(&directory),
+            Meaning::Hide(hidden) => self.hide_spelled(&hidden),
+            Meaning::Entry(path) => self.write(member, &path, content),
         }
-        if parts.any(|part| part.starts_with(WHITEOUT)) {
-            return Err(member.error("something below a whiteout"));
-        }
-        let parent = spelled.parent().unwrap_or_default();
-        if name == OPAQUE {
-            return self.hide_children(&parent);
-        }
-        if let Some(hidden) = name.strip_prefix(WHITEOUT) {
-            let Ok(hidden) = parent.join(hidden) else {
-                return Err(member.error("a whiteout that names nothing"));
-            };
-            return self.hide_spelled(&hidden);
-        }
-        self.write(member, &spelled, content)
     }
 
     fn write(

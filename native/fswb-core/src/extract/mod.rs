@@ -8,6 +8,7 @@
 
 mod add;
 mod layer;
+mod meaning;
 mod metadata;
 mod place;
 mod remove;
@@ -18,3 +19,5 @@ mod tests;
 
 pub use add::{Added, add_archive};
 pub use layer::{Limits, UnpackedLayer, unpack_layer};
+pub(crate) use meaning::Meaning;
+pub(crate) use place::clean_name;

@@ -25,7 +25,7 @@ const MAX_LEVELS: usize = 1024;
 /// # Errors
 ///
 /// `Archive` if a part of it is `..`: it is refused rather than cleaned, since no honest writer leaves one.
-pub(super) fn clean_name(member: &Member, name: &[u8]) -> Result<RelPath> {
+pub(crate) fn clean_name(member: &Member, name: &[u8]) -> Result<RelPath> {
     if name.len() > MAX_NAME {
         return Err(member.error(format!("a name of {} bytes", name.len())));
     }

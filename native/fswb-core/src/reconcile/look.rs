@@ -262,7 +262,7 @@ impl Looker {
             }
             return Ok((now, Why::empty()));
         };
-        let mut why = metadata_differs(before, &now);
+        let mut why = Why::between(before, &now);
         if site.is_root() {
             why &= Why::MODE | Why::UID | Why::GID | Why::XATTRS;
         }
@@ -309,16 +309,4 @@ impl Looker {
         self.effort.hashed_bytes += size;
         Ok(digest)
     }
-}
-
-fn metadata_differs(before: &Entry, now: &Entry) -> Why {
-    let mut why = Why::empty();
-    why.set(Why::MODE, before.mode != now.mode);
-    why.set(Why::UID, before.uid != now.uid);
-    why.set(Why::GID, before.gid != now.gid);
-    why.set(Why::RDEV, before.rdev != now.rdev);
-    why.set(Why::TARGET, before.target != now.target);
-    why.set(Why::XATTRS, before.xattrs != now.xattrs);
-    why.set(Why::MTIME, before.mtime_ns != now.mtime_ns);
-    why
 }

@@ -51,11 +51,22 @@ fn become_command<'a>(plan: &'a Plan<'_>) -> Step<'a, Infallible> {
 }
 
 fn standard_streams<'a>(plan: &'a Plan<'_>) -> Step<'a> {
-    let null = rustix::fs::openat(CWD, c"/dev/null", OFlags::RDONLY, Mode::empty());
-    let null = null.of(Operation::Openat, c"/dev/null")?.into_raw_fd();
-    let sources = [null, plan.stdout.as_raw_fd(), plan.stderr.as_raw_fd()];
+    let stdin = match &plan.stdin {
+        Some(stdin) => stdin.as_raw_fd(),
+        None => {
+            let null = rustix::fs::openat(CWD, c"/dev/null", OFlags::RDONLY, Mode::empty());
+            null.of(Operation::Openat, c"/dev/null")?.into_raw_fd()
+        }
+    };
+    let sources = [stdin, plan.stdout.as_raw_fd(), plan.stderr.as_raw_fd()];
     for (number, source) in (0..).zip(sources) {
         copy_descriptor(source, number)?;
+    }
+    if plan.terminal {
+        // SAFETY: TIOCSCTTY takes numbers only. (ioctl_tty(2): this is a session leader without a terminal, and the
+        // terminal is no other session's.)
+        let controlled = unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) };
+        last_errno(controlled.into()).of(Operation::Ioctl, c"TIOCSCTTY")?;
     }
     Ok(())
 }

@@ -53,6 +53,19 @@ pub struct RunSpec {
     pub witness: bool,
 }
 
+/// What the command gets as its descriptors 0, 1 and 2: copies of these.
+#[derive(Debug, Clone, Copy)]
+pub struct Streams<'a> {
+    /// `None`: `/dev/null`.
+    pub stdin: Option<BorrowedFd<'a>>,
+    /// Descriptor 1.
+    pub stdout: BorrowedFd<'a>,
+    /// Descriptor 2.
+    pub stderr: BorrowedFd<'a>,
+    /// `stdin` is a terminal that is nobody else's, and becomes the one that controls the command: keys are signals.
+    pub terminal: bool,
+}
+
 /// A running command. Dropping it kills and reaps the whole tree.
 #[derive(Debug)]
 pub struct Sandbox {
@@ -76,14 +89,9 @@ struct State {
 /// The thread that calls this must live as long as the command: when it ends, the kernel kills the tree
 /// (`PR_SET_PDEATHSIG` counts threads, prctl(2)), so that a builder which is killed leaves nothing running. One case is
 /// open: a first process that is itself a setuid program loses that tie, and outlives a builder killed by SIGKILL.
-pub fn spawn(
-    root: &Root,
-    spec: &RunSpec,
-    stdout: BorrowedFd<'_>,
-    stderr: BorrowedFd<'_>,
-) -> Result<Sandbox> {
+pub fn spawn(root: &Root, spec: &RunSpec, streams: Streams<'_>) -> Result<Sandbox> {
     let mut stubs = Stubs::default();
-    let started = start(root, spec, [stdout, stderr], &mut stubs);
+    let started = start(root, spec, streams, &mut stubs);
     match started {
         Ok((pid, pidfd, witness)) => Ok(Sandbox {
             pid,
@@ -107,7 +115,7 @@ pub fn spawn(
 fn start(
     root: &Root,
     spec: &RunSpec,
-    streams: [BorrowedFd<'_>; 2],
+    streams: Streams<'_>,
     stubs: &mut Stubs,
 ) -> Result<(Pid, OwnedFd, Option<Witness>)> {
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).during("pipe2", "")?;

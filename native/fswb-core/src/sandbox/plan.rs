@@ -8,9 +8,9 @@ use rustix::fs::FileType;
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Gid, Uid};
 
-use super::RunSpec;
 use super::launcher::{self, launcher};
 use super::stubs::Stubs;
+use super::{RunSpec, Streams};
 use crate::error::{Context, Error, Result};
 use crate::path::RelPath;
 use crate::root::{Root, c_string};
@@ -64,8 +64,10 @@ impl Strings {
 
 pub(super) struct Plan<'a> {
     pub(super) root: BorrowedFd<'a>,
+    pub(super) stdin: Option<OwnedFd>,
     pub(super) stdout: OwnedFd,
     pub(super) stderr: OwnedFd,
+    pub(super) terminal: bool,
     /// The end of the pipe that failures are reported to.
     pub(super) report: OwnedFd,
     /// What executes the command.
@@ -89,7 +91,7 @@ impl<'a> Plan<'a> {
     pub(super) fn new(
         root: &'a Root,
         spec: &'a RunSpec,
-        [stdout, stderr]: [BorrowedFd<'_>; 2],
+        streams: Streams<'_>,
         report: &OwnedFd,
         witness: Option<Instruction>,
         stubs: &mut Stubs,
@@ -118,8 +120,10 @@ impl<'a> Plan<'a> {
         }
         Ok(Self {
             root: root.fd(),
-            stdout: above_standard(stdout)?,
-            stderr: above_standard(stderr)?,
+            stdin: streams.stdin.map(above_standard).transpose()?,
+            stdout: above_standard(streams.stdout)?,
+            stderr: above_standard(streams.stderr)?,
+            terminal: streams.terminal,
             report: above_standard(report.as_fd())?,
             launcher: above_standard(launcher()?.as_fd())?,
             witness: witness

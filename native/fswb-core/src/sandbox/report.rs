@@ -43,6 +43,7 @@ operations! {
     Sethostname "sethostname",
     Setsid "setsid",
     Dup "dup2",
+    Ioctl "ioctl",
     CloseRange "close_range",
     Sigaction "sigaction",
     Sigprocmask "sigprocmask",

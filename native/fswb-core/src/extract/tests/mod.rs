@@ -16,12 +16,15 @@ use crate::entry::{Entry, Kind};
 use crate::error::{Error, Result};
 use crate::path::RelPath;
 use crate::root::Root;
+use crate::stack::Stack;
 
-/// A root file system that layers are unpacked over.
+/// A root file system that layers are unpacked over. The stack of the same layers, read and not unpacked, is held against
+/// it after each.
 struct Rootfs {
     directory: tempfile::TempDir,
     root: Root,
     baseline: Baseline,
+    stack: Stack,
 }
 
 impl Rootfs {
@@ -35,18 +38,26 @@ impl Rootfs {
             directory,
             root,
             baseline,
+            stack: Stack::new(true),
         }
     }
 
     fn apply(&mut self, layer: Tar) -> Result<UnpackedLayer> {
+        let layer = layer.end();
         let unpacked = unpack_layer(
             &self.root,
             &mut self.baseline,
-            layer.end().as_slice(),
+            layer.as_slice(),
             Limits::default(),
         );
-        if unpacked.is_ok() {
-            self.check();
+        let stacked = self.stack.add(layer.as_slice(), Limits::default());
+        match (&unpacked, &stacked) {
+            (Ok(unpacked), Ok(stacked)) => {
+                assert_eq!(unpacked.tar, stacked.tar);
+                self.check();
+                self.check_stack();
+            }
+            (unpacked, stacked) => assert_eq!(unpacked, stacked),
         }
         unpacked
     }
@@ -110,6 +121,40 @@ impl Rootfs {
                     "{path:?}"
                 );
             }
+        }
+    }
+}
+
+impl Rootfs {
+    /// The stack says of every entry what is on disk, as far as a tar tells it.
+    fn check_stack(&self) {
+        let paths: Vec<RelPath> = self.baseline.paths().collect();
+        assert_eq!(self.stack.len(), paths.len());
+        for path in paths.iter().chain([&RelPath::ROOT]) {
+            let on_disk = self.baseline.entry(path).unwrap();
+            let stacked = self.stack.entry(path).unwrap();
+            let links = |entry: &Entry| match entry.kind {
+                Kind::Directory => 0,
+                _ => entry.nlink,
+            };
+            assert_eq!(links(&stacked), links(&on_disk), "{path:?}");
+            let told = Entry {
+                ctime_ns: 0,
+                btime_ns: 0,
+                dev: 0,
+                ino: stacked.ino,
+                nlink: stacked.nlink,
+                racy: false,
+                ..on_disk
+            };
+            let mut stacked = stacked;
+            if path.is_root() {
+                stacked.mtime_ns = told.mtime_ns;
+            }
+            if !rustix::process::geteuid().is_root() {
+                (stacked.uid, stacked.gid) = (told.uid, told.gid);
+            }
+            assert_eq!(stacked, told, "{path:?}");
         }
     }
 }
