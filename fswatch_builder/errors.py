@@ -4,7 +4,7 @@ BuildError
 ├── UsageError            2   the command line, an option's value, an environment variable
 ├── DockerfileError       3   the Dockerfile: syntax, an unknown or unsupported instruction, a missing stage
 ├── BuildContextError     4   a COPY or ADD source, the context, a named context, an ignore file
-├── BaseImageError        5   a base image: not found, unreadable, damaged, for another platform
+├── BaseImageError        5   a base image, or one a command names: not found, damaged, for another platform
 ├── RegistryError         6   a registry: unreachable, refused, wrong answer
 ├── RunError              1   a RUN ended with a status other than 0 (as docker build exits)
 ├── TrackingError         7   the tracker asked for cannot work here
@@ -74,7 +74,7 @@ class BuildContextError(BuildError):
 
 
 class BaseImageError(BuildError):
-    """A base image cannot be used."""
+    """An image, a base or one that a command names, cannot be used."""
 
     exit_status = 5
 

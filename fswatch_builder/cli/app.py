@@ -6,8 +6,14 @@ import typer
 
 from fswatch_builder.cli.bench import bench_command
 from fswatch_builder.cli.build import build_command
-from fswatch_builder.cli.images import images_command, load_command
+from fswatch_builder.cli.cat import cat_command
+from fswatch_builder.cli.diff import diff_command
+from fswatch_builder.cli.history import history_command
+from fswatch_builder.cli.images import images_command
+from fswatch_builder.cli.inspect import inspect_command
+from fswatch_builder.cli.load import load_command
 from fswatch_builder.cli.refused import BuildCommand
+from fswatch_builder.cli.run import run_command
 from fswatch_builder.cli.track import track_command
 
 app = typer.Typer(
@@ -23,6 +29,11 @@ app.command("build", cls=BuildCommand)(build_command)
 app.command("track", context_settings={"allow_interspersed_args": False, "max_content_width": 110})(track_command)
 app.command("bench", context_settings={"allow_interspersed_args": False, "max_content_width": 110})(bench_command)
 app.command("images")(images_command)
+app.command("inspect")(inspect_command)
+app.command("history")(history_command)
+app.command("diff")(diff_command)
+app.command("cat")(cat_command)
+app.command("run", context_settings={"allow_interspersed_args": False, "max_content_width": 110})(run_command)
 app.command("load")(load_command)
 
 

@@ -6,6 +6,7 @@ the clipboard, makes lines that were never printed and hides those that were; an
 a command as another one.
 """
 
+import json
 import re
 from typing import Final
 
@@ -36,6 +37,19 @@ def printable_name(name: str) -> str:
 def printable_output(line: str) -> str:
     """A line that a command printed: what is in sight in the end if it went back to the start of the line."""
     return printable(line.rstrip("\r").rpartition("\r")[2])
+
+
+def json_text(document: object, *, indent: int | None = None) -> str:
+    """A document as JSON. What steers a terminal is escaped as JSON does it, so nothing is lost on a program."""
+    text = json.dumps(document, indent=indent, ensure_ascii=False)
+    if text.isprintable():
+        return text
+    return "".join(character if character == "\n" else _escaped(character) for character in text)
+
+
+def _escaped(character: str) -> str:
+    """A new line between the members of a document is white space: within a text it is escaped already."""
+    return character if _spelled(character) == character else json.dumps(character)[1:-1]
 
 
 def _spelled(character: str) -> str:

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -11,13 +10,11 @@ import typer
 
 from fswatch_builder.cli import values
 from fswatch_builder.cli.failure import reported
+from fswatch_builder.cli.patience import patience
 from fswatch_builder.errors import BuildError, CommandError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from fswatch_builder.observing.track import Tracked
-
-#: Seconds of silence before something slow says that it is at work.
-_PATIENCE = 1.0
 
 Directory = Annotated[str, typer.Argument(metavar="DIR", help="Directory below which changes are told.")]
 CommandLine = Annotated[list[str] | None, typer.Argument(metavar="COMMAND", help="The command, run where you are.")]
@@ -125,16 +122,16 @@ def track_command(
     for file in (output, layer):
         if file is not None:
             check_writable(file)
-    with _patience(f"recording {directory}"):
+    with patience(f"recording {directory}"):
         recording = record(directory, mode)
     if audit:
-        with _patience("audit: reading everything"):
+        with patience("audit: reading everything"):
             before = look_first(recording)
     with _standard_output_kept("-" in (output, layer)):
         tracked = follow(recording, argv, tracker, _LeftBehind())
     try:
         if audit:
-            with _patience("audit: reading everything again"):
+            with patience("audit: reading everything again"):
                 state = look_again(tracked, before)
             print(f"audit: {len(state) - 1:,} entries agree", file=sys.stderr)
     finally:
@@ -167,18 +164,6 @@ def command_line(words: Sequence[str]) -> tuple[bytes, ...]:
             raise CommandError(f"{name} cannot be executed", 126)
         raise CommandError(f"{name}: command not found", 127)
     return argv
-
-
-@contextmanager
-def _patience(what: str) -> Iterator[None]:
-    """Says what takes so long, if it does."""
-    timer = threading.Timer(_PATIENCE, print, (f"{what} ...",), {"file": sys.stderr, "flush": True})
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 @contextmanager

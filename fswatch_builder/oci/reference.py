@@ -64,10 +64,13 @@ class Reference:
 
     def familiar(self) -> str:
         """As users write it: ``python:3.12-slim``."""
-        name = f"{self.registry}/{self.repository}"
-        if self.registry == DOCKER_HUB:
-            name = self.repository.removeprefix("library/") if self.repository.count("/") == 1 else self.repository
-        return name + self._suffix()
+        return self.familiar_repository() + self._suffix()
+
+    def familiar_repository(self) -> str:
+        """Without tag and digest, as users write it: ``python``."""
+        if self.registry != DOCKER_HUB:
+            return f"{self.registry}/{self.repository}"
+        return self.repository.removeprefix("library/") if self.repository.count("/") == 1 else self.repository
 
     def _suffix(self) -> str:
         tag = f":{self.tag}" if self.tag is not None else ""

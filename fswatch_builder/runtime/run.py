@@ -73,7 +73,7 @@ def run(rootfs: Rootfs, command: Command, output: Output, *, witness: bool = Fal
     counted.
     """
     host.check()
-    spec = _spec(command, resolve_user(rootfs, command.user), witness)
+    spec = command_spec(command, resolve_user(rootfs, command.user), witness)
     with ExitStack() as stack:
         streams: dict[int, _Lines] = {}
         tail: deque[bytes] = deque(maxlen=TAIL_LINES)
@@ -88,7 +88,7 @@ def run(rootfs: Rootfs, command: Command, output: Output, *, witness: bool = Fal
         try:
             sandbox = spawn(rootfs, spec, writers[0].fileno(), writers[1].fileno())
         except OSError as error:
-            return _not_started(error, command, output)
+            return not_started(error, command, output)
         except RefusedError as error:
             raise RunError(f"cannot run here: /{os.fsdecode(error.path)}: {error.reason}", code=126) from error
         try:
@@ -108,7 +108,8 @@ def run(rootfs: Rootfs, command: Command, output: Output, *, witness: bool = Fal
         return Outcome(code, b"".join(tail).decode(errors="replace"), sandbox.links_made)
 
 
-def _spec(command: Command, identity: Identity, witness: bool) -> RunSpec:
+def command_spec(command: Command, identity: Identity, witness: bool) -> RunSpec:
+    """What the sandbox is told: the command as that user, with the host's resolver, PATH and HOME."""
     hostname = command.hostname or DEFAULT_HOSTNAME
     env = [os.fsencode(entry) for entry in command.env]
     names = {entry.partition(b"=")[0] for entry in env}
@@ -131,7 +132,10 @@ def _spec(command: Command, identity: Identity, witness: bool) -> RunSpec:
     )
 
 
-def _not_started(error: OSError, command: Command, output: Output) -> Outcome:
+def not_started(error: OSError, command: Command, output: Output) -> Outcome:
+    """What the failure of ``spawn`` means: an outcome if the command cannot be executed, else raises RunError or
+    SandboxError.
+    """
     operation = getattr(error, "operation", "")
     cause = os.strerror(error.errno or 0)
     if operation == "execve":

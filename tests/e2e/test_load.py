@@ -1,8 +1,10 @@
 """``load``: an archive's images get the names they have in it, as with docker load."""
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,16 +30,16 @@ def load(tmp_path: Path, *arguments: str, check: bool = True) -> str:
 
 
 def names(tmp_path: Path) -> list[str]:
-    listed = fswatch_builder("images", f"--store={tmp_path}/store").stdout.splitlines()
-    return sorted(line.split()[0] for line in listed[1:])
+    form = "--format={{.Repository}}:{{.Tag}}"
+    return sorted(fswatch_builder("images", f"--store={tmp_path}/store", form).stdout.split())
 
 
 @pytest.mark.parametrize("kind", ["docker-archive", "oci-archive"])
 def test_names_of_other_tools_archives_are_kept(tmp_path: Path, layout: Path, kind: str) -> None:
     archive = tmp_path / "image.tar"
     copied(layout, "one", f"{kind}:{archive}:example.com/team/app:2")
-    assert "loaded example.com/team/app:2  sha256:" in load(tmp_path, str(archive))
-    load(tmp_path, "-t", "own:1", str(archive))
+    assert load(tmp_path, str(archive)) == "Loaded image: example.com/team/app:2\n"
+    load(tmp_path, "-t", "own:1", "-i", str(archive))
     assert names(tmp_path) == ["example.com/team/app:2", "own:1"]
 
 
@@ -55,7 +57,9 @@ def test_an_archive_of_several_images_is_loaded_whole_but_not_under_one_name(tmp
     archive = tmp_path / "both.tar"
     subprocess.run(["tar", "-C", layout, "-cf", archive, "."], check=True)
     told = load(tmp_path, str(archive))  # a tag alone names nothing
-    assert told.count("which has no name: give it one with --tag") == 2
+    assert told.count("Loaded image ID: sha256:") == 2
+    assert told.count("note: it has no name: give it one with --tag") == 2
+    assert "note" not in load(tmp_path, "-q", str(archive))
     assert "holds 2 images" in load(tmp_path, "-t", "x", str(archive), check=False)
 
 
@@ -68,7 +72,8 @@ def test_the_platform_s_image_is_loaded(tmp_path: Path) -> None:
     (layout / "index.json").write_text(json.dumps(index))
     archive = tmp_path / "both.tar"
     subprocess.run(["tar", "-C", layout, "-cf", archive, "."], check=True)
-    assert there.digest in load(tmp_path, "--platform=linux/s390x", "-t=z", str(archive))
+    load(tmp_path, "--platform=linux/s390x", "-t=z", str(archive))
+    assert there.digest in fswatch_builder("images", f"--store={tmp_path}/store", "--format={{.Digest}}").stdout
     assert "linux/riscv64" in load(tmp_path, "--platform=linux/riscv64", str(archive), check=False)
 
 
@@ -77,3 +82,29 @@ def test_what_is_no_archive_of_images_is_refused(tmp_path: Path) -> None:
     assert "ERROR: " in load(tmp_path, str(tmp_path / "file"), check=False)
     assert "there is no file" in load(tmp_path, str(tmp_path / "gone"), check=False)
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("way", ["pipe", "file"])
+@pytest.mark.parametrize("argument", [[], ["-"], ["-i", "-"]])
+def test_standard_input_may_be_the_archive(tmp_path: Path, layout: Path, way: str, argument: list[str]) -> None:
+    archive = tmp_path / "image.tar"
+    copied(layout, "one", f"docker-archive:{archive}:app:1")
+    command = [sys.executable, "-m", "fswatch_builder", "load", f"--store={tmp_path}/store", *argument]
+    if way == "file":
+        with open(archive, "rb") as stdin:
+            done = subprocess.run(command, stdin=stdin, check=True, capture_output=True)
+    else:
+        done = subprocess.run(command, input=archive.read_bytes(), check=True, capture_output=True)
+    assert done.stdout == b"Loaded image: app:1\n"
+    assert os.listdir(tmp_path / "store/work") == [".lock"]
+
+
+def test_what_comes_through_a_pipe_and_is_no_archive_is_told_by_that_name(tmp_path: Path) -> None:
+    done = fswatch_builder("load", f"--store={tmp_path}/store", check=False, stdin="text")
+    assert done.returncode == 5
+    assert "standard input" in done.stderr
+    assert str(tmp_path) not in done.stderr
+
+
+def test_two_archives_are_one_too_many(tmp_path: Path) -> None:
+    assert "two archives" in load(tmp_path, "-i", "a", "b", check=False)

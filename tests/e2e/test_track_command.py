@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import tarfile
-import time
 from pathlib import Path
 
 import pytest
@@ -370,19 +369,3 @@ def test_an_audit_that_disagrees_ends_with_a_status_of_its_own_after_the_report(
     assert done.returncode == 11
     assert "  /tool: expected modified (content), found nothing" in done.stderr
     assert f"nothing changed below {tree}" in done.stderr
-
-
-def test_a_slow_recording_says_so_and_a_quick_one_does_not(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fswatch_builder.cli import track as command
-
-    err = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", err)
-    monkeypatch.setattr(command, "_PATIENCE", 0.01)
-    with command._patience("recording tree"):
-        deadline = time.monotonic() + 10
-        while not err.getvalue() and time.monotonic() < deadline:
-            time.sleep(0.005)
-    assert err.getvalue() == "recording tree ...\n"
-    with command._patience("recording again"):
-        pass
-    assert err.getvalue() == "recording tree ...\n"

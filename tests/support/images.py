@@ -11,6 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fswatch_builder.model.digest import Digest
+from fswatch_builder.model.image import Descriptor
+from fswatch_builder.oci.reference import Reference
+from fswatch_builder.oci.store import Store
+
 OCI = "application/vnd.oci.image"
 DOCKER = "application/vnd.docker"
 
@@ -26,6 +31,27 @@ def tar_of(files: Mapping[str, bytes]) -> bytes:
             member = tarfile.TarInfo(name)
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def member(
+    name: str, content: bytes = b"", *, kind: bytes = tarfile.REGTYPE, link: str = "", **fields: Any
+) -> tuple[tarfile.TarInfo, bytes]:
+    """One member of a tar by hand: also what no honest writer writes. ``fields`` are those of TarInfo."""
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname, info.size, info.mtime = kind, link, len(content), 1_600_000_000
+    info.mode = 0o755 if kind == tarfile.DIRTYPE else 0o644
+    for field_name, value in fields.items():
+        setattr(info, field_name, value)
+    return info, content
+
+
+def layer_of(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
+    """A plain tar of members in their order."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for info, content in members:
+            tar.addfile(info, io.BytesIO(content))
     return buffer.getvalue()
 
 
@@ -52,17 +78,17 @@ class MadeImage:
 
 
 def make_image(
-    files: Sequence[Mapping[str, bytes]] = ({"hello": b"world"},),
+    files: Sequence[Mapping[str, bytes] | bytes] = ({"hello": b"world"},),
     *,
     architecture: str = "amd64",
     variant: str = "",
     docker: bool = False,
     config: Mapping[str, object] | None = None,
 ) -> MadeImage:
-    """One gzip layer for each mapping of names to contents."""
+    """One gzip layer for each mapping of names to contents, or tar."""
     image = MadeImage(media_type=f"{DOCKER}.distribution.manifest.v2+json" if docker else f"{OCI}.manifest.v1+json")
     layer_type = f"{DOCKER}.image.rootfs.diff.tar.gzip" if docker else f"{OCI}.layer.v1.tar+gzip"
-    plain = [tar_of(names) for names in files]
+    plain = [names if isinstance(names, bytes) else tar_of(names) for names in files]
     packed = [gzip.compress(tar, mtime=0) for tar in plain]
     document: dict[str, object] = {
         "architecture": architecture,
@@ -91,6 +117,21 @@ def make_image(
     return image
 
 
+def with_config(image: MadeImage, document: Mapping[str, object]) -> MadeImage:
+    """The image with another configuration."""
+    config = encode(document)
+    manifest = json.loads(image.manifest)
+    manifest["config"] |= {"digest": digest(config), "size": len(config)}
+    changed = MadeImage(manifest=encode(manifest), config=config, layers=image.layers, media_type=image.media_type)
+    changed.blobs = {digest(content): content for content in (config, changed.manifest, *image.layers)}
+    return changed
+
+
+def dated(image: MadeImage, year: int) -> MadeImage:
+    """The image as if made in that year."""
+    return with_config(image, {**json.loads(image.config), "created": f"{year}-01-01T00:00:00Z"})
+
+
 def make_index(images: Mapping[str, MadeImage], *, docker: bool = False) -> bytes:
     """``images`` by platform, ``os/arch[/variant]``."""
     media_type = f"{DOCKER}.distribution.manifest.list.v2+json" if docker else f"{OCI}.index.v1+json"
@@ -100,6 +141,16 @@ def make_index(images: Mapping[str, MadeImage], *, docker: bool = False) -> byte
         stated = {"os": system, "architecture": architecture} | ({"variant": variant[0]} if variant else {})
         entries.append(image.descriptor(platform=stated))
     return encode({"schemaVersion": 2, "mediaType": media_type, "manifests": entries})
+
+
+def put_in_store(store: Path, images: Mapping[str, MadeImage]) -> None:
+    """``images`` by name."""
+    with Store.open(str(store)) as opened:
+        for name, image in images.items():
+            for content in image.blobs.values():
+                opened.put(content)
+            manifest = Descriptor(image.media_type, Digest(image.digest), len(image.manifest))
+            opened.tag(Reference.parse(name), manifest, opened.load_image(manifest.digest).platform)
 
 
 def write_layout(directory: Path, images: Mapping[str, MadeImage], extra: Sequence[bytes] = ()) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fswatch_builder._native import Baseline, Change, HintSet, Rootfs
-from fswatch_builder.cli.track_text import _details, _path, consequences
+from fswatch_builder.cli.change_text import _details, _path, consequences
 
 SECOND = 10**9
 

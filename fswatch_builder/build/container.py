@@ -1,0 +1,85 @@
+"""Running a command in an image: a scratch root file system, the build's sandbox, and nothing left behind."""
+
+import os
+import posixpath
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fswatch_builder._native import Rootfs
+from fswatch_builder.build.worksite import Worksite
+from fswatch_builder.errors import RunError, UsageError
+from fswatch_builder.model.image import Image, RunConfig
+from fswatch_builder.oci.store import Store
+from fswatch_builder.runtime import host
+from fswatch_builder.runtime.attached import Attachment, run_attached
+from fswatch_builder.runtime.run import Command
+
+TERMINAL_TYPE = "xterm"
+"""What Docker says of a terminal it makes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the user wants run otherwise than the image says; None and empty are as the image has it."""
+
+    words: tuple[str, ...] = ()
+    """In the place of Cmd."""
+    entrypoint: str | None = None
+    """In the place of Entrypoint; Cmd is dropped then. Empty: there is none."""
+    env: tuple[str, ...] = ()
+    user: str = ""
+    cwd: str = ""
+    hostname: str | None = None
+
+
+def command_of(config: RunConfig, wish: Wish, *, hostname: str, terminal: bool) -> Command:
+    """What is run, by Docker's rules. Raises UsageError if there is nothing to run."""
+    if wish.entrypoint is None:
+        entrypoint, cmd = config.entrypoint or (), config.cmd or ()
+    else:
+        entrypoint, cmd = ((wish.entrypoint,) if wish.entrypoint else ()), ()
+    argv = (*entrypoint, *(wish.words or cmd))
+    if not argv or not argv[0]:
+        raise UsageError("no command: the image has neither ENTRYPOINT nor CMD", hint="give one behind IMAGE")
+    defaults = [f"HOSTNAME={hostname}", *([f"TERM={TERMINAL_TYPE}"] if terminal else [])]
+    return Command(
+        argv=argv,
+        env=_environment([*defaults, *config.env, *wish.env]),
+        cwd=posixpath.normpath("/" + (wish.cwd or config.working_dir).lstrip("/")),
+        user=wish.user or config.user,
+        hostname=hostname,
+    )
+
+
+def _environment(items: Sequence[str]) -> tuple[str, ...]:
+    """The last of equal names wins, in the place of the first. What is no ``NAME=value`` is nothing."""
+    found: dict[str, str] = {}
+    for item in items:
+        name, equals, _ = item.partition("=")
+        if name and equals:
+            found[name] = item
+    return tuple(found.values())
+
+
+def run_image(store: Store, image: Image, wish: Wish, attachment: Attachment) -> int:
+    """Runs a command in a fresh root file system of ``image``: its exit status as a shell gives it. What it changes is
+    gone afterwards.
+
+    Raises what belongs to it: UsageError, BaseImageError, RunError, SandboxError.
+    """
+    hostname = wish.hostname or os.urandom(6).hex()
+    command = command_of(image.config, wish, hostname=hostname, terminal=attachment.terminal)
+    host.check()  # before anything is unpacked for it
+    with Worksite(store, "scan") as site:
+        site.bring_to(image.layers)
+        _ensure_directory(site.rootfs, command.cwd)
+        return run_attached(site.rootfs, command, attachment)
+
+
+def _ensure_directory(rootfs: Rootfs, path: str) -> None:
+    """As Docker does, a working directory that is not there is made, and is root's."""
+    try:
+        if rootfs.entry(rootfs.resolve(os.fsencode(path))) is None:
+            rootfs.make_directory(os.fsencode(path), 0, 0)
+    except OSError as error:
+        raise RunError(f"cannot make the working directory {path}: {error.strerror}", code=126) from error

@@ -1,0 +1,107 @@
+"""``fswatch-builder load``: an archive's images into the store."""
+
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Final
+
+import typer
+
+from fswatch_builder.cli import options, values
+from fswatch_builder.cli.failure import reported
+from fswatch_builder.cli.patience import patience
+from fswatch_builder.errors import BaseImageError, UsageError
+from fswatch_builder.model.image import Descriptor
+from fswatch_builder.oci.blobs import write_errors
+from fswatch_builder.oci.lookup import image_id
+from fswatch_builder.oci.media_types import OCI_MANIFEST
+from fswatch_builder.oci.store import Store
+
+_CHUNK: Final = 1 << 20
+
+Archive = Annotated[
+    str | None,
+    typer.Argument(metavar="[FILE]", help="The archive; its kind is told by its content. [default: standard input]"),
+]
+Input = Annotated[
+    str | None, typer.Option("--input", "-i", metavar="FILE", help="The archive, as docker load takes it.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but what was loaded.")]
+
+
+@reported
+def load_command(
+    file: Archive = None,
+    input_: Input = None,
+    tag: options.Tags = None,
+    quiet: Quiet = False,
+    platform: options.PlatformName = None,
+    store: options.StoreDirectory = None,
+) -> None:
+    """Load an archive of images into the local store.
+
+    The archive is an OCI one, or one that docker save wrote, compressed or not. Its images keep the names they have in
+    it; --tag names an image too.
+
+    \b
+    Examples:
+      fswatch-builder load -i app.tar
+      docker save app:1 | fswatch-builder load
+      fswatch-builder load --tag base:1 base.tar.gz
+    """  # noqa: D301 - the escape keeps the lines as they are
+    from fswatch_builder.oci.archive import load_archive
+
+    wanted = values.platform(platform)
+    names = values.references(tag or ())
+    if file is not None and input_ is not None:
+        raise UsageError(f"two archives: {file} and {input_}", hint="give FILE or --input FILE")
+    path = values.after_equals(input_) if input_ is not None else file
+    if path not in (None, "-") and not os.path.exists(path or ""):
+        raise UsageError(f"there is no file {path}")
+    with Store.open(values.store_directory(store)) as opened, _archive(opened, path) as archive:
+        with patience(f"loading {path or 'standard input'}"):
+            loaded = load_archive(opened, archive, wanted)
+        if names and len(loaded) > 1:
+            raise UsageError(
+                f"{path or 'the archive'} holds {len(loaded)} images",
+                hint="without --tag they get the names they have in it",
+            )
+        for digest, found in loaded:
+            image = opened.load_image(digest)
+            manifest = Descriptor(OCI_MANIFEST, digest, opened.size(digest))
+            own = [name for text in found if (name := values.known_reference(text)) is not None]
+            every = dict.fromkeys((*names, *own))
+            for name in every:
+                opened.tag(name, manifest, image.platform)
+                print(f"Loaded image: {name.familiar()}")
+            if not every:
+                print(f"Loaded image ID: {image_id(opened, digest)}")
+                if not quiet:
+                    print("note: it has no name: give it one with --tag", file=sys.stderr)
+
+
+@contextmanager
+def _archive(store: Store, path: str | None) -> Iterator[str]:
+    """A file to read the archive from, more than once. What comes through a pipe is kept for as long as this lasts."""
+    if path not in (None, "-"):
+        yield path or ""
+        return
+    source = sys.stdin.buffer
+    if source.isatty():
+        raise UsageError(
+            "standard input is a terminal, not an archive", hint="name the archive: -i FILE, or use < FILE"
+        )
+    if stat.S_ISREG(os.fstat(source.fileno()).st_mode) and os.lseek(source.fileno(), 0, os.SEEK_CUR) == 0:
+        yield "/dev/stdin"
+        return
+    with store.workspace() as directory:
+        kept = os.path.join(directory, "archive")
+        with write_errors(store.directory), open(kept, "xb") as copy:
+            while chunk := source.read(_CHUNK):
+                copy.write(chunk)
+        try:
+            yield kept
+        except BaseImageError as error:
+            raise BaseImageError(error.what.replace(kept, "standard input"), hint=error.hint) from error

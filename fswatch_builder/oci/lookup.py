@@ -1,0 +1,157 @@
+"""Which image of the store a user means: by name, by digest, by image ID or the start of one."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from fswatch_builder.errors import BaseImageError, StoreError
+from fswatch_builder.model.digest import Digest
+from fswatch_builder.model.platform import Platform
+from fswatch_builder.oci import documents
+from fswatch_builder.oci.documents import fits
+from fswatch_builder.oci.reference import Reference
+from fswatch_builder.oci.store import Store
+
+_ID: Final = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})")
+_ALGORITHM: Final = "sha256:"
+_LISTED: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class LocalImage:
+    """An image of the store. ``config`` is its image ID; ``size``: bytes of its layers as stored."""
+
+    manifest: Digest
+    config: Digest
+    platform: Platform
+    created: datetime | None
+    size: int
+    names: tuple[Reference, ...] = ()
+
+    def shown(self) -> str:
+        """For people: its names, else its ID."""
+        return ", ".join(name.familiar() for name in self.names) or self.config.hex[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The images of a store, each once; and what is wrong with those that cannot be read."""
+
+    images: tuple[LocalImage, ...]
+    damaged: tuple[StoreError, ...] = ()
+
+
+def list_images(store: Store) -> Listing:
+    """All images. One that is damaged does not hide the others. Raises StoreError for the store as a whole."""
+    found: dict[tuple[Digest, Platform], LocalImage] = {}
+    damaged: dict[Digest, StoreError] = {}
+    for stored in store.images():
+        key = (stored.digest, stored.platform)
+        if key in found:
+            found[key] = replace(found[key], names=(*found[key].names, stored.name))
+        elif stored.digest not in damaged:
+            try:
+                config = image_id(store, stored.digest)
+            except (StoreError, BaseImageError) as error:
+                damaged[stored.digest] = StoreError(f"{stored.name.familiar()}: {error.what}", hint=error.hint)
+                continue
+            found[key] = LocalImage(stored.digest, config, stored.platform, stored.created, stored.size, (stored.name,))
+    return Listing(tuple(found.values()), tuple(damaged.values()))
+
+
+def image_id(store: Store, manifest: Digest) -> Digest:
+    """Docker's image ID: the digest of the configuration. Raises StoreError, BaseImageError."""
+    what = f"image {manifest}"
+    read = documents.read_manifest(store.read(manifest), "", what)
+    if isinstance(read, documents.Index):
+        raise StoreError(f"{what} is an index of several images")
+    return read.config.digest
+
+
+def find_image(store: Store, text: str, platform: Platform | None = None) -> LocalImage:
+    """The image that ``text`` means: ``NAME[:TAG]``, ``NAME@DIGEST``, a digest, an image ID or the start of one.
+
+    As docker does it, a name goes before an ID. ``platform`` chooses among images of one name; without it this
+    machine's is taken, else the only one there is. Raises BaseImageError: unknown, ambiguous, not for the platform.
+    """
+    reference = _reference(text)
+    listing = list_images(store)
+    if reference is not None and reference.digest is not None:
+        return _by_digest(store, listing.images, reference.digest, text, platform)
+    if reference is not None:
+        named = [image for image in listing.images if reference in image.names]
+        if named:
+            return _for_platform(named, text, platform)
+    match = _ID.fullmatch(text)
+    if match:
+        start = match[1]
+        starting = [i for i in listing.images if i.config.hex.startswith(start) or i.manifest.hex.startswith(start)]
+        if len({image.config for image in starting}) > 1:
+            known = "; ".join(f"{image.config.hex[:12]} ({image.shown()})" for image in starting[:_LISTED])
+            more = f" and {len(starting) - _LISTED} more" if len(starting) > _LISTED else ""
+            raise BaseImageError(f"{text} is the start of several image IDs: {known}{more}", hint="give more digits")
+        if starting:
+            return _for_platform(starting, text, platform)
+        if len(start) == 64:
+            return _by_digest(store, listing.images, Digest(_ALGORITHM + start), text, platform)
+    raise _unknown(text, listing)
+
+
+def _reference(text: str) -> Reference | None:
+    if text.startswith(_ALGORITHM):
+        return None
+    try:
+        return Reference.parse(text)
+    except ValueError as error:
+        if _ID.fullmatch(text):
+            return None
+        raise BaseImageError(str(error), hint="an image is given as NAME[:TAG], NAME@DIGEST or ID") from None
+
+
+def _by_digest(
+    store: Store, images: Sequence[LocalImage], digest: Digest, text: str, platform: Platform | None
+) -> LocalImage:
+    """A digest in a name decides alone; it may be an index's."""
+    manifest = store.find(Reference("localhost", "by-digest", digest=digest), platform or Platform.host())
+    if manifest is None:
+        raise BaseImageError(f"there is no image {text} in the store", hint=_HINT)
+    for image in images:
+        if image.manifest == manifest and (platform is None or fits(image.platform, platform)):
+            return image
+    read = store.load_image(manifest)
+    if platform is not None and not fits(read.platform, platform):
+        raise BaseImageError(f"{text} is for {read.platform}, not for {platform}")
+    size = sum(layer.descriptor.size for layer in read.layers)
+    return LocalImage(manifest, image_id(store, manifest), read.platform, read.created, size)
+
+
+def _for_platform(images: Sequence[LocalImage], text: str, platform: Platform | None) -> LocalImage:
+    """The exact one, else one that fits, else (if nobody asked for one) the only one."""
+    wanted = platform or Platform.host()
+    for choice in (
+        [image for image in images if image.platform == wanted],
+        [image for image in images if fits(image.platform, wanted)],
+        list(images) if platform is None and len(images) == 1 else [],
+    ):
+        if choice:
+            return choice[0]
+    known = ", ".join(sorted(str(image.platform) for image in images))
+    raise BaseImageError(f"{text} is not here for {wanted}", hint=f"it is for {known}: choose with --platform")
+
+
+_HINT: Final = "`fswatch-builder images` lists what there is"
+
+
+def _unknown(text: str, listing: Listing) -> BaseImageError:
+    from difflib import get_close_matches
+
+    names = {name.familiar() for image in listing.images for name in image.names}
+    spelled = {name: name for name in names} | {name.removesuffix(":latest"): name for name in names}
+    near = get_close_matches(text, spelled, n=3, cutoff=0.6)
+    repository = text.partition(":")[0]
+    near += [name for name in sorted(names) if name.rpartition(":")[0] == repository]
+    close = list(dict.fromkeys(spelled[name] for name in near))[:_LISTED]
+    hint = f"did you mean {' or '.join(close)}?" if close else _HINT
+    return BaseImageError(f"there is no image {text} in the store", hint=hint)
