@@ -100,6 +100,8 @@ class Rootfs:
         """Where ``path`` leads for a process chrooted here (a relative path); what does not exist is kept as spelled."""
     def read_file(self, path: bytes, limit: int) -> bytes | None:
         """A small regular file, links followed inside the root. Anything else, or more bytes than ``limit``, is refused."""
+    def open_file(self, path: bytes) -> int:
+        """A descriptor of a regular file, for the caller to close; links are followed inside the root."""
     def entry(self, path: bytes) -> Entry | None:
         """The entry at an exact relative path, no link followed."""
     def names(self, path: bytes) -> list[bytes]:
@@ -223,11 +225,18 @@ class PackedLayer:
     entries: Final[int]  # tar members: files, directories above them, whiteouts
 
 def pack_layer(
-    rootfs: Rootfs, baseline: Baseline, changes: ChangeSet, fd: int, *, max_mtime: int | None = None
+    rootfs: Rootfs,
+    baseline: Baseline,
+    changes: ChangeSet,
+    fd: int,
+    *,
+    max_mtime: int | None = None,
+    leave_out: Sequence[bytes] = ...,
 ) -> PackedLayer:
     """Writes ``changes`` as an uncompressed OCI layer to ``fd`` and records the digests of what it read in ``changes``.
 
-    ``baseline`` is the one before ``changes``. ``max_mtime`` (seconds): no time in the tar is later (SOURCE_DATE_EPOCH)."""
+    ``baseline`` is the one before ``changes``. ``max_mtime`` (seconds): no time in the tar is later (SOURCE_DATE_EPOCH).
+    What ``leave_out`` names is not written, changed or not."""
 
 @final
 class UnpackedLayer:
@@ -366,11 +375,15 @@ class Upper:
 
 @final
 class IgnorePatterns:
-    """The lines of a .dockerignore file, or of --exclude."""
+    """The patterns of a .dockerignore file, or of --exclude and --parents. A bad one is ``RefusedError``."""
 
-    def __new__(cls, lines: Sequence[bytes]) -> IgnorePatterns: ...
+    def __new__(cls, patterns: Sequence[bytes]) -> IgnorePatterns:
+        """``!`` at the start of one takes back what those before it match. There are no comments."""
+    @staticmethod
+    def one(pattern: bytes) -> IgnorePatterns:
+        """A single pattern, ``!`` at its start being nothing special."""
     def matches(self, path: bytes) -> bool:
-        """Whether a relative path is excluded."""
+        """Whether a relative path matches."""
 
 @final
 class Mode:
@@ -378,22 +391,33 @@ class Mode:
 
     def __new__(cls, text: str) -> Mode: ...
 
-def expand(source: Rootfs, pattern: bytes, *, ignore: IgnorePatterns | None = None) -> list[bytes]:
+def expand(
+    source: Rootfs, pattern: bytes, *, ignore: IgnorePatterns | None = None, exclude: IgnorePatterns | None = None
+) -> list[bytes]:
     """Relative paths in ``source`` that a COPY source names, sorted and as spelled: Go's filepath.Match on the whole path if it
     holds a wildcard (no match: empty; a bad pattern: ``RefusedError``), else the path itself, cleaned (missing or ignored:
-    ``FileNotFoundError``). Links on the way are followed inside the root; a path that is a link stays one, for ``copy`` to follow."""
+    ``FileNotFoundError``). Links on the way are followed inside the root; a path that is a link stays one, for ``copy`` to follow.
+    ``exclude``: what of a wildcard's matches, by the last part, is none."""
 
 def content_digest(
-    source: Rootfs, paths: Sequence[bytes], *, ignore: IgnorePatterns | None = None, owners: bool, context: bool = True
+    source: Rootfs,
+    paths: Sequence[bytes],
+    *,
+    ignore: IgnorePatterns | None = None,
+    include: IgnorePatterns | None = None,
+    exclude: IgnorePatterns | None = None,
+    owners: bool,
+    context: bool = True,
 ) -> bytes:
     """Digest over names, kinds, modes, link targets, xattrs and contents (with ``owners``, uid and gid) of what COPY would take
-    from ``paths``; no times. Equal for equal copies. ``context`` as for ``copy``."""
+    from ``paths``; no times. Equal for equal copies. The other parameters as for ``copy``."""
 
 @final
 class Copied:
     """Frozen."""
 
     paths: Final[list[bytes]]  # every path COPY or ADD lists, sorted: files, directories made or given metadata
+    led_through: Final[list[bytes]]  # those of them that were made to lead to what is copied
     files: Final[int]
     size: Final[int]  # bytes of their content
     warnings: Final[list[str]]
@@ -405,6 +429,8 @@ def copy(
     dest: bytes,
     *,
     ignore: IgnorePatterns | None = None,
+    include: IgnorePatterns | None = None,
+    exclude: IgnorePatterns | None = None,
     owner: tuple[int, int] | None = None,
     mode: Mode | None = None,
     context: bool = True,
@@ -414,6 +440,8 @@ def copy(
     ``owner`` None keeps the source's ids. Existing directories that are not listed get their mtime back. What cannot lie on what
     is there (a directory on a file, a file on a directory) is ``RefusedError``. ``context``: the source is a build context, so
     sockets become empty files and devices are skipped; if not, it is a stage, whose devices are made anew and sockets skipped.
+    ``ignore`` is relative to ``source``; ``include`` (only what matches, and the directories above it) and ``exclude`` are to each
+    directory in ``paths``.
     """
 
 def add_archive(rootfs: Rootfs, dest: bytes, fd: int, *, owner: tuple[int, int] | None = None) -> Copied:

@@ -1,10 +1,11 @@
-//! Which paths of a build context a `.dockerignore` file leaves out.
+//! Which paths match a list of patterns: those that a `.dockerignore` file or `--exclude` leaves out, those that
+//! `--parents` takes.
 
 use crate::error::{Error, Result};
 use crate::glob::{Glob, Syntax, has_wildcard};
 use crate::path::RelPath;
 
-/// The lines of a `.dockerignore` file.
+/// The patterns of a `.dockerignore` file, its comments gone, or of a flag.
 ///
 /// The last pattern that matches a path or a directory above it wins; a `!` pattern lets in again what an earlier one
 /// left out, also below a directory that stays out.
@@ -45,25 +46,25 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Whether the path is left out.
-    pub fn is_excluded(&self) -> bool {
+    /// Whether the path matches; of an ignore file: is left out.
+    pub fn matched(&self) -> bool {
         self.excluded
     }
 }
 
 impl IgnorePatterns {
-    /// Reads the lines of an ignore file. A bad pattern and a lone `!` are refused.
+    /// One pattern, a `!` at its start being no mark.
+    pub fn one(pattern: &[u8]) -> Result<Self> {
+        Ok(Self {
+            patterns: vec![Pattern::new(&clean(pattern), false, pattern)?],
+        })
+    }
+
+    /// Reads patterns, blank ones dropped. A bad one and a lone `!` are refused.
     pub fn new<L: AsRef<[u8]>>(lines: &[L]) -> Result<Self> {
         let mut patterns = Vec::new();
-        for (index, line) in lines.iter().enumerate() {
-            let mut line = line.as_ref();
-            if index == 0 {
-                line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
-            }
-            // Only in the first column: ` #x` is a pattern.
-            if line.starts_with(b"#") {
-                continue;
-            }
+        for line in lines {
+            let line = line.as_ref();
             let text = trim(line);
             let (readmits, text) = match text.strip_prefix(b"!") {
                 Some(rest) => (true, trim(rest)),
@@ -83,7 +84,7 @@ impl IgnorePatterns {
         Ok(Self { patterns })
     }
 
-    /// Whether a path is left out.
+    /// Whether a path matches.
     pub fn matches(&self, path: &RelPath) -> bool {
         self.verdict(path).excluded
     }
@@ -122,6 +123,12 @@ impl IgnorePatterns {
     pub fn may_readmit_below(&self, directory: &RelPath) -> bool {
         let mut readmitting = self.patterns.iter().filter(|pattern| pattern.readmits);
         readmitting.any(|pattern| pattern.may_match_below(directory))
+    }
+
+    /// Whether something below a directory could match. May say yes in vain, never no.
+    pub fn may_match_below(&self, directory: &RelPath) -> bool {
+        let mut patterns = self.patterns.iter().filter(|pattern| !pattern.readmits);
+        patterns.any(|pattern| pattern.may_match_below(directory))
     }
 }
 
@@ -238,10 +245,18 @@ mod tests {
     }
 
     #[test]
-    fn a_comment_starts_in_the_first_column() {
-        assert!(!excluded(&["#a"], "#a"));
-        assert!(excluded(&[" #a"], "#a"));
-        assert!(excluded(&["\u{feff}a"], "a"));
+    fn one_pattern_is_taken_as_it_is() {
+        let matches = |pattern: &str, path: &str| {
+            let patterns = IgnorePatterns::one(pattern.as_bytes()).unwrap();
+            patterns.matches(&RelPath::new(path).unwrap())
+        };
+        assert!(matches("!a", "!a"));
+        assert!(matches("/a/./*.c", "a/b.c/d"));
+        assert!(!matches("a/*.c", "a"));
+        let patterns = IgnorePatterns::one(b"a/b*/c").unwrap();
+        let may = |path: &str| patterns.may_match_below(&RelPath::new(path).unwrap());
+        assert!(may("a") && may("a/bb"));
+        assert!(!may("b") && !may("a/c"));
     }
 
     #[test]

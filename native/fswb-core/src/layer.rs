@@ -35,7 +35,8 @@ pub struct PackedLayer {
 
 /// Writes `changes` as an uncompressed layer and records in them the digests of the contents it read.
 ///
-/// `baseline` is the state before. `max_mtime`, in seconds: no time in the layer is later.
+/// `baseline` is the state before. `max_mtime`, in seconds: no time in the layer is later. What `leave_out`
+/// names is not written, changed or not: a `COPY --link` knows nothing of the directories above what it copies.
 ///
 /// # Errors
 ///
@@ -46,8 +47,12 @@ pub fn pack_layer(
     changes: &mut ChangeSet,
     output: impl Write + Send + 'static,
     max_mtime: Option<i64>,
+    leave_out: &[RelPath],
 ) -> Result<PackedLayer> {
-    let plan = Plan::new(root, baseline, &*changes)?;
+    let mut plan = Plan::new(root, baseline, &*changes)?;
+    for path in leave_out {
+        plan.members.remove(path);
+    }
     let mut packer = Packer {
         root,
         tar: Output::new(output)?,

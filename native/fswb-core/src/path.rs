@@ -108,6 +108,12 @@ impl RelPath {
                 .is_some_and(|rest| rest.first().is_none_or(|&b| b == b'/'))
     }
 
+    /// What is left of it below a directory that it is within.
+    pub fn below(&self, directory: &Self) -> Self {
+        let rest = self.0.strip_prefix(directory.0.as_slice()).unwrap_or(&[]);
+        Self(rest.strip_prefix(b"/").unwrap_or(rest).to_vec())
+    }
+
     /// The bytes, without a leading slash.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

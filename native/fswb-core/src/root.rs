@@ -218,19 +218,24 @@ impl Root {
         }
     }
 
-    /// Reads a small regular file, links followed inside the root; `None` where there is none.
-    ///
-    /// A FIFO, a device or a file above `limit` bytes is refused: an image must not make the builder hang or swell.
-    pub fn read_file(&self, path: &RelPath, limit: u64) -> Result<Option<Vec<u8>>> {
+    /// Opens a regular file for reading, links followed inside the root. Anything else is refused.
+    pub fn open_file(&self, path: &RelPath) -> Result<OwnedFd> {
         // O_NONBLOCK: opening a FIFO must not wait for its writer.
-        let Some(fd) = present(self.open_following(path, OFlags::RDONLY | OFlags::NONBLOCK))?
-        else {
-            return Ok(None);
-        };
+        let fd = self.open_following(path, OFlags::RDONLY | OFlags::NONBLOCK)?;
         let stat = fs::fstat(&fd).during("fstat", path)?;
         if Kind::from_mode(stat.st_mode) != Some(Kind::File) {
             return Err(Error::refused(path, "not a regular file"));
         }
+        Ok(fd)
+    }
+
+    /// Reads a small regular file, links followed inside the root; `None` where there is none.
+    ///
+    /// A FIFO, a device or a file above `limit` bytes is refused: an image must not make the builder hang or swell.
+    pub fn read_file(&self, path: &RelPath, limit: u64) -> Result<Option<Vec<u8>>> {
+        let Some(fd) = present(self.open_file(path))? else {
+            return Ok(None);
+        };
         let mut content = Vec::new();
         std::fs::File::from(fd)
             .take(limit + 1)

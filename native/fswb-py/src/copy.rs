@@ -2,7 +2,7 @@
 
 use std::os::fd::RawFd;
 
-use fswb_core::copy::{self as core, Source};
+use fswb_core::copy::{self as core, Selection, Source};
 use fswb_core::path::RelPath;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -35,6 +35,11 @@ impl Copied {
     }
 
     #[getter]
+    fn led_through<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
+        to_bytes(py, &self.0.led_through)
+    }
+
+    #[getter]
     fn files(&self) -> u64 {
         self.0.files
     }
@@ -64,39 +69,50 @@ fn from_bytes(paths: Vec<Vec<u8>>) -> fswb_core::error::Result<Vec<RelPath>> {
 fn source<'a>(
     root: &'a Rootfs,
     ignore: Option<&'a IgnorePatterns>,
+    include: Option<&'a IgnorePatterns>,
+    exclude: Option<&'a IgnorePatterns>,
     is_context: bool,
 ) -> Source<'a> {
     Source {
         root: &root.0,
         ignore: ignore.map(|patterns| &patterns.0),
+        selection: Selection {
+            include: include.map(|patterns| &patterns.0),
+            exclude: exclude.map(|patterns| &patterns.0),
+        },
         is_context,
     }
 }
 
 #[pyfunction]
-#[pyo3(signature = (source, pattern, *, ignore = None))]
+#[pyo3(signature = (source, pattern, *, ignore = None, exclude = None))]
 fn expand<'py>(
     py: Python<'py>,
     source: &Rootfs,
     pattern: &[u8],
     ignore: Option<&IgnorePatterns>,
+    exclude: Option<&IgnorePatterns>,
 ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
-    let source = self::source(source, ignore, true);
+    let source = self::source(source, ignore, None, exclude, true);
     let paths = py.detach(|| core::expand(&source, pattern)).into_py(py)?;
     Ok(to_bytes(py, &paths))
 }
 
 #[pyfunction]
-#[pyo3(signature = (source, paths, *, ignore = None, owners, context = true))]
+#[pyo3(signature = (source, paths, *, ignore = None, include = None, exclude = None, owners, context = true))]
+// One parameter for each of the contract's.
+#[allow(clippy::too_many_arguments)]
 fn content_digest<'py>(
     py: Python<'py>,
     source: &Rootfs,
     paths: Vec<Vec<u8>>,
     ignore: Option<&IgnorePatterns>,
+    include: Option<&IgnorePatterns>,
+    exclude: Option<&IgnorePatterns>,
     owners: bool,
     context: bool,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let source = self::source(source, ignore, context);
+    let source = self::source(source, ignore, include, exclude, context);
     let digest = py
         .detach(|| core::content_digest(&source, &from_bytes(paths)?, owners))
         .into_py(py)?;
@@ -104,7 +120,10 @@ fn content_digest<'py>(
 }
 
 #[pyfunction]
-#[pyo3(signature = (source, paths, rootfs, dest, *, ignore = None, owner = None, mode = None, context = true))]
+#[pyo3(signature = (
+    source, paths, rootfs, dest, *, ignore = None, include = None, exclude = None, owner = None, mode = None,
+    context = true
+))]
 // One parameter for each of the contract's.
 #[allow(clippy::too_many_arguments)]
 fn copy(
@@ -114,12 +133,14 @@ fn copy(
     rootfs: &Rootfs,
     dest: &[u8],
     ignore: Option<&IgnorePatterns>,
+    include: Option<&IgnorePatterns>,
+    exclude: Option<&IgnorePatterns>,
     owner: Option<(u32, u32)>,
     mode: Option<&Mode>,
     context: bool,
 ) -> PyResult<Copied> {
     let request = core::Request {
-        source: self::source(source, ignore, context),
+        source: self::source(source, ignore, include, exclude, context),
         rootfs: &rootfs.0,
         dest,
         owner,
@@ -149,6 +170,7 @@ fn add_archive(
     let added = raised.or(added)?;
     Ok(Copied(core::Copied {
         paths: added.paths,
+        led_through: added.led_through,
         files: added.files,
         size: added.size,
         warnings: added.warnings,

@@ -12,8 +12,13 @@ pub(crate) struct IgnorePatterns(pub(crate) Patterns);
 #[pymethods]
 impl IgnorePatterns {
     #[new]
-    fn new(py: Python<'_>, lines: Vec<Vec<u8>>) -> PyResult<Self> {
-        py.detach(|| Patterns::new(&lines)).into_py(py).map(Self)
+    fn new(py: Python<'_>, patterns: Vec<Vec<u8>>) -> PyResult<Self> {
+        py.detach(|| Patterns::new(&patterns)).into_py(py).map(Self)
+    }
+
+    #[staticmethod]
+    fn one(py: Python<'_>, pattern: &[u8]) -> PyResult<Self> {
+        Patterns::one(pattern).into_py(py).map(Self)
     }
 
     fn matches(&self, py: Python<'_>, path: &[u8]) -> PyResult<bool> {

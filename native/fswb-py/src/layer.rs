@@ -88,7 +88,7 @@ pub(crate) fn file(fd: RawFd) -> Result<File, Error> {
 }
 
 #[pyfunction]
-#[pyo3(signature = (rootfs, baseline, changes, fd, *, max_mtime = None))]
+#[pyo3(signature = (rootfs, baseline, changes, fd, *, max_mtime = None, leave_out = Vec::new()))]
 fn pack_layer(
     py: Python<'_>,
     rootfs: &Rootfs,
@@ -96,15 +96,21 @@ fn pack_layer(
     changes: &ChangeSet,
     fd: RawFd,
     max_mtime: Option<i64>,
+    leave_out: Vec<Vec<u8>>,
 ) -> PyResult<PackedLayer> {
     let pack = || {
         let output = file(fd)?;
+        let leave_out: Vec<_> = leave_out
+            .into_iter()
+            .map(RelPath::new)
+            .collect::<Result<_, _>>()?;
         fswb_core::layer::pack_layer(
             &rootfs.0,
             &baseline.lock(),
             &mut changes.lock(),
             output,
             max_mtime,
+            &leave_out,
         )
     };
     py.detach(pack).into_py(py).map(PackedLayer)

@@ -1,5 +1,6 @@
 //! `Rootfs`: an open root directory.
 
+use std::os::fd::{IntoRawFd, RawFd};
 use std::sync::Arc;
 
 use fswb_core::path::RelPath;
@@ -47,6 +48,11 @@ impl Rootfs {
         let read = || self.0.read_file(&RelPath::clean(path)?, limit);
         let content = py.detach(read).into_py(py)?;
         Ok(content.map(|content| PyBytes::new(py, &content)))
+    }
+
+    fn open_file(&self, py: Python<'_>, path: &[u8]) -> PyResult<RawFd> {
+        let open = || self.0.open_file(&RelPath::clean(path)?);
+        Ok(py.detach(open).into_py(py)?.into_raw_fd())
     }
 
     fn entry(&self, py: Python<'_>, path: &[u8]) -> PyResult<Option<Entry>> {

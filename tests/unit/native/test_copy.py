@@ -427,3 +427,56 @@ def test_three_identical_copies_list_the_file_each_time(context: Tree, rootfs: T
     context.file("f", "text")
     for _ in range(3):
         assert copy(context.root, [b"f"], rootfs.root, b"/a", owner=me).paths == [b"a"]
+
+
+def test_what_is_included_brings_the_directories_above_it(context: Tree, rootfs: Tree, me: Owner) -> None:
+    for name in ("a/b/c.x", "a/b/d.y", "a/e.x", "f.x", "g/h.y"):
+        context.file(name)
+    context.directory("a/b", 0o700)
+    include = IgnorePatterns.one(b"a/**/*.x")
+    copied = copy(context.root, [b""], rootfs.root, b"/o", include=include, owner=me)
+    assert copied.paths == [b"o", b"o/a", b"o/a/b", b"o/a/b/c.x", b"o/a/e.x"]
+    assert copied.led_through == []
+    assert rootfs.stat("o/a/b").mode == 0o700
+
+
+def test_a_directory_that_is_included_is_taken_whole(context: Tree, rootfs: Tree, me: Owner) -> None:
+    for name in ("a/b/c", "a/b/d/e", "a/f"):
+        context.file(name)
+    copied = copy(
+        context.root,
+        [b"a"],
+        rootfs.root,
+        b"/",
+        include=IgnorePatterns.one(b"b"),
+        exclude=IgnorePatterns([b"**/e", b"!b/d"]),
+        owner=me,
+    )
+    assert copied.paths == [b"b", b"b/c", b"b/d"]
+
+
+def test_patterns_are_relative_to_each_source(context: Tree, rootfs: Tree, me: Owner) -> None:
+    for name in ("s/a/x", "s/x", "t/a/x", "t/a/y"):
+        context.file(name)
+    exclude = IgnorePatterns([b"a/x"])
+    assert copy(context.root, [b"s", b"t"], rootfs.root, b"/", exclude=exclude, owner=me).paths == [b"a", b"a/y", b"x"]
+
+
+def test_an_ignored_file_is_not_included(context: Tree, rootfs: Tree, me: Owner) -> None:
+    for name in ("s/a/x", "s/a/y"):
+        context.file(name)
+    ignore, include = IgnorePatterns([b"s/a/x"]), IgnorePatterns.one(b"a/*")
+    assert copy(context.root, [b"s"], rootfs.root, b"/", ignore=ignore, include=include, owner=me).paths == [
+        b"a",
+        b"a/y",
+    ]
+
+
+def test_what_was_made_to_lead_to_the_destination_is_told(context: Tree, rootfs: Tree, me: Owner) -> None:
+    context.file("d/f")
+    rootfs.directory("there")
+    led = {
+        dest: copy(context.root, [source], rootfs.root, dest, owner=me).led_through
+        for source, dest in ((b"d/f", b"/1/2/"), (b"d/f", b"/3/f"), (b"d", b"/4/5"), (b"d/f", b"/there/"))
+    }
+    assert led == {b"/1/2/": [b"1", b"1/2"], b"/3/f": [b"3"], b"/4/5": [b"4"], b"/there/": []}

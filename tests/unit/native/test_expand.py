@@ -80,3 +80,12 @@ def test_ignored_is_missing(context: Tree) -> None:
     assert expand(context.root, b"*", ignore=ignore) == [b"e"]
     assert expand(context.root, b"e", ignore=ignore) == [b"e"]
     assert expand(context.root, b"*") == [b"d", b"e", b"l", b"secret"]
+
+
+def test_what_is_excluded_is_no_match_of_a_wildcard(context: Tree) -> None:
+    for name in ("a.x", "b.y", "d/c.x"):
+        context.file(name)
+    exclude = IgnorePatterns([b"*.x"])
+    assert expand(context.root, b"*", exclude=exclude) == [b"b.y", b"d"]
+    assert expand(context.root, b"d/*", exclude=exclude) == []
+    assert expand(context.root, b"a.x", exclude=exclude) == [b"a.x"]

@@ -80,3 +80,8 @@ def test_bytes_that_are_no_text() -> None:
     patterns = IgnorePatterns([b"\xff*", b"!\xff\xfe"])
     assert patterns.matches(b"\xffa")
     assert not patterns.matches(b"\xff\xfe")
+
+
+def test_there_are_no_comments() -> None:
+    """Those of an ignore file are gone when its patterns come here; ``--exclude=#x`` has none."""
+    assert IgnorePatterns([b"#a"]).matches(b"#a")

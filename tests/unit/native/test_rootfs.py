@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fswatch_builder._native import Rootfs, remove_tree
+from fswatch_builder._native import RefusedError, Rootfs, remove_tree
 
 
 def test_missing_and_not_a_directory_are_errors(tmp_path: Path) -> None:
@@ -82,3 +82,21 @@ def test_names_are_sorted_bytes(tmp_path: Path) -> None:
         root.names(b"a")
     with pytest.raises(FileNotFoundError):
         root.names(b"absent")
+
+
+def test_a_file_is_opened_inside_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/hostname").write_text("mine")
+    (tmp_path / "link").symlink_to("/etc/hostname")
+    (tmp_path / "up").symlink_to("../../../../../etc/hostname")
+    os.mkfifo(tmp_path / "pipe")
+    rootfs = Rootfs(os.fsencode(tmp_path))
+    for name in (b"etc/hostname", b"link", b"up", b"/link"):
+        descriptor = rootfs.open_file(name)
+        with open(descriptor, "rb") as file:
+            assert file.read() == b"mine"
+    for name in (b"pipe", b"etc"):
+        with pytest.raises(RefusedError, match="not a regular file"):
+            rootfs.open_file(name)
+    with pytest.raises(FileNotFoundError):
+        rootfs.open_file(b"etc/shadow")

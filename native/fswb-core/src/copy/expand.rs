@@ -15,7 +15,7 @@ use crate::path::RelPath;
 /// The paths that a source names, sorted, as it spells them: links are followed when they are copied.
 ///
 /// Without a wildcard that is the path itself, which must exist (`ENOENT` with the path as given). With one, each level
-/// of the path is matched on its own; no match is no error.
+/// of the path is matched on its own; no match is no error, and what `--exclude` names is no match.
 pub fn expand(source: &Source<'_>, pattern: &[u8]) -> Result<Vec<RelPath>> {
     let clean = RelPath::clean(pattern)?;
     if !has_wildcard(pattern) {
@@ -54,6 +54,9 @@ pub fn expand(source: &Source<'_>, pattern: &[u8]) -> Result<Vec<RelPath>> {
     }
     let mut seen = Vec::new();
     for (spelled, path) in found {
+        if is_excluded(source, &spelled)? {
+            continue;
+        }
         let target = source.root.resolve(path.as_bytes())?;
         // A link that leads nowhere is taken here, and fails when it is copied.
         let kind = match source.find(&target) {
@@ -85,6 +88,14 @@ fn names_below(source: &Source<'_>, directory: &RelPath) -> Result<Vec<Vec<u8>>>
 
 fn is_ignored(source: &Source<'_>, path: &RelPath) -> bool {
     source.ignore.is_some_and(|patterns| patterns.matches(path))
+}
+
+/// Whether `--exclude` names what a wildcard found: relative to itself, that is its last part.
+fn is_excluded(source: &Source<'_>, found: &RelPath) -> Result<bool> {
+    let (Some(patterns), Some(name)) = (source.selection.exclude, found.name()) else {
+        return Ok(false);
+    };
+    Ok(patterns.matches(&RelPath::new(name)?))
 }
 
 /// Whether anything of an entry is left by the ignore patterns: an ignored directory is seen if something in it is.

@@ -31,9 +31,20 @@ pub struct Source<'a> {
     pub root: &'a Root,
     /// What is not seen of it.
     pub ignore: Option<&'a IgnorePatterns>,
+    /// What the instruction takes of each directory it names.
+    pub selection: Selection<'a>,
     /// A context's sockets become empty files and its devices stay behind; a stage's sockets stay behind (no layer holds
     /// them) and its devices are made anew.
     pub is_context: bool,
+}
+
+/// Patterns relative to a directory that is copied.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Selection<'a> {
+    /// `--parents`: only what matches, or is below something that does, and the directories above it.
+    pub include: Option<&'a IgnorePatterns>,
+    /// `--exclude`.
+    pub exclude: Option<&'a IgnorePatterns>,
 }
 
 impl Source<'_> {
@@ -55,6 +66,8 @@ impl Source<'_> {
 pub struct Copied {
     /// Every path it lists, sorted: files and links, directories that it made or gave metadata.
     pub paths: Vec<RelPath>,
+    /// Those of them that were made to lead to the destination, sorted.
+    pub led_through: Vec<RelPath>,
     /// Regular files written, links to one another counted each.
     pub files: u64,
     /// Bytes written to them.

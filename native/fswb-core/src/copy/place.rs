@@ -41,6 +41,7 @@ pub fn copy(request: &Request<'_>, paths: &[RelPath]) -> Result<Copied> {
         request: *request,
         copied: Copied::default(),
         listed: HashSet::new(),
+        led_through: HashSet::new(),
         kept: BTreeMap::new(),
         links: HashMap::new(),
     };
@@ -54,6 +55,8 @@ struct Copier<'a> {
     request: Request<'a>,
     copied: Copied,
     listed: HashSet<RelPath>,
+    /// Directories made above what is copied.
+    led_through: HashSet<RelPath>,
     /// Existing directories that something was put into, and the time they had before.
     kept: BTreeMap<RelPath, Times>,
     /// Where a file of the source that has more names is now.
@@ -73,6 +76,7 @@ impl Copier<'_> {
                 return Err(Error::refused(&target, "cannot copy to non-directory"));
             }
             self.open_up(&target)?;
+            self.led_through.remove(&target);
             return self.tree(&path, &target);
         }
         let inside = dest.is_empty()
@@ -122,7 +126,8 @@ impl Copier<'_> {
             .request
             .rootfs
             .make_directories(directory, mode, owner)?;
-        self.listed.extend(made);
+        self.listed.extend(made.iter().cloned());
+        self.led_through.extend(made);
         if !self.listed.contains(directory) && !self.kept.contains_key(directory) {
             let fd = self.request.rootfs.open_directory(directory)?;
             let times = Times::of(fd.as_fd(), directory)?;
@@ -330,6 +335,8 @@ impl Copier<'_> {
         }
         self.copied.paths = self.listed.into_iter().collect();
         self.copied.paths.sort_unstable();
+        self.copied.led_through = self.led_through.into_iter().collect();
+        self.copied.led_through.sort_unstable();
         Ok(self.copied)
     }
 }

@@ -1,4 +1,4 @@
-//! The walk through a directory that is copied: sorted, without what is ignored.
+//! The walk through a directory that is copied: sorted, without what is ignored, excluded, or not asked for.
 
 use std::collections::VecDeque;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -11,7 +11,7 @@ use crate::copy::Source;
 use crate::descent::Descent;
 use crate::entry::{Entry, Kind, STATX_WANTED};
 use crate::error::{Context, Error, Result, present};
-use crate::ignore::Verdict;
+use crate::ignore::{IgnorePatterns, Verdict};
 use crate::path::RelPath;
 
 /// An entry of the source. Link target and xattrs are read by whoever wants them ([`crate::root::complete`]).
@@ -74,6 +74,8 @@ pub(crate) enum Step {
 #[derive(Debug)]
 pub(crate) struct Walk<'a> {
     source: Source<'a>,
+    /// Where it starts: what `--exclude` and `--parents` say is relative to it.
+    start: RelPath,
     descent: Descent,
     levels: Vec<Level>,
     ready: VecDeque<Step>,
@@ -82,9 +84,51 @@ pub(crate) struct Walk<'a> {
 #[derive(Debug)]
 struct Level {
     names: IntoIter<Vec<u8>>,
-    verdict: Verdict,
-    /// An ignored directory is held back here until something below it turns out not to be.
+    verdicts: Verdicts,
+    /// A directory that is not taken is held back here until something below it turns out to be.
     held_back: Option<(Vec<u8>, Entry)>,
+}
+
+/// What each of the lists of patterns says of one path.
+#[derive(Debug, Clone, Default)]
+struct Verdicts {
+    ignored: Verdict,
+    excluded: Verdict,
+    included: Verdict,
+}
+
+impl Verdicts {
+    fn below(&self, source: &Source<'_>, path: &RelPath, relative: &RelPath) -> Self {
+        let judge = |patterns: Option<&IgnorePatterns>, verdict: &Verdict, path| {
+            patterns.map_or_else(Verdict::default, |patterns| patterns.below(verdict, path))
+        };
+        let selection = source.selection;
+        Self {
+            ignored: judge(source.ignore, &self.ignored, path),
+            excluded: judge(selection.exclude, &self.excluded, relative),
+            included: judge(selection.include, &self.included, relative),
+        }
+    }
+
+    fn takes(&self, source: &Source<'_>) -> bool {
+        !self.ignored.matched()
+            && !self.excluded.matched()
+            && (source.selection.include.is_none() || self.included.matched())
+    }
+
+    /// Whether something below could be taken though this is not. May say yes in vain, never no.
+    fn may_take_below(&self, source: &Source<'_>, path: &RelPath, relative: &RelPath) -> bool {
+        let readmits = |patterns: Option<&IgnorePatterns>, verdict: &Verdict, path| {
+            !verdict.matched() || patterns.is_some_and(|patterns| patterns.may_readmit_below(path))
+        };
+        let selection = source.selection;
+        readmits(source.ignore, &self.ignored, path)
+            && readmits(selection.exclude, &self.excluded, relative)
+            && (self.included.matched()
+                || selection
+                    .include
+                    .is_none_or(|patterns| patterns.may_match_below(relative)))
+    }
 }
 
 impl<'a> Walk<'a> {
@@ -92,17 +136,21 @@ impl<'a> Walk<'a> {
     pub(crate) fn new(source: Source<'a>, directory: &RelPath) -> Result<Self> {
         let fd = source.root.open_directory(directory)?;
         let descent = Descent::new(fd, directory.clone());
-        let verdict = source
+        let ignored = source
             .ignore
             .map(|patterns| patterns.verdict(directory))
             .unwrap_or_default();
         let level = Level {
             names: descent.names()?.into_iter(),
-            verdict,
+            verdicts: Verdicts {
+                ignored,
+                ..Verdicts::default()
+            },
             held_back: None,
         };
         Ok(Self {
             source,
+            start: directory.clone(),
             descent,
             levels: vec![level],
             ready: VecDeque::new(),
@@ -132,26 +180,24 @@ impl<'a> Walk<'a> {
                 continue;
             };
             let path = self.descent.path().join(&name)?;
-            let verdict = match self.source.ignore {
-                Some(patterns) => patterns.below(&level.verdict, &path),
-                None => Verdict::default(),
-            };
-            self.visit(name, &path, verdict)?;
+            let relative = path.below(&self.start);
+            let verdicts = level.verdicts.below(&self.source, &path, &relative);
+            if verdicts.takes(&self.source)
+                || verdicts.may_take_below(&self.source, &path, &relative)
+            {
+                self.visit(name, &path, verdicts)?;
+            }
         }
     }
 
-    fn visit(&mut self, name: Vec<u8>, path: &RelPath, verdict: Verdict) -> Result<()> {
-        let ignored = verdict.is_excluded();
-        let hopeless = |patterns: &crate::ignore::IgnorePatterns| !patterns.may_readmit_below(path);
-        if ignored && self.source.ignore.is_none_or(hopeless) {
-            return Ok(());
-        }
+    fn visit(&mut self, name: Vec<u8>, path: &RelPath, verdicts: Verdicts) -> Result<()> {
+        let taken = verdicts.takes(&self.source);
         // Gone since the directory was listed: as if it had never been there.
         let Some(found) = look(self.descent.fd(), &name, path)? else {
             return Ok(());
         };
         if found.entry.kind != Kind::Directory {
-            if !ignored {
+            if taken {
                 self.release();
                 self.ready.push_back(Step::Item { name, found });
             }
@@ -160,7 +206,7 @@ impl<'a> Walk<'a> {
         let mut entry = found.entry;
         self.descent.enter(&name)?;
         crate::root::complete(self.descent.fd(), b"", path, &mut entry)?;
-        if !ignored {
+        if taken {
             self.release();
             self.ready.push_back(Step::Enter {
                 name: name.clone(),
@@ -169,8 +215,8 @@ impl<'a> Walk<'a> {
         }
         self.levels.push(Level {
             names: self.descent.names()?.into_iter(),
-            verdict,
-            held_back: ignored.then_some((name, entry)),
+            verdicts,
+            held_back: (!taken).then_some((name, entry)),
         });
         Ok(())
     }

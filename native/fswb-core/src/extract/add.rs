@@ -19,6 +19,8 @@ use crate::root::Root;
 pub struct Added {
     /// Every path written, parents that had to be made included, sorted.
     pub paths: Vec<RelPath>,
+    /// Those of them that were made to lead to the destination, itself included, sorted.
+    pub led_through: Vec<RelPath>,
     /// Number of regular files.
     pub files: u64,
     /// Bytes of their content.
@@ -48,8 +50,12 @@ pub fn add_archive(
     };
     let mut tree = Tree::new(root, created);
     let dest = tree.directory_to_write(dest)?.path.clone();
-    let mut added = Added::default();
-    let mut paths: BTreeSet<RelPath> = tree.new_parents.drain(..).collect();
+    let mut added = Added {
+        led_through: std::mem::take(&mut tree.new_parents),
+        ..Added::default()
+    };
+    added.led_through.sort_unstable();
+    let mut paths: BTreeSet<RelPath> = added.led_through.iter().cloned().collect();
     let mut reader = Reader::new(input, false, None);
     while let Some(member) = reader.next_member()? {
         let spelled = clean_name(&member, &member.name)?;

@@ -94,6 +94,7 @@ impl Rootfs {
             &mut self.changes,
             output,
             max_mtime,
+            &[],
         )
     }
 
@@ -352,6 +353,7 @@ fn a_full_disk_is_an_error_with_its_cause() {
         &mut rootfs.changes,
         full,
         None,
+        &[],
     );
     assert!(matches!(
         packed,
@@ -375,6 +377,7 @@ fn a_reader_that_went_away_is_an_ordinary_error() {
         &mut rootfs.changes,
         File::from(writer),
         None,
+        &[],
     );
     assert!(matches!(
         packed,
