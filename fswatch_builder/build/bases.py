@@ -4,7 +4,8 @@ import hashlib
 import os
 import stat
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import msgspec
@@ -159,10 +160,23 @@ def _directory(path: str, store: Store, platform: Platform) -> Digest:
         )
     key = _key(path, platform)
     known = _recall(store, key)
-    try:
+    if known is not None:
+        with _told(path):
+            if _unchanged(Rootfs(os.fsencode(path)), os.path.join(_baselines(store), known.baseline)):
+                return Digest(known.manifest)
+    manifest, baseline = _imported(path, store, platform)
+    _remember(store, key, manifest, baseline, known)
+    return manifest
+
+
+def import_tree(path: str, store: Store, platform: Platform) -> Digest:
+    """A directory that is never seen again, as one layer: nothing is remembered of it. Raises BaseImageError."""
+    return _imported(path, store, platform)[0]
+
+
+def _imported(path: str, store: Store, platform: Platform) -> tuple[Digest, Baseline]:
+    with _told(path):
         rootfs = Rootfs(os.fsencode(path))
-        if known is not None and _unchanged(rootfs, os.path.join(_baselines(store), known.baseline)):
-            return Digest(known.manifest)
         baseline = Baseline.empty(rootfs)
         changes = baseline.reconcile(rootfs, _everything())
         layer = None
@@ -174,15 +188,20 @@ def _directory(path: str, store: Store, platform: Platform) -> Digest:
             store.record_layer(layer)
         baseline.advance(changes)
         del changes  # as large as the tree, and so is what comes next
+    return store.put_image(_image(layer, platform, "imported from a directory")).digest, baseline
+
+
+@contextmanager
+def _told(path: str) -> Iterator[None]:
+    """What cannot be read or be in an image is a BaseImageError about the directory."""
+    try:
+        yield
     except (RefusedError, ArchiveError) as error:
         raise BaseImageError(
             f"{path}: {os.fsdecode(error.path)}: {error.reason}", hint="a base holds no such file"
         ) from error
     except OSError as error:
         raise BaseImageError(f"cannot read {path}: {error}") from error
-    manifest = store.put_image(_image(layer, platform, "imported from a directory")).digest
-    _remember(store, key, manifest, baseline, known)
-    return manifest
 
 
 def _everything() -> HintSet:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from fswatch_builder.build.cache import StepCache
 from fswatch_builder.build.checking import in_order
+from fswatch_builder.build.contexts import read_dockerfile
 from fswatch_builder.build.events import ArgsUnused, Events, ImageStored, WarningFound
 from fswatch_builder.build.planner import PlanOptions
 from fswatch_builder.build.preparation import Prepared, prepare
@@ -19,7 +20,7 @@ from fswatch_builder.build.stages import suggestion
 from fswatch_builder.build.walk import Finished, How, Walker
 from fswatch_builder.build.worksite import Worksite
 from fswatch_builder.dockerfile.parser import ParseError, parse
-from fswatch_builder.errors import BuildError, DockerfileError, UsageError
+from fswatch_builder.errors import BuildError, UsageError
 from fswatch_builder.model.digest import Digest
 from fswatch_builder.model.image import Descriptor, Image
 from fswatch_builder.model.instruction import (
@@ -38,9 +39,6 @@ if TYPE_CHECKING:
 
 #: The build argument that replaces the check directive.
 CHECK_ARG: Final = "BUILDKIT_DOCKERFILE_CHECK"
-
-#: Bytes.
-_LARGEST_DOCKERFILE: Final = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +67,7 @@ class Request:
     refresh: bool = False  # images of registries are asked for even if they are in the store
     compression: Compression = Compression.GZIP
     text: bytes | None = None
+    ignores: bool = True  # an ignore file counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,46 +198,8 @@ def _store(image: Image, request: Request, store: Store, events: Events) -> Buil
     return BuiltImage(image, manifest, config)
 
 
-def find_dockerfile(context: str, name: str | None) -> str:
-    """The file asked for, else ``Dockerfile``, else ``dockerfile`` of the context."""
-    if name is not None:
-        return name
-    for candidate in ("Dockerfile", "dockerfile"):
-        path = os.path.join(context, candidate)
-        if os.path.exists(path):
-            return path
-    raise DockerfileError(f"there is no Dockerfile in {context}", hint="name it with -f FILE, or give another context")
-
-
-def read_dockerfile(path: str, context: str) -> bytes:
-    """Its bytes. Raises DockerfileError.
-
-    One in the context may come from someone else, and an error shows lines of it. So a link there must not lead out: of
-    ``Dockerfile -> ~/.ssh/id_rsa``, built by a pipeline, the log would show the key.
-    """
-    if _is_below(os.path.abspath(path), os.path.abspath(context)):
-        real = os.path.realpath(path)
-        if not _is_below(real, os.path.realpath(context)):
-            raise DockerfileError(
-                f"the Dockerfile {path} is a link that leads out of the context, to {real}",
-                hint="if you trust it, name the file itself with -f FILE",
-            )
-        if os.path.exists(real) and not os.path.isfile(real):  # a FIFO would make us wait for ever
-            raise DockerfileError(f"the Dockerfile {path} is not a file")
-    try:
-        with open(path, "rb") as file:
-            content = file.read(_LARGEST_DOCKERFILE + 1)
-    except OSError as error:
-        raise DockerfileError(f"cannot read the Dockerfile {path}: {error.strerror}") from error
-    if len(content) > _LARGEST_DOCKERFILE:
-        raise DockerfileError(f"the Dockerfile {path} is larger than {_LARGEST_DOCKERFILE >> 20} MiB")
-    return content
-
-
-def _is_below(path: str, directory: str) -> bool:
-    return os.path.commonpath([path, directory]) == directory
-
-
-def beside(request: Request) -> str:
-    """Where an ignore file of the Dockerfile's own would be; one without a place has none."""
+def beside(request: Request) -> str | None:
+    """Where an ignore file of the Dockerfile's own would be; one without a place has none. None: none counts."""
+    if not request.ignores:
+        return None
     return request.dockerfile if request.text is None else f"{request.context}/"

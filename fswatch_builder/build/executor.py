@@ -4,22 +4,21 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import TYPE_CHECKING
 
-from fswatch_builder._native import ArchiveError, Copied, HintSet, Mode, Rootfs, add_archive, copy
+from fswatch_builder._native import HintSet, Rootfs
 from fswatch_builder.build.audit import Audit
 from fswatch_builder.build.events import Events, StepNote, StepOutput, StepReport
-from fswatch_builder.build.sources import Sources, Tree
+from fswatch_builder.build.placing import place
+from fswatch_builder.build.sources import Sources
 from fswatch_builder.build.worksite import Armed, Worksite
 from fswatch_builder.changes.audit import Evidence
 from fswatch_builder.changes.widen import widen
-from fswatch_builder.errors import BuildContextError, DockerfileError, RunError
+from fswatch_builder.errors import DockerfileError, RunError
 from fswatch_builder.layering.writer import write_layer
 from fswatch_builder.model.image import Layer
 from fswatch_builder.model.step import Action, CopyAction, DirectoryAction, RunAction
-from fswatch_builder.oci.compression import Compression, decompressed, is_archive
-from fswatch_builder.oci.decoding import CompressionError
+from fswatch_builder.oci.compression import Compression
 from fswatch_builder.oci.store import Store
 from fswatch_builder.runtime import host
 from fswatch_builder.runtime.run import Command, Stream, run
@@ -81,7 +80,7 @@ class Executor:
             case RunAction():
                 return self._run(action, site, number)
             case CopyAction():
-                return self._written(self._copy(action, site, number), site, number)
+                return self._copy(action, site, number)
             case DirectoryAction():
                 return self._written(self._make_directory(action, site), site, number)
 
@@ -123,12 +122,14 @@ class Executor:
             self.explained.add(armed.why)
             self.events.emit(StepNote(number, f"changes are found by {_reasons(armed)}"))
 
-    def _written(self, paths: Sequence[bytes], site: Worksite, number: int) -> Performed:
+    def _written(
+        self, paths: Sequence[bytes], site: Worksite, number: int, *, leave_out: Sequence[bytes] = ()
+    ) -> Performed:
         """After writes of our own: their list is authoritative, their events are no news."""
         hints = HintSet()
         for path in paths:
             hints.add(path, "entry")
-        return self._layer(site, hints, paths, number)
+        return self._layer(site, hints, paths, number, leave_out=leave_out)
 
     def _layer(
         self,
@@ -140,6 +141,7 @@ class Executor:
         tracker: str | None = None,
         losses: Sequence[tuple[str, bytes]] = (),
         links_made: int | None = 0,
+        leave_out: Sequence[bytes] = (),
     ) -> Performed:
         changes = site.baseline.reconcile(site.rootfs, hints, listed, hash=self.hash_mode, links_made=links_made)
         if self.audit is not None:
@@ -151,7 +153,13 @@ class Executor:
         layer: Layer | None = None
         if len(changes):
             written = write_layer(
-                site.rootfs, site.baseline, changes, self.store, self.compression, max_mtime=self.max_mtime
+                site.rootfs,
+                site.baseline,
+                changes,
+                self.store,
+                self.compression,
+                max_mtime=self.max_mtime,
+                leave_out=leave_out,
             )
             layer = written.layer
             report = StepReport(
@@ -175,37 +183,13 @@ class Executor:
         except NotADirectoryError as error:
             raise DockerfileError(f"WORKDIR {action.path}: something that is no directory is in the way") from error
 
-    def _copy(self, action: CopyAction, site: Worksite, number: int) -> list[bytes]:
-        owner = resolve_owner(site.rootfs, action.chown) if action.chown is not None else None
-        mode = _mode(action.chmod)
-        dest = os.fsencode(action.dest)
-        written: list[Copied] = []
-        if action.patterns:
-            tree = self.sources.tree(action.source)
-            for unpacks, paths in _runs(tree, tree.expand(action.patterns), action.add):
-                if unpacks:
-                    written += [_unpack(tree, path, site.rootfs, dest, owner) for path in paths]
-                else:
-                    written.append(
-                        copy(
-                            tree.rootfs,
-                            paths,
-                            site.rootfs,
-                            dest,
-                            ignore=tree.ignore,
-                            owner=(0, 0) if owner is None and tree.is_context else owner,
-                            mode=mode,
-                            context=tree.is_context,
-                        )
-                    )
-        if action.documents:
-            directory = _write_documents(site, action.documents)
-            names = [os.fsencode(name) for name, _ in action.documents]
-            written.append(copy(directory, names, site.rootfs, dest, owner=owner or (0, 0), mode=mode))
-        for copied in written:
-            for warning in copied.warnings:
-                self.events.emit(StepNote(number, warning))
-        return sorted({path for copied in written for path in copied.paths})
+    def _copy(self, action: CopyAction, site: Worksite, number: int) -> Performed:
+        placed = place(action, self.sources, site)
+        for warning in placed.warnings:
+            self.events.emit(StepNote(number, warning))
+        # The layer of --link goes over a root file system that is not known here: it leaves out, and so alone, the
+        # directories that only lead to what is copied.
+        return self._written(placed.paths, site, number, leave_out=placed.led_through if action.link else ())
 
 
 def _reasons(armed: Armed) -> str:
@@ -213,55 +197,6 @@ def _reasons(armed: Armed) -> str:
     if len(armed.why) == 1:
         return f"{name}: {armed.why[0].removeprefix(f'{name}: ')}"
     return f"{name} ({'; '.join(armed.why)})"
-
-
-def _runs(tree: Tree, paths: Sequence[bytes], add: bool) -> list[tuple[bool, list[bytes]]]:
-    """The sources in their order, neighbours that are treated alike taken together: unpacked (ADD of an archive) or
-    copied.
-    """
-    if not add:
-        return [(False, list(paths))] if paths else []
-    return [(unpacks, list(group)) for unpacks, group in groupby(paths, lambda path: _is_archive(tree, path))]
-
-
-def _is_archive(tree: Tree, path: bytes) -> bool:
-    entry = tree.rootfs.entry(tree.rootfs.resolve(path))
-    return entry is not None and entry.kind == "file" and entry.size > 0 and is_archive(_host_path(tree, path))
-
-
-def _unpack(tree: Tree, path: bytes, rootfs: Rootfs, dest: bytes, owner: tuple[int, int] | None) -> Copied:
-    try:
-        with decompressed(_host_path(tree, path)) as descriptor:
-            return add_archive(rootfs, dest, descriptor, owner=owner)
-    except (ArchiveError, CompressionError) as error:
-        raise BuildContextError(f"{_shown(path)} cannot be unpacked: {error}") from error
-
-
-def _host_path(tree: Tree, path: bytes) -> bytes:
-    return tree.rootfs.path + b"/" + tree.rootfs.resolve(path)
-
-
-def _write_documents(site: Worksite, documents: Sequence[tuple[str, str]]) -> Rootfs:
-    """Heredocs as files, in a directory of their own."""
-    from tempfile import mkdtemp
-
-    directory = mkdtemp(prefix="heredoc-", dir=site.directory)
-    for name, text in documents:
-        with open(os.path.join(directory, name), "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            file.write(text)
-            os.fchmod(file.fileno(), 0o644)
-    return Rootfs(os.fsencode(directory))
-
-
-def _mode(text: str | None) -> Mode | None:
-    if text is None:
-        return None
-    try:
-        return Mode(text)
-    except ValueError as error:
-        raise DockerfileError(
-            f"invalid chmod parameter: {text!r}", hint="use an octal mode or a symbolic one like u+x"
-        ) from error
 
 
 def _shown(path: bytes) -> str:

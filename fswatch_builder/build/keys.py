@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from hashlib import sha256
 
 from fswatch_builder.model.digest import ChainID, DiffID, Digest
+from fswatch_builder.model.remote import GitTree
 from fswatch_builder.model.step import CopyAction, DirectoryAction, RunAction
 
-_FORM = "fswatch-builder step 1"
+_FORM = "fswatch-builder step 2"
 
-Field = tuple[str, str | bytes | Iterable[str] | None]
+Field = tuple[str, str | bytes | Iterable[str | bytes] | None]
 
 
 def run_key(parent: ChainID | None, action: RunAction, epoch: int | None) -> Digest:
@@ -33,12 +34,18 @@ def run_key(parent: ChainID | None, action: RunAction, epoch: int | None) -> Dig
 
 
 def copy_key(parent: ChainID | None, action: CopyAction, content: bytes, epoch: int | None) -> Digest:
-    """Of COPY and ADD; ``content`` is the digest over names, modes, owners and bytes of what they take."""
+    """Of COPY and ADD; ``content`` is the digest over names, modes, owners and bytes of what they take.
+
+    ``--link`` is the copy onto nothing: its parent is none, whatever is below.
+    """
     return _digest(
         "add" if action.add else "copy",
-        parent,
+        None if action.link else parent,
         epoch,
         ("dest", action.dest),
+        ("parents", str(action.parents)),
+        ("unpack", None if action.unpack is None else str(action.unpack)),
+        ("link", str(action.link)),
         ("chown", action.chown),
         ("chmod", action.chmod),
         ("content", content),
@@ -51,9 +58,39 @@ def directory_key(parent: ChainID | None, action: DirectoryAction, epoch: int | 
     return _digest("directory", parent, epoch, ("path", action.path), ("user", action.user))
 
 
-def selection_key(chain: ChainID | None, patterns: Iterable[str]) -> bytes:
-    """Of what COPY patterns take from a root file system that is known by its chain ID."""
-    return _digest("selection", chain, None, ("patterns", patterns)).raw
+def selection_key(chain: ChainID | None, words: Iterable[str], exclude: Iterable[str], parents: bool) -> bytes:
+    """Of what words of a COPY take from a root file system that is known by its chain ID."""
+    return _digest("selection", chain, None, ("words", words), ("exclude", exclude), ("parents", str(parents))).raw
+
+
+def content_key(parts: Iterable[tuple[str, bytes]]) -> bytes:
+    """Of what the sources of one COPY or ADD give, in their order, each with what kind of source it is."""
+    return _digest("content", None, None, ("parts", [part for pair in parts for part in pair])).raw
+
+
+def git_identity(source: GitTree, commit: str) -> bytes:
+    """Of the files of a commit. Its repository counts only where something of it is kept."""
+    return _digest(
+        "git",
+        None,
+        None,
+        ("commit", commit),
+        ("subdir", source.subdir),
+        ("submodules", str(source.submodules)),
+        ("mtime", source.mtime),
+        ("repository", f"{source.remote} {source.ref}" if source.keep_git_dir else None),
+    ).raw
+
+
+def http_identity(name: str, sha256: str, modified: int | None) -> bytes:
+    """Of a file behind a URL. Its time counts, for the server states it: a checkout makes none anew."""
+    stamp = None if modified is None else str(modified)
+    return _digest("http", None, None, ("name", name), ("sha256", sha256), ("modified", stamp)).raw
+
+
+def url_key(url: str) -> bytes:
+    """Of a URL, for what is remembered of it."""
+    return _digest("url", None, None, ("url", url)).raw
 
 
 def chain_of(layers: Iterable[DiffID]) -> ChainID | None:
@@ -81,7 +118,7 @@ def _digest(kind: str, parent: ChainID | None, epoch: int | None, *fields: Field
     return Digest.from_raw(hasher.digest())
 
 
-def _parts(value: str | bytes | Iterable[str] | None) -> Iterable[str | bytes]:
+def _parts(value: str | bytes | Iterable[str | bytes] | None) -> Iterable[str | bytes]:
     """The type and, for a list, the number of its items go first: absent, empty and a list of one differ."""
     if value is None:
         return ("absent",)

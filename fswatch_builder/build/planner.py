@@ -11,7 +11,6 @@ from fswatch_builder.errors import DockerfileError, UsageError
 from fswatch_builder.model.epoch import parse_epoch
 from fswatch_builder.model.instruction import (
     Arg,
-    Copy,
     Dockerfile,
     From,
     Instruction,
@@ -24,7 +23,7 @@ from fswatch_builder.model.platform import Platform
 EPOCH = "SOURCE_DATE_EPOCH"
 
 #: Flags that ask for what a build does anyway.
-_HARMLESS = {("RUN", "network"): {"default"}, ("RUN", "security"): {"sandbox"}, ("ADD", "unpack"): {"true"}}
+_HARMLESS = {("RUN", "network"): {"default"}, ("RUN", "security"): {"sandbox"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +102,10 @@ def refuse_unsupported(instruction: Instruction) -> None:
     match instruction:
         case Run(flags=flags):
             keyword = "RUN"
-        case Copy(flags=flags, add=add):
-            keyword = "ADD" if add else "COPY"
         case _:
             return
     for flag, values in flags.items():
-        harmless = _HARMLESS.get((keyword, flag), {"false"} if keyword != "RUN" else set())
+        harmless = _HARMLESS.get((keyword, flag), set())
         if not all(value in harmless for value in values):
             raise DockerfileError(f"{keyword} --{flag} is not supported yet", where=instruction.where)
 

@@ -5,66 +5,22 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from fswatch_builder._native import IgnorePatterns, Rootfs, content_digest, expand
-from fswatch_builder.build.keys import selection_key
+from fswatch_builder._native import IgnorePatterns, Rootfs, content_digest
+from fswatch_builder.build.fetched import Fetched
+from fswatch_builder.build.keys import content_key, selection_key
+from fswatch_builder.build.trees import Tree
 from fswatch_builder.build.worksite import Worksite
 from fswatch_builder.errors import BaseImageError, BuildContextError, RegistryError
 from fswatch_builder.model.image import Image
 from fswatch_builder.model.plan import CopySource, ImageSource, MainContext, NamedContext, StageSource
 from fswatch_builder.model.platform import Platform
+from fswatch_builder.model.remote import GitTree, Remote
+from fswatch_builder.model.step import CopyAction
 from fswatch_builder.oci.reference import IMAGE_SCHEME
 from fswatch_builder.oci.store import Store
+from fswatch_builder.remote.address import remote_context
 
 _CONTENT = "copy content"
-
-
-@dataclass(frozen=True, slots=True)
-class Tree:
-    """An open source. Files of a context become root's; those of a stage or image keep their owners.
-
-    ``workspaces`` is the relative path of the store's root file systems, where the store lies in this very directory.
-    """
-
-    rootfs: Rootfs
-    ignore: IgnorePatterns | None
-    is_context: bool
-    workspaces: bytes | None = None
-
-    def expand(self, patterns: Sequence[str]) -> list[bytes]:
-        """The paths that ``patterns`` name, in the order of the patterns. Raises BuildContextError for one that is
-        missing, or would take in the local store.
-        """
-        found: list[bytes] = []
-        for pattern in patterns:
-            try:
-                found += expand(self.rootfs, os.fsencode(pattern), ignore=self.ignore)
-            except FileNotFoundError as error:
-                shown = "/" + pattern.strip("/")
-                raise BuildContextError(f'"{shown}": not found', hint=self._hint(pattern)) from error
-            except ValueError as error:
-                raise BuildContextError(f"cannot use {pattern!r} as a source: {error}") from error
-        for path in found:
-            self._leave_the_store_alone(path)
-        return list(dict.fromkeys(found))
-
-    def _leave_the_store_alone(self, path: bytes) -> None:
-        """A copy of the directory that it is written into would never end."""
-        ours = self.workspaces
-        if ours is None or (self.ignore is not None and self.ignore.matches(ours)):
-            return
-        real = self.rootfs.resolve(path)
-        if _is_within(ours, real) or _is_within(real, ours):
-            place = os.fsdecode(self.rootfs.path)
-            raise BuildContextError(
-                f'"/{os.fsdecode(path)}" in {place} holds the local store, which would be copied into itself',
-                hint="exclude it in .dockerignore, or choose another one with --store",
-            )
-
-    def _hint(self, pattern: str) -> str:
-        place = os.fsdecode(self.rootfs.path)
-        if self.ignore is not None and self.rootfs.entry(os.fsencode(pattern.strip("/"))) is not None:
-            return f"it is in {place}, but the ignore file excludes it"
-        return "paths are relative to the root of the build context" if self.is_context else "it is not in the source"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +38,15 @@ class Sources:
         self,
         store: Store,
         context: str,
-        dockerfile: str,
+        dockerfile: str | None,
         platform: Platform,
         stages: Mapping[int, Built],
         *,
         ignorefile: str | None = None,
         refresh: bool = False,
     ) -> None:
-        """``stages`` is filled while the build goes on. ``ignorefile`` goes before those of Dockerfile and context.
+        """``dockerfile`` says where an ignore file of its own may be; None: none that is there counts for the context.
+        ``ignorefile`` goes before those of Dockerfile and context. ``stages`` is filled while the build goes on.
 
         With ``refresh`` an image is asked for at its registry, whether or not the store has one of that name.
         """
@@ -101,6 +58,7 @@ class Sources:
         self._ignorefile = ignorefile
         self._refresh = refresh
         self._stack = ExitStack()
+        self._fetched = self._stack.enter_context(Fetched(store))
         self._trees: dict[CopySource, Tree] = {}
         self._images: dict[tuple[str, Platform], Image] = {}
 
@@ -115,7 +73,8 @@ class Sources:
         from fswatch_builder.dockerfile.ignorefile import read_ignore
 
         named = None if self._ignorefile is None else os.fsencode(self._ignorefile)
-        return read_ignore(os.fsencode(self._context), os.fsencode(self._dockerfile), named)
+        beside = None if self._dockerfile is None else os.fsencode(self._dockerfile)
+        return read_ignore(os.fsencode(self._context), beside, named)
 
     def image(self, source: NamedContext | ImageSource, platform: Platform) -> Image:
         """The image that a source stands for.
@@ -126,32 +85,60 @@ class Sources:
         value = source.value if isinstance(source, NamedContext) else IMAGE_SCHEME + source.reference
         key = (value, platform)
         if key not in self._images:
-            from fswatch_builder.build.bases import bases, refreshed
+            from fswatch_builder.build.bases import bases, import_tree, refreshed
 
-            find = refreshed if self._refresh else bases
-            self._images[key] = self._store.load_image(find(value, self._store, platform))
+            remote = _remote(source)
+            if isinstance(remote, GitTree):
+                manifest = import_tree(os.fsdecode(self._fetched.tree(remote).rootfs.path), self._store, platform)
+            else:
+                find = refreshed if self._refresh else bases
+                manifest = find(value if remote is None else self._fetched.path(remote), self._store, platform)
+            self._images[key] = self._store.load_image(manifest)
         return self._images[key]
 
-    def content(self, source: CopySource, patterns: Sequence[str]) -> bytes:
-        """The digest over what a COPY takes: names, kinds, modes, bytes, and owners where they are kept.
+    def content(self, action: CopyAction) -> bytes:
+        """The digest over what a COPY or ADD takes: names, kinds, modes, bytes, and owners where they are kept."""
+        local = [word for word in action.words if isinstance(word, str)]
+        paths = [("paths", self._local_content(action, local))] if local else []
+        in_order = [
+            ("path", b"") if isinstance(word, str) else ("fetched", self._fetched.identity(word))
+            for word in action.words
+        ]
+        return content_key([*paths, *in_order])
 
-        For a stage or an image it is remembered with the chain ID, so that an unchanged one need not be unpacked again.
+    def _local_content(self, action: CopyAction, words: Sequence[str]) -> bytes:
+        """For a stage or an image it is remembered with the chain ID, so that an unchanged one need not be unpacked
+        again.
         """
-        image = self._image_of(source)
+        image = self._image_of(action.source)
         if image is None:
-            return self._read_content(source, patterns)
-        key = selection_key(image.chain_id, patterns)
+            return self._read_content(action, words)
+        key = selection_key(image.chain_id, words, action.exclude, action.parents)
         known = self._store.recall(_CONTENT, key)
         if known is None:
-            known = self._read_content(source, patterns)
+            known = self._read_content(action, words)
             self._store.note(_CONTENT, key, known)
         return known
 
-    def _read_content(self, source: CopySource, patterns: Sequence[str]) -> bytes:
-        tree = self.tree(source)
-        return content_digest(
-            tree.rootfs, tree.expand(patterns), ignore=tree.ignore, owners=not tree.is_context, context=tree.is_context
-        )
+    def _read_content(self, action: CopyAction, words: Sequence[str]) -> bytes:
+        tree = self.tree(action.source)
+        digests = [
+            content_digest(
+                tree.rootfs,
+                selection.paths,
+                ignore=tree.ignore,
+                include=selection.include,
+                exclude=selection.exclude,
+                owners=not tree.is_context,
+                context=tree.is_context,
+            )
+            for selection in tree.select(words, action.exclude, parents=action.parents)
+        ]
+        return content_key([("selection", digest) for digest in digests])
+
+    def fetched(self, source: Remote) -> Tree:
+        """The files that ADD names by URL."""
+        return self._fetched.tree(source)
 
     def tree(self, source: CopySource) -> Tree:
         """The open source. A stage or image is unpacked now if it was not yet."""
@@ -171,6 +158,9 @@ class Sources:
 
             place = os.fsencode(source.value)
             return self._directory(source.value, read_ignore(place, place + b"/"))  # only its .dockerignore counts
+        remote = _remote(source)
+        if remote is not None:
+            return self._fetched.context(remote)
         image = self._image_of(source)
         if image is None:
             raise RuntimeError(f"no image for {source}")
@@ -189,7 +179,9 @@ class Sources:
                     error.hint = f"no earlier stage is called {reference}, so it is taken for an image"
                     raise
             case NamedContext(value=value):
-                return None if os.path.isdir(value) else self.image(source, self._platform)
+                if os.path.isdir(value) or _remote(source) is not None:
+                    return None
+                return self.image(source, self._platform)
             case _:
                 return None
 
@@ -208,5 +200,6 @@ class Sources:
             raise BuildContextError(f"the build context {path} cannot be read: {error.strerror}") from error
 
 
-def _is_within(path: bytes, directory: bytes) -> bool:
-    return directory in (b"", path) or path.startswith(directory + b"/")
+def _remote(source: CopySource) -> Remote | None:
+    """What a named context is fetched from, if it is."""
+    return remote_context(source.value) if isinstance(source, NamedContext) else None

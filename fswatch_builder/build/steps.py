@@ -5,17 +5,16 @@ other builders write, so that ``docker history`` reads alike.
 """
 
 from dataclasses import replace
-from posixpath import join, normpath
+from posixpath import join
 
 from fswatch_builder.build.configure import configure
+from fswatch_builder.build.copies import clean, copy_action
 from fswatch_builder.build.environment import proxy_variables
 from fswatch_builder.build.state import StageState
-from fswatch_builder.dockerfile.expansion import expand_body
 from fswatch_builder.dockerfile.heredoc import opening
-from fswatch_builder.errors import DockerfileError
-from fswatch_builder.model.instruction import Copy, Heredoc, Instruction, Run, Word, Workdir
+from fswatch_builder.model.instruction import Copy, Heredoc, Instruction, Run, Workdir
 from fswatch_builder.model.plan import CopySource, MainContext, Plan, Stage
-from fswatch_builder.model.step import ConfigStep, CopyAction, DirectoryAction, RootfsStep, RunAction, Step
+from fswatch_builder.model.step import ConfigStep, DirectoryAction, RootfsStep, RunAction, Step
 
 #: Where other builders show a heredoc that starts with ``#!`` in their history, and where its RUN finds it here.
 _SHOWN_SCRIPTS = "/dev/pipes"
@@ -87,50 +86,10 @@ def _interpreter(body: str) -> tuple[str, ...] | None:
 
 def _copy(instruction: Copy, state: StageState, stage: Stage, plan: Plan) -> tuple[Step, StageState]:
     source: CopySource = MainContext() if instruction.stage is None else stage.sources[instruction.stage]
-    dest = state.word(instruction.dest, plan.escape)
-    chown = state.word(instruction.chown, plan.escape) if instruction.chown else None
-    chmod = state.word(instruction.chmod, plan.escape) if instruction.chmod else None
-    patterns = [state.word(item, plan.escape) for item in instruction.sources if isinstance(item, Word)]
-    documents = tuple(
-        (item.name, expand_body(item.body, state.scope.variables) if item.expand else item.body)
-        for item in instruction.sources
-        if isinstance(item, Heredoc)
+    action, created_by = copy_action(
+        instruction, source, state.scope.variables, state.config.working_dir or "/", plan.escape
     )
-    keyword = "ADD" if instruction.add else "COPY"
-    for pattern in patterns:
-        _refuse_remote(keyword, pattern, instruction)
-    shown = [keyword]
-    if chown is not None:
-        shown.append(f"--chown={chown}")
-    if chmod is not None:
-        shown.append(f"--chmod={chmod}")
-    shown += [*patterns, *(f"<<{name}" for name, _ in documents), dest]
-    action = CopyAction(
-        add=instruction.add,
-        source=source,
-        patterns=tuple(patterns),
-        dest=_destination(state.config.working_dir or "/", dest),
-        documents=documents,
-        chown=chown or None,
-        chmod=chmod or None,
-    )
-    created_by = " ".join(shown) + " # buildkit"
     return RootfsStep(instruction.where, instruction.source, created_by, state.config, action), state
-
-
-def _refuse_remote(keyword: str, pattern: str, instruction: Copy) -> None:
-    remote = pattern.startswith(("http://", "https://", "git://", "ssh://", "git@"))
-    if not remote:
-        return
-    if keyword == "COPY":
-        raise DockerfileError(
-            f"source can't be a URL for COPY: {pattern}", where=instruction.where, hint="fetch it in a RUN"
-        )
-    raise DockerfileError(
-        f"ADD from a URL or a git repository is not supported yet: {pattern}",
-        where=instruction.where,
-        hint="fetch it in a RUN, or before the build",
-    )
 
 
 def _workdir(instruction: Workdir, state: StageState, plan: Plan) -> tuple[Step, StageState]:
@@ -143,16 +102,3 @@ def _workdir(instruction: Workdir, state: StageState, plan: Plan) -> tuple[Step,
         return ConfigStep(instruction.where, instruction.source, created_by, config), after
     action = DirectoryAction(path, config.user)
     return RootfsStep(instruction.where, instruction.source, created_by, config, action), after
-
-
-def clean(path: str) -> str:
-    """Absolute, without ``.``, ``..`` and doubled slashes (normpath keeps two leading ones)."""
-    return normpath("/" + path.lstrip("/"))
-
-
-def _destination(working_dir: str, dest: str) -> str:
-    if dest in ("", "."):
-        dest = "./"
-    path = clean(join(working_dir, dest))
-    is_directory = dest.endswith(("/", "/.")) or dest == ".."
-    return path + "/" if is_directory and path != "/" else path

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fswatch_builder.build import keys
 from fswatch_builder.build.assembly import assemble, history_line
 from fswatch_builder.build.cache import StepCache
-from fswatch_builder.build.events import StepReport
+from fswatch_builder.build.events import StepNote, StepReport
 from fswatch_builder.build.progress import Progress, Steps
 from fswatch_builder.build.sources import Built, Sources
 from fswatch_builder.build.state import SCRATCH, StageState, begin, inherit
@@ -111,13 +111,21 @@ class Walker:
             return hit.layer, hit.created
         executor = self._executor()
         executor.check(step.action)
-        try:
-            site.bring_to(layers)
-        except BaseImageError as error:
-            raise error.at(stage.where) from error
-        performed = executor.perform(step.action, site, progress.number)
+        if isinstance(step.action, CopyAction) and step.action.link:
+            with Worksite(self._cache.store, "scan") as apart:
+                apart.bring_to(())
+                performed = executor.perform(step.action, apart, progress.number)
+        else:
+            try:
+                site.bring_to(layers)
+            except BaseImageError as error:
+                raise error.at(stage.where) from error
+            performed = executor.perform(step.action, site, progress.number)
         created = datetime.now(UTC).replace(microsecond=0)
-        self._cache.record(key, performed.layer, created)
+        if self._key(step.action, layers) == key:
+            self._cache.record(key, performed.layer, created)
+        else:  # a key that tells of other content than was copied would be a false hit some day
+            self._events.emit(StepNote(progress.number, "the files changed while they were copied: not cached"))
         progress.done("done", performed.report)
         return performed.layer, created
 
@@ -145,8 +153,7 @@ class Walker:
             case RunAction():
                 return keys.run_key(parent, action, epoch)
             case CopyAction():
-                content = self._sources.content(action.source, action.patterns) if action.patterns else b""
-                return keys.copy_key(parent, action, content, epoch)
+                return keys.copy_key(parent, action, self._sources.content(action), epoch)
             case DirectoryAction():
                 return keys.directory_key(parent, action, epoch)
 

@@ -4,9 +4,11 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fswatch_builder.build.builder import BuiltImage, Request, build, find_dockerfile
+from fswatch_builder.build.builder import BuiltImage, Request, build
+from fswatch_builder.build.contexts import Context, open_context, temporary
 from fswatch_builder.build.events import Events, OutputWritten
 from fswatch_builder.cli import options, values
 from fswatch_builder.cli.failure import reported
@@ -65,23 +67,16 @@ def build_command(
     if quiet:
         progress = "quiet"
     values.choice("--progress", progress, ("auto", "tty", "plain", "quiet", "rawjson", "none"))
-    if not os.path.isdir(context):
-        raise UsageError(
-            f"the context {context} is not a directory",
-            hint="a context from stdin, an archive or a URL is not supported yet",
-        )
     values.no_attestation("--provenance", provenance)
     values.no_attestation("--sbom", sbom)
     if no_cache and no_cache_filter:
         raise UsageError("--no-cache and --no-cache-filter: give one of them")
     file = None if file is None else values.after_equals(file)
-    text = sys.stdin.buffer.read() if file == "-" else None
     wanted = values.platform(platform)
     arguments = [line for path in build_arg_file or () for line in values.lines_of(path)]
     request = Request(
-        context=os.path.abspath(context),
-        dockerfile="stdin" if text is not None else find_dockerfile(context, file),
-        text=text,
+        context="",
+        dockerfile="",
         platform=wanted,
         target=target,
         names=values.references(tag or ()),
@@ -103,14 +98,22 @@ def build_command(
     if check or call != "build":
         from fswatch_builder.cli.call import Call, answer
 
-        status = answer(Call.parse(call, check), request, values.store_directory(store))
+        asked = Call.parse(call, check)
+        shown = renderer(progress, sys.stderr)
+        try:
+            with open_context(context, file, sys.stdin.buffer, temporary, shown) as found:
+                status = answer(asked, _in_context(request, found), values.store_directory(store))
+        finally:
+            shown.close()
         sys.stdout.flush()
         raise SystemExit(status)
     kernel.check_files()
     with Store.open(values.store_directory(store)) as opened:
         shown = renderer(progress, sys.stderr)
         try:
-            built = _build(request, opened, shown)
+            with open_context(context, file, sys.stdin.buffer, opened.workspace, shown) as found:
+                request = _in_context(request, found)
+                built = _build(request, opened, shown)
             _write_outputs(built, specs, request, opened, shown)
         finally:
             shown.close()
@@ -122,6 +125,12 @@ def build_command(
             print(built.config)
         elif progress not in ("rawjson", "none"):
             print(summary(built, specs, request, opened.directory))
+
+
+def _in_context(request: Request, found: Context) -> Request:
+    return replace(
+        request, context=found.directory, dockerfile=found.dockerfile, text=found.text, ignores=found.ignores
+    )
 
 
 def _build(request: Request, store: Store, events: Events) -> BuiltImage:

@@ -90,7 +90,8 @@ def _findings(request: Request, text: bytes, name: str, store_directory: str) ->
     except ParseError as error:
         return Findings(error.warnings, error)
     named = None if request.ignorefile is None else os.fsencode(request.ignorefile)
-    ignored = read_ignore(os.fsencode(request.context), os.fsencode(beside(request)), named)
+    place = beside(request)
+    ignored = read_ignore(os.fsencode(request.context), None if place is None else os.fsencode(place), named)
     options = replace(plan_options(request), every_stage=request.target is None)
     if not os.path.isdir(store_directory):
         return check(dockerfile, options, ignored, None)

@@ -13,7 +13,14 @@ def _env(name: str) -> str:
     return f"FSWATCH_BUILDER_{name}"
 
 
-Context = Annotated[str, typer.Argument(metavar="CONTEXT", help="Directory whose files COPY and ADD may take.")]
+Context = Annotated[
+    str,
+    typer.Argument(
+        metavar="CONTEXT",
+        help="What COPY and ADD may take from: a directory, a tar archive, a URL of one or of a git repository, or - "
+        "for standard input (an archive, or a lone Dockerfile).",
+    ),
+]
 File = Annotated[
     str | None,
     typer.Option(
@@ -42,8 +49,8 @@ BuildContexts = Annotated[
         "--build-context",
         metavar="NAME=VALUE",
         envvar=_env("BUILD_CONTEXT"),
-        help="What NAME means in FROM and COPY --from: a directory, an archive, oci-layout://DIR or "
-        "docker-image://REF. Repeatable.",
+        help="What NAME means in FROM, --from and as a stage: a directory, an archive, oci-layout://DIR, "
+        "docker-image://REF, or a URL of an archive or git repository. Repeatable.",
     ),
 ]
 BuildArgFiles = Annotated[

@@ -9,6 +9,7 @@ from fswatch_builder.model.epoch import parse_epoch
 from fswatch_builder.model.hash_mode import HashMode
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci.reference import Reference
+from fswatch_builder.remote.address import remote_context
 
 _CONTEXT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]*")
 _ANNOTATION = re.compile(r"(?:(?P<places>[a-z,-]+(?:\[[^\]]*\])?):)?(?P<name>[^=\s]+)=(?P<value>.*)", re.DOTALL)
@@ -122,19 +123,35 @@ def pairs(option: str, items: Sequence[str]) -> dict[str, str]:
 
 
 def build_contexts(items: Sequence[str]) -> dict[str, str]:
-    """``NAME=VALUE``; a directory or file must be there."""
+    """``NAME=VALUE``; the value is an address, or a directory or file that must be there."""
     found = pairs("--build-context", items)
     for name, value in found.items():
         if not value or not _CONTEXT_NAME.fullmatch(name):
             raise UsageError(f"--build-context {name}={value}: want NAME=VALUE", hint="such as base=./rootfs")
         if name in ("scratch", "context"):
             raise UsageError(f"--build-context {name}: this name has a meaning of its own")
-        if "://" not in value and not os.path.exists(value):
-            raise UsageError(
-                f"--build-context {name}={value}: there is no such file or directory",
-                hint="an image is written docker-image://NAME",
-            )
+        _check_context(f"--build-context {name}={value}", value)
     return found
+
+
+def _check_context(option: str, value: str) -> None:
+    if value.startswith(("docker-image://", "oci-layout://")):
+        return
+    if value.startswith("target:"):
+        raise UsageError(
+            f"{option}: a target of another build means something in bake files only",
+            hint="build it first, and give its image: docker-image://NAME",
+        )
+    try:
+        remote = remote_context(value)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from error
+    if remote is not None or os.path.exists(value):
+        return
+    if "://" in value:
+        scheme = value.partition("://")[0]
+        raise UsageError(f"{option}: {scheme}:// is none of docker-image, oci-layout, http, https, git and ssh")
+    raise UsageError(f"{option}: there is no such file or directory", hint="an image is written docker-image://NAME")
 
 
 def choice(option: str, value: str, allowed: Sequence[str]) -> str:

@@ -47,6 +47,15 @@ class Flags:
         values = self.values.get(name)
         return values[0] if values else None
 
+    def truth(self, name: str) -> bool | None:
+        """The value of a boolean; None for one that is absent."""
+        word = self.word(name)
+        return None if word is None else word.text == "true"
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """The values of a flag that may stand several times."""
+        return tuple(word.text for word in self.values.get(name, ()))
+
     def others(self, *known: str) -> dict[str, tuple[str, ...]]:
         """All but these, as plain text."""
         return {name: tuple(word.text for word in words) for name, words in self.values.items() if name not in known}

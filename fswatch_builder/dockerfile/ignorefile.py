@@ -12,18 +12,21 @@ MAX_SIZE = 4 << 20
 _BOM = b"\xef\xbb\xbf"
 
 
-def read_ignore(context_dir: bytes, dockerfile: bytes, named: bytes | None = None) -> list[bytes]:
+def read_ignore(context_dir: bytes, dockerfile: bytes | None, named: bytes | None = None) -> list[bytes]:
     """The patterns of the file ``named``, else of ``<dockerfile>.dockerignore``, else of the context's
     ``.dockerignore``, else none.
 
-    ``dockerfile`` is the path of the Dockerfile as one opens it. Raises :class:`BuildContextError` for a file that was
-    named and is not there, that cannot be read, or that holds a pattern that cannot be one.
+    ``dockerfile`` is the path of the Dockerfile as one opens it; None: nothing but ``named`` counts. Raises
+    :class:`BuildContextError` for a file that was named and is not there, that cannot be read, or that holds a pattern
+    that cannot be one.
     """
     if named is not None:
         content = _read(named)
         if content is None:
             raise BuildContextError(f"there is no ignore file {os.fsdecode(named)}", hint="check --ignorefile")
         return patterns(content, os.fsdecode(named))
+    if dockerfile is None:
+        return []
     for path in (dockerfile + b".dockerignore", os.path.join(context_dir, b".dockerignore")):
         content = _read(path)
         if content is not None:

@@ -161,7 +161,12 @@ def _copy(statement: Statement) -> Copy:
         stage=(stage.text or None) if stage else None,
         chown=statement.flags.word("chown"),
         chmod=statement.flags.word("chmod"),
-        flags=statement.flags.others("from", "chown", "chmod"),
+        exclude=statement.flags.texts("exclude"),
+        link=statement.flags.truth("link"),
+        parents=statement.flags.truth("parents"),
+        unpack=statement.flags.truth("unpack"),
+        keep_git_dir=statement.flags.truth("keep-git-dir"),
+        checksum=statement.flags.word("checksum"),
     )
 
 

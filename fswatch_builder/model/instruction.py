@@ -90,7 +90,9 @@ class Run(Instruction):
 
 @dataclass(frozen=True, slots=True)
 class Copy(Instruction):
-    """``COPY`` and ``ADD`` (``add``): sources and destination as written. A source may be a heredoc."""
+    """``COPY`` and ``ADD`` (``add``): sources and destination as written. A source may be a heredoc. A flag that is not
+    there is None.
+    """
 
     add: bool
     sources: tuple[Word | Heredoc, ...]
@@ -98,7 +100,12 @@ class Copy(Instruction):
     stage: str | None = None  # --from
     chown: Word | None = None
     chmod: Word | None = None
-    flags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # the others, as written
+    exclude: tuple[str, ...] = ()
+    link: bool | None = None
+    parents: bool | None = None
+    unpack: bool | None = None
+    keep_git_dir: bool | None = None
+    checksum: Word | None = None
 
 
 @dataclass(frozen=True, slots=True)

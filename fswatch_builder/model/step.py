@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fswatch_builder.errors import Location
 from fswatch_builder.model.image import RunConfig
 from fswatch_builder.model.plan import CopySource
+from fswatch_builder.model.remote import Remote
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +27,28 @@ class RunAction:
 
 @dataclass(frozen=True, slots=True)
 class CopyAction:
-    """Copy files. ``dest`` is absolute; a trailing slash says that it is a directory."""
+    """Copy files. ``dest`` is absolute; a trailing slash says that it is a directory.
+
+    ``words`` name what to take, in order: text is a path or pattern in ``source``, the others are fetched (ADD).
+    ``unpack``: whether an archive is extracted; None: if it is of ``source``. ``link``: as if onto an empty root file
+    system, which is then laid over the one there is.
+    """
 
     add: bool
     source: CopySource
-    patterns: tuple[str, ...]
+    words: tuple[str | Remote, ...]
     dest: str
     documents: tuple[tuple[str, str], ...] = ()  # heredocs: name, text
     chown: str | None = None
     chmod: str | None = None
+    exclude: tuple[str, ...] = ()
+    parents: bool = False
+    link: bool = False
+    unpack: bool | None = None
+
+    def extracts(self, word: str | Remote) -> bool:
+        """Whether ``word`` is extracted if it is an archive."""
+        return self.add and (isinstance(word, str) if self.unpack is None else self.unpack)
 
 
 @dataclass(frozen=True, slots=True)

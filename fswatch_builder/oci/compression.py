@@ -47,9 +47,11 @@ _COMPRESSIONS = {media_type: compression for compression, media_type in _MEDIA_T
 DEFAULT_LEVELS = {Compression.NONE: 0, Compression.GZIP: 2, Compression.ZSTD: 3}
 
 
-def is_archive(path: str | bytes) -> bool:
-    """Whether a file is a tar in a compression we read. Its name does not matter. An empty file is none."""
-    with open(path, "rb", buffering=0) as file:
+def is_archive(source: str | bytes | int) -> bool:
+    """Whether a file (a path, or a descriptor at its start) is a tar in a compression we read, whatever its name. An
+    empty file is none.
+    """
+    with open(source, "rb", buffering=0, closefd=not isinstance(source, int)) as file:
         head = read_full(file, BLOCK)
         kind = format_of(head) if head else None
         if kind is None or kind == "tar":

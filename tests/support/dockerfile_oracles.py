@@ -79,11 +79,14 @@ def _keyword(one: Instruction) -> str:
 
 def _flags(one: Instruction) -> list[str]:
     flags: list[tuple[str, str]] = []
-    if isinstance(one, Run | Copy):
+    if isinstance(one, Run):
         flags += [(name, value) for name, values in one.flags.items() for value in values]
     if isinstance(one, Copy):
-        single = {"chown": one.chown, "chmod": one.chmod, "from": one.stage}
+        single = {"chown": one.chown, "chmod": one.chmod, "from": one.stage, "checksum": one.checksum}
         flags += [(name, str(value)) for name, value in single.items() if value is not None]
+        truths = {"link": one.link, "parents": one.parents, "unpack": one.unpack, "keep-git-dir": one.keep_git_dir}
+        flags += [(name, str(value).lower()) for name, value in truths.items() if value is not None]
+        flags += [("exclude", pattern) for pattern in one.exclude]
     if isinstance(one, From) and one.platform is not None:
         flags.append(("platform", str(one.platform)))
     return sorted(f"--{name}={value}" for name, value in flags)

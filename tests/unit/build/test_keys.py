@@ -4,15 +4,26 @@ from dataclasses import replace
 
 import pytest
 
-from fswatch_builder.build.keys import chain_of, copy_key, directory_key, run_key, selection_key
+from fswatch_builder.build.keys import (
+    chain_of,
+    content_key,
+    copy_key,
+    directory_key,
+    git_identity,
+    http_identity,
+    run_key,
+    selection_key,
+    url_key,
+)
 from fswatch_builder.model.digest import ChainID, DiffID
 from fswatch_builder.model.plan import ImageSource, MainContext
+from fswatch_builder.model.remote import GitTree
 from fswatch_builder.model.step import CopyAction, DirectoryAction, RunAction
 from tests.unit.build.planning import actions
 
 PARENT = ChainID.from_raw(bytes(32))
 RUN = RunAction(argv=("sh", "-c", "x"), env=("A=1",), cwd="/", user="")
-COPY = CopyAction(add=False, source=MainContext(), patterns=("f",), dest="/d")
+COPY = CopyAction(add=False, source=MainContext(), words=("f",), dest="/d")
 CONTENT = b"c" * 32
 
 
@@ -60,6 +71,10 @@ def test_the_epoch_is_in_every_key() -> None:
         replace(COPY, chown="1"),
         replace(COPY, chmod="755"),
         replace(COPY, documents=(("a", "b"),)),
+        replace(COPY, link=True),
+        replace(COPY, parents=True),
+        replace(COPY, unpack=True),
+        replace(COPY, unpack=False),
     ],
 )
 def test_how_files_are_put_is_in_the_key_of_a_copy(other: CopyAction) -> None:
@@ -75,7 +90,7 @@ def test_h5_h6_the_borders_of_documents_are_in_the_key() -> None:
 
 
 def test_content_decides_and_not_where_it_came_from() -> None:
-    elsewhere = replace(COPY, source=ImageSource("x"), patterns=("g",))
+    elsewhere = replace(COPY, source=ImageSource("x"), words=("g",))
     assert copy_key(PARENT, elsewhere, CONTENT, None) == copy_key(PARENT, COPY, CONTENT, None)
     assert copy_key(PARENT, COPY, b"d" * 32, None) != copy_key(PARENT, COPY, CONTENT, None)
 
@@ -84,11 +99,48 @@ def test_kinds_of_steps_never_meet() -> None:
     assert directory_key(PARENT, DirectoryAction("", ""), None) != run_key(PARENT, RunAction((), (), "", ""), None)
 
 
-def test_h3_a_selection_is_its_tree_and_its_patterns() -> None:
-    keys = {
-        selection_key(chain, patterns) for chain in (None, PARENT) for patterns in (["a"], ["a", "b"], ["ab"], ["a*"])
-    }
-    assert len(keys) == 8
+def test_a_link_is_independent_of_what_is_below() -> None:
+    linked = replace(COPY, link=True)
+    assert copy_key(PARENT, linked, CONTENT, None) == copy_key(None, linked, CONTENT, None)
+
+
+def test_the_order_and_kind_of_sources_count() -> None:
+    parts = [("paths", b"a"), ("fetched", b"b")]
+    keys = {content_key(some) for some in (parts, parts[::-1], parts[:1], [("fetched", b"a"), ("fetched", b"b")])}
+    assert len(keys) == 4
+
+
+GIT = GitTree("https://h/r.git", "main")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (git_identity(GIT, "c" * 40), git_identity(GIT, "d" * 40)),
+        (git_identity(GIT, "c" * 40), git_identity(replace(GIT, subdir="x"), "c" * 40)),
+        (git_identity(GIT, "c" * 40), git_identity(replace(GIT, submodules=False), "c" * 40)),
+        (git_identity(GIT, "c" * 40), git_identity(replace(GIT, mtime="checkout"), "c" * 40)),
+        (git_identity(GIT, "c" * 40), git_identity(replace(GIT, keep_git_dir=True), "c" * 40)),
+        (http_identity("f", "a", None), http_identity("g", "a", None)),
+        (http_identity("f", "a", None), http_identity("f", "b", None)),
+        (http_identity("f", "a", 1), http_identity("f", "a", 2)),
+        (http_identity("f", "a", 0), http_identity("f", "a", None)),
+        (url_key("http://h/a"), url_key("http://h/b")),  # hazard H12
+    ],
+)
+def test_what_is_fetched_is_told_by_content(one: bytes, other: bytes) -> None:
+    assert one != other
+
+
+def test_a_commit_is_the_same_from_any_repository() -> None:
+    assert git_identity(GIT, "c" * 40) == git_identity(replace(GIT, remote="ssh://x/y", ref="v1"), "c" * 40)
+
+
+def test_h3_a_selection_is_its_tree_and_its_words() -> None:
+    asked = ((["a"], [], False), (["a", "b"], [], False), (["ab"], [], False), (["a*"], [], False))
+    more = ((["a"], ["b"], False), (["a"], [], True))
+    keys = {selection_key(chain, *one) for chain in (None, PARENT) for one in (*asked, *more)}
+    assert len(keys) == 12
 
 
 def test_chain_of_is_the_image_specs() -> None:

@@ -9,6 +9,7 @@ from fswatch_builder.build.sources import Sources
 from fswatch_builder.errors import BuildContextError
 from fswatch_builder.model.plan import MainContext, NamedContext
 from fswatch_builder.model.platform import Platform
+from fswatch_builder.model.step import CopyAction
 from fswatch_builder.oci.store import Store
 
 AMD64 = Platform("linux", "amd64")
@@ -36,15 +37,17 @@ def sources(context: Path) -> Iterator[Sources]:
 def test_k14_the_store_is_not_copied_into_itself(context: Path, sources: Sources, pattern: str) -> None:
     for source in (MainContext(), NamedContext("here", str(context))):
         with pytest.raises(BuildContextError, match="holds the local store") as caught:
-            sources.content(source, ["src", pattern])
+            sources.content(CopyAction(add=False, source=source, words=("src", pattern), dest="/"))
         assert ".dockerignore" in (caught.value.hint or "")
 
 
 def test_what_lies_beside_the_store_can_be_copied(sources: Sources) -> None:
-    assert sources.tree(MainContext()).expand(["src", "cache/store/blobs"]) == [b"src", b"cache/store/blobs"]
+    (selection,) = sources.tree(MainContext()).select(["src", "cache/store/blobs"])
+    assert selection.paths == (b"src", b"cache/store/blobs")
 
 
 @pytest.mark.parametrize("line", ["cache", "cache/store", "**/work", "*\n!src"])
 def test_a_context_without_the_store_can_be_copied(context: Path, sources: Sources, line: str) -> None:
     (context / ".dockerignore").write_text(f"{line}\n")
-    assert sources.tree(MainContext()).expand(["."]) == [b""]
+    (selection,) = sources.tree(MainContext()).select(["."])
+    assert selection.paths == (b"",)

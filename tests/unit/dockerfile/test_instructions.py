@@ -150,7 +150,7 @@ def test_copy_between_blanks() -> None:
     assert not copy.add
     assert [str(source) for source in copy.sources] == ["x*", '"y', 'z"']
     assert (str(copy.dest), copy.stage, str(copy.chown), str(copy.chmod)) == ("/d", "Build", "a:b", "0644")
-    assert copy.flags == {}
+    assert (copy.link, copy.parents, copy.exclude) == (None, None, ())
 
 
 def test_copy_json_form() -> None:
@@ -162,7 +162,7 @@ def test_copy_json_form() -> None:
 def test_add_is_told_from_copy() -> None:
     add = one(Copy, "ADD --checksum=sha256:x --keep-git-dir --unpack=false a b")
     assert add.add
-    assert add.flags == {"checksum": ("sha256:x",), "keep-git-dir": ("true",), "unpack": ("false",)}
+    assert (str(add.checksum), add.keep_git_dir, add.unpack) == ("sha256:x", True, False)
 
 
 def test_copy_from_nothing_is_from_the_context() -> None:

@@ -1,0 +1,212 @@
+"""A build context, wherever it comes from, ends as a directory; and with it the Dockerfile.
+
+DIR                  the directory itself
+FILE                 a tar, in any compression we read, unpacked
+-                    standard input: a tar, or a lone Dockerfile
+http(s)://...        a tar, or a lone Dockerfile
+git repository       its files
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from posixpath import normpath
+from typing import BinaryIO, Final
+
+from fswatch_builder._native import ArchiveError, RefusedError, Rootfs, add_archive, remove_tree
+from fswatch_builder.build.events import Events, StepFinished, StepStarted
+from fswatch_builder.errors import BuildContextError, DockerfileError, UsageError
+from fswatch_builder.model.remote import HttpFile, Remote
+from fswatch_builder.oci.compression import decompressed, is_archive
+from fswatch_builder.oci.decoding import CompressionError
+from fswatch_builder.remote import git, http
+from fswatch_builder.remote.address import remote_context, shown
+
+#: Bytes. A Dockerfile is written by hand; one that is larger is something else.
+LARGEST_DOCKERFILE: Final = 16 << 20
+
+_STDIN: Final = "-"
+_COPY: Final = 1 << 20
+#: The number of the step that fetches a context: those of the Dockerfile count from 1.
+_NUMBER: Final = 0
+
+#: A new directory, gone at the end.
+Workspace = Callable[[], AbstractContextManager[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """``directory`` has the files. ``dockerfile`` is a path, or what messages call the Dockerfile if ``text`` is it.
+
+    ``ignores``: an ignore file counts. As in BuildKit it does for directories of the user's, not for what is sent or
+    fetched.
+    """
+
+    directory: str
+    dockerfile: str
+    text: bytes | None = None
+    ignores: bool = True
+
+
+@contextmanager
+def open_context(
+    spec: str, file: str | None, stdin: BinaryIO, workspace: Workspace, events: Events
+) -> Iterator[Context]:
+    """The context that ``spec`` means, and its Dockerfile: ``file``, where ``-`` is ``stdin``.
+
+    What has to be unpacked or fetched lies in a ``workspace``, and goes at the end. Raises UsageError,
+    BuildContextError, DockerfileError.
+    """
+    if spec == file == _STDIN:
+        raise UsageError("context and Dockerfile cannot both come from standard input")
+    text = _read_text(stdin, "standard input") if file == _STDIN else None
+    if os.path.isdir(spec):
+        directory = os.path.abspath(spec)
+        yield Context(directory, "stdin" if text is not None else find_dockerfile(directory, file), text)
+        return
+    with workspace() as place:
+        directory, name, lone = _bring(spec, stdin, place, events)
+        if lone is not None and file is not None:
+            raise UsageError(
+                f"{name} is a Dockerfile, and so is --file {file}", hint="leave one out, or give a context with files"
+            )
+        if text is None and lone is None:
+            path = find_dockerfile(directory, None if file is None else _inside(directory, file))
+            text = read_dockerfile(path, directory)
+            name = file or os.path.basename(path)
+        elif text is not None:
+            name = "stdin"
+        yield Context(directory, name, text if lone is None else lone, ignores=False)
+
+
+@contextmanager
+def temporary() -> Iterator[str]:
+    """A ``Workspace`` for whoever has no store."""
+    from tempfile import mkdtemp
+
+    directory = mkdtemp(prefix="fswatch-builder-")
+    try:
+        yield directory
+    finally:
+        remove_tree(os.fsencode(directory))
+
+
+def _bring(spec: str, stdin: BinaryIO, place: str, events: Events) -> tuple[str, str, bytes | None]:
+    """The directory, what it comes from, and the Dockerfile if that is all there was."""
+    if spec == _STDIN:
+        path = os.path.join(place, "stdin")
+        with open(path, "xb") as copy:
+            while chunk := stdin.read(_COPY):
+                copy.write(chunk)
+        return _unpacked(path, "stdin", place)
+    try:
+        remote = remote_context(spec)
+    except ValueError as error:
+        raise UsageError(f"the context {shown(spec)} cannot be used: {error}") from error
+    if remote is not None:
+        with _told(f"load the build context from {shown(spec)}", events):
+            return _fetched(remote, shown(spec), place)
+    if os.path.isfile(spec):
+        directory, _, lone = _unpacked(os.path.abspath(spec), spec, place)
+        if lone is None:
+            return directory, spec, None
+    what = "neither a directory nor an archive" if os.path.lexists(spec) else "not there"
+    raise UsageError(
+        f"the context {spec} is {what}",
+        hint="a context is a directory, a tar archive, a URL of one or of a git repository, or - for standard input",
+    )
+
+
+def _fetched(remote: Remote, name: str, place: str) -> tuple[str, str, bytes | None]:
+    if isinstance(remote, HttpFile):
+        path = os.path.join(place, "download")
+        http.download(remote, path)
+        return _unpacked(path, name, place)
+    return os.fsdecode(git.check_out(remote, git.resolve(remote), os.path.join(place, "context")).path), name, None
+
+
+def _unpacked(path: str, name: str, place: str) -> tuple[str, str, bytes | None]:
+    directory = os.path.join(place, "context")
+    os.mkdir(directory, 0o755)
+    if is_archive(path):
+        unpack(path, name, directory)
+        return directory, name, None
+    with open(path, "rb") as file:
+        return directory, name, _read_text(file, name)
+
+
+def unpack(path: str, name: str, directory: str) -> None:
+    """A tar, into an empty directory, all of it the user's own. Nothing in it leads out. Raises BuildContextError."""
+    try:
+        with decompressed(path) as plain:
+            add_archive(Rootfs(os.fsencode(directory)), b"/", plain, owner=(os.geteuid(), os.getegid()))
+    except (ArchiveError, CompressionError, RefusedError) as error:
+        raise BuildContextError(f"{name} cannot be unpacked: {error}") from error
+    except OSError as error:
+        raise BuildContextError(f"{name} cannot be unpacked: {error.strerror or error}") from error
+
+
+def _read_text(file: BinaryIO, name: str) -> bytes:
+    content = file.read(LARGEST_DOCKERFILE + 1)
+    if len(content) > LARGEST_DOCKERFILE:
+        raise DockerfileError(f"the Dockerfile from {name} is larger than {LARGEST_DOCKERFILE >> 20} MiB")
+    return content
+
+
+def _inside(directory: str, file: str) -> str:
+    """A path of the command line, in a context that is not the user's directory."""
+    return os.path.join(directory, normpath("/" + file).lstrip("/"))
+
+
+@contextmanager
+def _told(title: str, events: Events) -> Iterator[None]:
+    started = time.monotonic()
+    events.emit(StepStarted(_NUMBER, "internal", 0, 0, title))
+    done = False
+    try:
+        yield
+        done = True
+    finally:
+        events.emit(StepFinished(_NUMBER, "done" if done else "failed", time.monotonic() - started))
+
+
+def find_dockerfile(context: str, name: str | None) -> str:
+    """The file asked for, else ``Dockerfile``, else ``dockerfile`` of the context."""
+    if name is not None:
+        return name
+    for candidate in ("Dockerfile", "dockerfile"):
+        path = os.path.join(context, candidate)
+        if os.path.exists(path):
+            return path
+    raise DockerfileError(f"there is no Dockerfile in {context}", hint="name it with -f FILE, or give another context")
+
+
+def read_dockerfile(path: str, context: str) -> bytes:
+    """Its bytes. Raises DockerfileError.
+
+    One in the context may come from someone else, and an error shows lines of it. So a link there must not lead out: of
+    ``Dockerfile -> ~/.ssh/id_rsa``, built by a pipeline, the log would show the key.
+    """
+    if _is_below(os.path.abspath(path), os.path.abspath(context)):
+        real = os.path.realpath(path)
+        if not _is_below(real, os.path.realpath(context)):
+            raise DockerfileError(
+                f"the Dockerfile {path} is a link that leads out of the context, to {real}",
+                hint="if you trust it, name the file itself with -f FILE",
+            )
+        if os.path.exists(real) and not os.path.isfile(real):  # a FIFO would make us wait for ever
+            raise DockerfileError(f"the Dockerfile {path} is not a file")
+    try:
+        with open(path, "rb") as file:
+            content = file.read(LARGEST_DOCKERFILE + 1)
+    except OSError as error:
+        raise DockerfileError(f"cannot read the Dockerfile {path}: {error.strerror}") from error
+    if len(content) > LARGEST_DOCKERFILE:
+        raise DockerfileError(f"the Dockerfile {path} is larger than {LARGEST_DOCKERFILE >> 20} MiB")
+    return content
+
+
+def _is_below(path: str, directory: str) -> bool:
+    return os.path.commonpath([path, directory]) == directory

@@ -1,0 +1,119 @@
+"""What one build fetches by URL: each thing once, into a directory that goes with the build."""
+
+import os
+from contextlib import ExitStack
+from typing import Final
+
+import msgspec
+
+from fswatch_builder._native import Rootfs
+from fswatch_builder.build import keys
+from fswatch_builder.build.contexts import unpack
+from fswatch_builder.build.trees import Tree
+from fswatch_builder.errors import BuildContextError
+from fswatch_builder.model.remote import GitTree, HttpFile, Remote
+from fswatch_builder.oci.compression import is_archive
+from fswatch_builder.oci.store import Store
+from fswatch_builder.remote import git, http
+from fswatch_builder.remote.address import shown
+from fswatch_builder.remote.http import Downloaded
+
+_NOTE: Final = "download"
+
+
+class Fetched:
+    """A context manager. Nothing is fetched before it is asked for."""
+
+    def __init__(self, store: Store) -> None:
+        """The files go into a workspace of ``store``, which remembers what a URL gave last."""
+        self._store = store
+        self._stack = ExitStack()
+        self._directory: str | None = None
+        self._count = 0
+        self._trees: dict[Remote, Tree] = {}
+        self._contexts: dict[HttpFile, Tree] = {}
+        self._downloads: dict[HttpFile, Downloaded] = {}
+        self._commits: dict[GitTree, str] = {}
+
+    def __enter__(self) -> "Fetched":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stack.close()
+
+    def identity(self, source: Remote) -> bytes:
+        """Of the files: equal for equal ones. A file is fetched for it only if neither a checksum nor the server says
+        that it is known.
+        """
+        if isinstance(source, GitTree):
+            return keys.git_identity(source, self._commit(source))
+        if source.sha256 is not None:
+            return keys.http_identity(http.file_name(source.url), source.sha256, None)
+        if source not in self._downloads:
+            known = self._unchanged(source)
+            if known is None:
+                self.tree(source)
+            else:
+                self._downloads[source] = known
+        found = self._downloads[source]
+        return keys.http_identity(http.file_name(source.url), found.sha256, found.modified)
+
+    def tree(self, source: Remote) -> Tree:
+        """The files: of a repository all that ``source`` means, of a URL the one, by its ``http.file_name``."""
+        if source not in self._trees:
+            place = self._place("tree")
+            if isinstance(source, GitTree):
+                tree = Tree(git.check_out(source, self._commit(source), place), None, is_context=True)
+            else:
+                name = http.file_name(source.url)
+                os.mkdir(place, 0o700)
+                self._download(source, os.path.join(place, name))
+                tree = Tree(Rootfs(os.fsencode(place)), None, is_context=True, lone=os.fsencode(name))
+            self._trees[source] = tree
+        return self._trees[source]
+
+    def context(self, source: Remote) -> Tree:
+        """The files as a build context: a tar is unpacked, another file is there by the name ``context``."""
+        if isinstance(source, GitTree):
+            return self.tree(source)
+        if source not in self._contexts:
+            place = self._place("context")
+            os.mkdir(place, 0o755)
+            path = self.path(source)
+            if is_archive(path):
+                unpack(path, shown(source.url), place)
+            else:
+                os.link(path, os.path.join(place, "context"))
+            self._contexts[source] = Tree(Rootfs(os.fsencode(place)), None, is_context=True)
+        return self._contexts[source]
+
+    def path(self, source: HttpFile) -> str:
+        """Where the file is that a URL gave."""
+        tree = self.tree(source)
+        return os.fsdecode(os.path.join(tree.rootfs.path, tree.lone or b""))
+
+    def _download(self, source: HttpFile, path: str) -> None:
+        found = http.download(source, path)
+        expected = self._downloads.setdefault(source, found)
+        if (found.sha256, found.modified) != (expected.sha256, expected.modified):
+            # What it was has become part of a cache key.
+            raise BuildContextError(f"{shown(source.url)} changed while the build went on", hint="build again")
+        self._store.note(_NOTE, keys.url_key(source.url), msgspec.json.encode(found))
+
+    def _commit(self, source: GitTree) -> str:
+        if source not in self._commits:
+            self._commits[source] = git.resolve(source)
+        return self._commits[source]
+
+    def _unchanged(self, source: HttpFile) -> Downloaded | None:
+        note = self._store.recall(_NOTE, keys.url_key(source.url))
+        if note is None:
+            return None
+        known = msgspec.json.decode(note, type=Downloaded)
+        return known if http.is_unchanged(source, known) else None
+
+    def _place(self, kind: str) -> str:
+        if self._directory is None:
+            self._directory = self._stack.enter_context(self._store.workspace())
+        self._count += 1
+        return os.path.join(self._directory, f"{kind}-{self._count}")

@@ -1,0 +1,218 @@
+"""Taking the files of a commit from a git repository, by the ``git`` program.
+
+The repository is hostile. Git gets neither the user's configuration nor that of the system, no prompt, and four
+protocols, for submodules and redirects too: ``file`` and ``ext`` are not among them. Refs and addresses are checked
+where they are read (``address.py``), and stand behind ``--`` here.
+"""
+
+import os
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Final
+
+from fswatch_builder._native import Rootfs, remove_tree
+from fswatch_builder.errors import BuildContextError
+from fswatch_builder.model.remote import GitTree
+from fswatch_builder.remote.address import is_commit, shown, without_password
+
+_PROTOCOLS: Final = "http:https:ssh:git"
+#: Of the caller's environment: where programs are, how the network is reached, whom ssh can ask for keys.
+_KEPT: Final = frozenset(
+    [
+        "PATH",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "SSH_AUTH_SOCK",
+        "http_proxy",
+        "https_proxy",
+        "no_proxy",
+        "all_proxy",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "NO_PROXY",
+        "ALL_PROXY",
+    ]
+)
+#: Settings that a repository must not find on, or that keep what it brings from meaning more than files.
+_SETTINGS: Final = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.symlinks=true",
+    "core.autocrlf=false",
+    "core.logAllRefUpdates=false",
+    "advice.detachedHead=false",
+    "init.defaultBranch=main",
+    "transfer.bundleURI=false",
+    "gc.auto=0",
+    "maintenance.auto=false",
+)
+_ID: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_LONGEST_REASON: Final = 2000
+
+
+def resolve(tree: GitTree) -> str:
+    """The commit that ``tree`` means now, asked of the remote unless the ref is one. Raises BuildContextError."""
+    if is_commit(tree.ref):
+        commit = tree.ref.lower()
+    else:
+        names = [tree.ref, f"{tree.ref}^{{}}"] if tree.ref else ["HEAD"]
+        listed = _git(["ls-remote", "--", tree.remote, *names], tree, cwd="/")
+        commit = _pick(listed, tree)
+    if tree.commit is not None and not commit.startswith(tree.commit):
+        raise BuildContextError(
+            f"{_name(tree)} is commit {commit}, which does not match the checksum {tree.commit}",
+            hint="if the change is wanted, give its commit",
+        )
+    return commit
+
+
+def check_out(tree: GitTree, commit: str, directory: str) -> Rootfs:
+    """Puts the files of ``commit`` into ``directory``, new and private, and opens those that ``tree`` means.
+
+    Files are 0644 or 0755, directories 0755. Raises BuildContextError.
+    """
+    os.mkdir(directory, 0o755)
+    os.chmod(directory, 0o755)  # noqa: S103 - mkdir's mode is cut by the umask
+    _git(["init", "--quiet"], tree, cwd=directory)
+    _git(["remote", "add", "--", "origin", tree.remote], tree, cwd=directory)
+    _fetch(tree, commit, directory)
+    _git(["checkout", "--quiet", "--force", "--detach", commit, "--"], tree, cwd=directory)
+    if tree.submodules and os.path.lexists(os.path.join(directory, ".gitmodules")):
+        update = ["submodule", "--quiet", "update", "--init", "--recursive", "--depth=1"]
+        _git(update, tree, cwd=directory)
+    stamp = int(_git(["show", "--no-patch", "--format=%ct", commit, "--"], tree, cwd=directory))
+    if tree.keep_git_dir:
+        _git(["remote", "set-url", "--", "origin", without_password(tree.remote)], tree, cwd=directory)
+        for leftover in ("FETCH_HEAD", "ORIG_HEAD"):  # they tell where and when it was fetched
+            with suppress(FileNotFoundError):
+                os.unlink(os.path.join(directory, ".git", leftover))
+    else:
+        _drop_git(directory)
+    if tree.mtime == "commit":
+        _set_times(directory, stamp)
+    return _below(tree, directory)
+
+
+def _pick(listed: str, tree: GitTree) -> str:
+    """Of the lines ``ID<tab>NAME``: the commit behind an annotated tag; a branch goes before a tag."""
+    found: dict[str, str] = {}
+    for line in listed.splitlines():
+        commit, _, name = line.partition("\t")
+        if _ID.fullmatch(commit):
+            found[name] = commit
+    wanted = [tree.ref, f"refs/{tree.ref}", f"refs/heads/{tree.ref}", f"refs/tags/{tree.ref}"] if tree.ref else ["HEAD"]
+    for name in wanted:
+        if name in found:
+            return found.get(f"{name}^{{}}", found[name])
+    raise BuildContextError(
+        f"{shown(tree.remote)} has no branch or tag {tree.ref}" if tree.ref else f"{shown(tree.remote)} is empty",
+        hint="a commit is named by its whole ID" if tree.ref else None,
+    )
+
+
+def _fetch(tree: GitTree, commit: str, directory: str) -> None:
+    """The one commit; where the server gives none by its ID, by its name; in the end all there is."""
+    by_name = tree.ref if tree.ref and not is_commit(tree.ref) and not tree.fetch_by_commit else None
+    attempts = [["--depth=1", "origin", commit]]
+    if by_name is not None:
+        attempts.append(["--depth=1", "origin", by_name])
+    if not tree.fetch_by_commit:
+        attempts.append(["--tags", "origin", "+refs/heads/*:refs/remotes/origin/*"])
+    for attempt in attempts:
+        failed = _try_git(["fetch", "--quiet", "--no-recurse-submodules", *attempt], directory)
+        if failed is None and _try_git(["cat-file", "-e", f"{commit}^{{commit}}"], directory) is None:
+            return
+        reason = failed or "the commit is not there"
+    raise BuildContextError(f"cannot fetch commit {commit} of {shown(tree.remote)}: {reason}")
+
+
+def _drop_git(directory: str) -> None:
+    """The repository, and the files in submodules that point to it."""
+    remove_tree(os.fsencode(os.path.join(directory, ".git")))
+    for path, directories, files in os.walk(directory):
+        if ".git" in files:
+            os.unlink(os.path.join(path, ".git"))
+        if ".git" in directories:  # of a submodule of an old git
+            remove_tree(os.fsencode(os.path.join(path, ".git")))
+            directories.remove(".git")
+
+
+def _set_times(directory: str, stamp: int) -> None:
+    for path, directories, files in os.walk(directory, topdown=False):
+        for name in (*files, *directories):
+            os.utime(os.path.join(path, name), (stamp, stamp), follow_symlinks=False)
+    os.utime(directory, (stamp, stamp))
+
+
+def _below(tree: GitTree, directory: str) -> Rootfs:
+    """Links in the way to the subdirectory are followed inside the repository (CVE-2026-44517)."""
+    root = Rootfs(os.fsencode(directory))
+    if not tree.subdir:
+        return root
+    place = root.resolve(os.fsencode(tree.subdir))
+    entry = root.entry(place)
+    if entry is None or entry.kind != "directory":
+        raise BuildContextError(f"{_name(tree)} has no directory {tree.subdir}")
+    return Rootfs(root.path + b"/" + place if place else root.path)
+
+
+def _name(tree: GitTree) -> str:
+    return f"{shown(tree.remote)}#{tree.ref}" if tree.ref else shown(tree.remote)
+
+
+def _git(arguments: Sequence[str], tree: GitTree, cwd: str) -> str:
+    done = _run(arguments, cwd)
+    if done.returncode:
+        raise BuildContextError(
+            f"git {arguments[0]} failed for {_name(tree)}: {_reason(done)}",
+            hint="check the address, and that it needs no password: git is run without your configuration",
+        )
+    return done.stdout
+
+
+def _try_git(arguments: Sequence[str], cwd: str) -> str | None:
+    """Why it failed; None if it did not."""
+    done = _run(arguments, cwd)
+    return _reason(done) if done.returncode else None
+
+
+def _run(arguments: Sequence[str], cwd: str) -> "subprocess.CompletedProcess[str]":
+    command = ["git", *(part for setting in _SETTINGS for part in ("-c", setting)), *arguments]
+    try:
+        return subprocess.run(
+            command,
+            cwd=cwd,
+            env=_environment(os.environ),
+            umask=0o022,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            encoding="utf-8",
+            errors="replace",
+        )
+    except FileNotFoundError as error:
+        raise BuildContextError("git is not installed", hint="install it: a repository is fetched by it") from error
+
+
+def _environment(ours: Mapping[str, str]) -> dict[str, str]:
+    kept = {name: value for name, value in ours.items() if name in _KEPT}
+    return kept | {
+        "HOME": ours.get("HOME", "/")
+        if "SSH_AUTH_SOCK" in kept
+        else "/nonexistent",  # ssh's known hosts; else no .netrc
+        "LC_ALL": "C",
+        "GIT_ALLOW_PROTOCOL": _PROTOCOLS,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_ATTR_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_SSH_COMMAND": "ssh -o BatchMode=yes",
+        "GIT_LFS_SKIP_SMUDGE": "1",
+    }
+
+
+def _reason(done: "subprocess.CompletedProcess[str]") -> str:
+    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    return shown(" ".join(lines)[:_LONGEST_REASON]) or f"exit status {done.returncode}"
