@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from fswatch_builder.build.cache import StepCache
 from fswatch_builder.build.checking import in_order
 from fswatch_builder.build.contexts import read_dockerfile
-from fswatch_builder.build.events import ArgsUnused, Events, ImageStored, WarningFound
+from fswatch_builder.build.events import ArgsUnused, Events, ImageStored, StoreMended, WarningFound
 from fswatch_builder.build.planner import PlanOptions
 from fswatch_builder.build.preparation import Prepared, prepare
 from fswatch_builder.build.progress import Steps
@@ -81,6 +81,8 @@ class BuiltImage:
 
 def build(request: Request, store: Store, events: Events) -> BuiltImage:
     """Builds the image and stores it. Raises BuildError."""
+    for notice in store.notices:
+        events.emit(StoreMended(notice))
     dockerfile = _read(request, events)
     _check_names(request.uncached_stages, dockerfile)
     cache = StepCache(store, read=request.use_cache, write=request.hash_mode != "none")

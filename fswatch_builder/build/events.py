@@ -73,6 +73,13 @@ class WarningFound:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreMended:
+    """What was wrong with the store when it was opened, and what was done about it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class ArgsUnused:
     """Build arguments that no line of the Dockerfile asks for."""
 
@@ -100,7 +107,17 @@ class OutputWritten:
     path: str
 
 
-Event = StepStarted | StepOutput | StepNote | StepFinished | WarningFound | ArgsUnused | ImageStored | OutputWritten
+Event = (
+    StepStarted
+    | StepOutput
+    | StepNote
+    | StepFinished
+    | WarningFound
+    | StoreMended
+    | ArgsUnused
+    | ImageStored
+    | OutputWritten
+)
 
 
 class Events(Protocol):

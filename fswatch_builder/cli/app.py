@@ -12,7 +12,9 @@ from fswatch_builder.cli.history import history_command
 from fswatch_builder.cli.images import images_command
 from fswatch_builder.cli.inspect import inspect_command
 from fswatch_builder.cli.load import load_command
+from fswatch_builder.cli.prune import prune_command
 from fswatch_builder.cli.refused import BuildCommand
+from fswatch_builder.cli.rmi import rmi_command
 from fswatch_builder.cli.run import run_command
 from fswatch_builder.cli.track import track_command
 
@@ -35,6 +37,8 @@ app.command("diff")(diff_command)
 app.command("cat")(cat_command)
 app.command("run", context_settings={"allow_interspersed_args": False, "max_content_width": 110})(run_command)
 app.command("load")(load_command)
+app.command("rmi")(rmi_command)
+app.command("prune")(prune_command)
 
 
 def _version(asked: bool) -> None:

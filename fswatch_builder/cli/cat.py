@@ -8,11 +8,11 @@ import typer
 
 from fswatch_builder.cli import image_options, options, values
 from fswatch_builder.cli.failure import reported
+from fswatch_builder.cli.opening import open_store
 from fswatch_builder.cli.patience import patience
 from fswatch_builder.errors import BaseImageError, OutputError
 from fswatch_builder.oci.files import ImageFiles
 from fswatch_builder.oci.lookup import find_image
-from fswatch_builder.oci.store import Store
 
 Path = Annotated[str, typer.Argument(metavar="PATH", help="Of the file, as a container of the image would see it.")]
 
@@ -33,7 +33,7 @@ def cat_command(
       fswatch-builder cat app:1 /etc/os-release
       fswatch-builder cat app:1 /usr/bin/app > app
     """  # noqa: D301 - the escape keeps the lines as they are
-    with Store.open(values.store_directory(store)) as opened:
+    with open_store(values.store_directory(store)) as opened:
         found = find_image(opened, image, image_options.platform(platform))
         with patience(f"reading the layers of {image}"):
             files = ImageFiles(opened, opened.load_image(found.manifest).layers)

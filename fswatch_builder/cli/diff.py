@@ -14,11 +14,11 @@ from fswatch_builder.cli import image_options, options, values
 from fswatch_builder.cli.change_json import change_member
 from fswatch_builder.cli.change_text import change_lines, consequences, totals
 from fswatch_builder.cli.failure import reported
+from fswatch_builder.cli.opening import open_store
 from fswatch_builder.cli.patience import patience
 from fswatch_builder.cli.printable import json_text, printable_name
 from fswatch_builder.cli.render import counted
 from fswatch_builder.oci.lookup import LocalImage, find_image
-from fswatch_builder.oci.store import Store
 
 VERSION: Final = 1
 DIFFERENT: Final = 1
@@ -67,7 +67,7 @@ def diff_command(
     """  # noqa: D301 - the escape keeps the lines as they are
     ignored = frozenset(values.choice("--ignore", what, _REASONS) for what in ignore or ())
     wanted = image_options.platform(platform)
-    with Store.open(values.store_directory(store)) as opened:
+    with open_store(values.store_directory(store)) as opened:
         found = [find_image(opened, text, wanted) for text in (a, b)]
         one, other = (opened.load_image(image.manifest) for image in found)
         with patience(f"reading the layers of {a} and {b}"):

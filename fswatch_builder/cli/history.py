@@ -10,11 +10,11 @@ from fswatch_builder.cli import image_options, options, values
 from fswatch_builder.cli.ago import ago, local_time
 from fswatch_builder.cli.failure import reported
 from fswatch_builder.cli.listing import Row, form_of, lines
+from fswatch_builder.cli.opening import open_store
 from fswatch_builder.cli.render import size_text
 from fswatch_builder.model.digest import Digest
 from fswatch_builder.model.image import History, Image
 from fswatch_builder.oci.lookup import find_image
-from fswatch_builder.oci.store import Store
 
 HEADINGS: Final = {
     "ID": "IMAGE",
@@ -55,7 +55,7 @@ def history_command(
       fswatch-builder history app:1
       fswatch-builder history --no-trunc --format '{{.Size}} {{.CreatedBy}}' app:1
     """  # noqa: D301 - the escape keeps the lines as they are
-    with Store.open(values.store_directory(store)) as opened:
+    with open_store(values.store_directory(store)) as opened:
         found = find_image(opened, image, image_options.platform(platform))
         read = opened.load_image(found.manifest)
     rows = list(_rows(found.config, read, no_trunc=no_trunc, human=human))

@@ -12,6 +12,7 @@ from fswatch_builder.cli import image_options, options, values
 from fswatch_builder.cli.ago import ago, local_time
 from fswatch_builder.cli.failure import reported
 from fswatch_builder.cli.listing import Row, form_of, lines
+from fswatch_builder.cli.opening import open_store
 from fswatch_builder.cli.printable import printable
 from fswatch_builder.cli.render import size_text
 from fswatch_builder.errors import UsageError
@@ -74,7 +75,7 @@ def images_command(
       fswatch-builder images --format '{{.Repository}}:{{.Tag}} {{.Size}}'
       fswatch-builder images --json | jq -r .Digest
     """  # noqa: D301 - the escape keeps the lines as they are
-    with Store.open(values.store_directory(store)) as opened:
+    with open_store(values.store_directory(store)) as opened:
         listing = list_images(opened)
         wanted = _wanted(opened, repository, filters or ())
         kept = sorted(filter(wanted, listing.images), key=lambda image: _age(image.created))

@@ -8,6 +8,7 @@ import typer
 
 from fswatch_builder.cli import image_options, options, values
 from fswatch_builder.cli.failure import reported
+from fswatch_builder.cli.opening import open_store
 from fswatch_builder.cli.printable import json_text, printable_name
 from fswatch_builder.cli.template import Template
 from fswatch_builder.errors import UsageError
@@ -49,7 +50,7 @@ def inspect_command(
         values.choice("--raw", raw, ("config", "manifest"))
         if len(images) > 1 or format_ is not None:
             raise UsageError("--raw is for one image, without --format")
-    with Store.open(values.store_directory(store)) as opened:
+    with open_store(values.store_directory(store)) as opened:
         found = [find_image(opened, text, wanted) for text in images]
         if raw is not None:
             _print_raw(opened.read(found[0].config if raw == "config" else found[0].manifest))

@@ -17,6 +17,7 @@ from fswatch_builder.build.events import (
     StepNote,
     StepOutput,
     StepStarted,
+    StoreMended,
     WarningFound,
 )
 from fswatch_builder.cli.printable import printable, printable_output
@@ -59,7 +60,7 @@ class Live:
                 style = {"failed": "red", "cached": "cyan", "config": "dim"}.get(event.status, "green")
                 self._say(f"{self._title}  {outcome(event)}", style)
                 self._display.update(Text(""))
-            case WarningFound() | ArgsUnused():
+            case WarningFound() | StoreMended() | ArgsUnused():
                 self._say(warning_line(event), "yellow")
             case OutputWritten():
                 self._say(f"wrote {event.kind} output to {event.path}", "green")

@@ -11,6 +11,7 @@ import typer
 
 from fswatch_builder.cli import options, values
 from fswatch_builder.cli.failure import reported
+from fswatch_builder.cli.opening import open_store
 from fswatch_builder.cli.patience import patience
 from fswatch_builder.errors import BaseImageError, UsageError
 from fswatch_builder.model.image import Descriptor
@@ -60,7 +61,7 @@ def load_command(
     path = values.after_equals(input_) if input_ is not None else file
     if path not in (None, "-") and not os.path.exists(path or ""):
         raise UsageError(f"there is no file {path}")
-    with Store.open(values.store_directory(store)) as opened, _archive(opened, path) as archive:
+    with open_store(values.store_directory(store)) as opened, _archive(opened, path) as archive:
         with patience(f"loading {path or 'standard input'}"):
             loaded = load_archive(opened, archive, wanted)
         if names and len(loaded) > 1:

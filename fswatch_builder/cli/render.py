@@ -16,6 +16,7 @@ from fswatch_builder.build.events import (
     StepOutput,
     StepReport,
     StepStarted,
+    StoreMended,
     WarningFound,
 )
 from fswatch_builder.cli.printable import printable, printable_output
@@ -92,7 +93,7 @@ class Quiet:
 
     def emit(self, event: Event) -> None:
         """Drops all but warnings."""
-        if isinstance(event, WarningFound | ArgsUnused):
+        if isinstance(event, WarningFound | StoreMended | ArgsUnused):
             self._out.line(printable(warning_line(event)))
 
     def close(self) -> None:
@@ -149,7 +150,7 @@ class Plain:
                 self._flush(event.number, event.seconds)
                 self._say(f"#{event.number} {outcome(event)}")
                 self._out.line("")
-            case WarningFound() | ArgsUnused():
+            case WarningFound() | StoreMended() | ArgsUnused():
                 self._say(warning_line(event))
             case OutputWritten():
                 self._say(f"wrote {event.kind} output to {event.path}")
@@ -243,8 +244,10 @@ def size_text(size: int) -> str:
     return f"{size}B" if unit == "B" else f"{value:.3g}{unit}"
 
 
-def warning_line(event: WarningFound | ArgsUnused) -> str:
+def warning_line(event: WarningFound | StoreMended | ArgsUnused) -> str:
     """``WARN: Rule: sentence (file:line)``."""
+    if isinstance(event, StoreMended):
+        return f"WARN: {event.text}"
     if isinstance(event, ArgsUnused):
         return f"WARN: One or more build-args [{' '.join(event.names)}] were not consumed"
     return f"WARN: {event.rule}: {event.message} ({event.where})"

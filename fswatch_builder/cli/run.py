@@ -10,9 +10,9 @@ import typer
 from fswatch_builder.build.container import Wish, run_image
 from fswatch_builder.cli import image_options, options, values
 from fswatch_builder.cli.failure import reported
+from fswatch_builder.cli.opening import open_store
 from fswatch_builder.errors import BuildError, UsageError
 from fswatch_builder.oci.lookup import find_image
-from fswatch_builder.oci.store import Store
 from fswatch_builder.runtime.attached import Attachment
 
 FAILED: Final = 125
@@ -103,7 +103,7 @@ def run_command(
             hostname=hostname,
         )
         attachment = _attachment(interactive, tty)
-        with Store.open(values.store_directory(store)) as opened:
+        with open_store(values.store_directory(store)) as opened:
             found = find_image(opened, image, image_options.platform(platform))
             status = run_image(opened, opened.load_image(found.manifest), wish, attachment)
     except BuildError as error:

@@ -5,13 +5,25 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from fswatch_builder.errors import OutputError, StoreError
 from fswatch_builder.model.digest import Digest
 
 if TYPE_CHECKING:
     from fswatch_builder.oci.keeping.sessions import Session
+
+NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
+
+
+def write_error(path: str, error: OSError) -> OutputError:
+    """That ``path`` could not be written to, with a way out."""
+    hint = None
+    if error.errno in NO_SPACE:
+        hint = "free some space, or use another disk"
+    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        hint = "choose a place you may write to"
+    return OutputError(f"cannot write to {path}: {error.strerror or error}", hint=hint)
 
 
 @contextmanager
@@ -20,12 +32,7 @@ def write_errors(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        hint = None
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            hint = "free some space, or use another disk"
-        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            hint = "choose a place you may write to"
-        raise OutputError(f"cannot write to {path}: {error.strerror or error}", hint=hint) from error
+        raise write_error(path, error) from error
 
 
 def sync_directory(path: str) -> None:

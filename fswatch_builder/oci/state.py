@@ -8,6 +8,7 @@ at once, on several machines too (sqlite locks by fcntl(2), which network file s
 memory shared by all its users, so it is for local file systems only (sqlite.org/wal.html).
 """
 
+import errno
 import fcntl
 import os
 import sqlite3
@@ -16,11 +17,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
-from fswatch_builder.errors import OutputError, StoreError
+from fswatch_builder.errors import StoreError
+from fswatch_builder.oci.blobs import write_error
 from fswatch_builder.oci.filesystem import is_local
 
 VERSION: Final = 2
 _BUSY_SECONDS: Final = 60
+#: The least that sqlite needs beside the database: an index of the log (32 KiB), and a page or two.
+_LOG_BYTES: Final = 64 << 10
 _FILES: Final = ("state.db", "state.db-wal", "state.db-shm", "state.db-journal")
 
 _ADDED_IN_2: Final = """
@@ -82,7 +86,7 @@ class State:
     """One connection. Several processes may have one each, several threads share one."""
 
     def __init__(self, directory: str) -> None:
-        """Opens ``directory``/state.db, making it where there is none. Raises StoreError.
+        """Opens ``directory``/state.db, making it where there is none. Raises StoreError, OutputError.
 
         One that sqlite cannot read is put aside as ``state.db.damaged`` and made anew.
         """
@@ -175,13 +179,23 @@ class State:
     def _errors(self) -> Iterator[None]:
         try:
             yield
+        except OSError as error:
+            raise write_error(self._path, error) from error
         except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-                raise OutputError(f"cannot write to {self._path}: {error}", hint="free some space") from error
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            # sqlite says of a log for which there is no room that it cannot be read or written, and not why.
+            if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and self._is_full()):
+                raise write_error(self._path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))) from error
+            if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+                raise write_error(self._path, OSError(errno.EACCES, str(error))) from error
             raise StoreError(
                 f"{self._path}: {error}",
                 hint="`fswatch-builder prune --verify` mends a damaged store; images are not lost with this file",
             ) from error
+
+    def _is_full(self) -> bool:
+        disk = os.statvfs(self._directory)
+        return disk.f_bavail * disk.f_frsize < _LOG_BYTES
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -27,9 +27,10 @@ from fswatch_builder.model.digest import DiffID, Digest
 from fswatch_builder.model.image import Descriptor, Image, Layer
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci import documents, media_types
-from fswatch_builder.oci.blobs import Blobs, BlobWriter, write_errors, write_whole
+from fswatch_builder.oci.blobs import NO_SPACE, Blobs, BlobWriter, write_error, write_errors, write_whole
 from fswatch_builder.oci.compression import Compression
 from fswatch_builder.oci.keeping.kept import KeptThings
+from fswatch_builder.oci.keeping.reserve import keep_reserve
 from fswatch_builder.oci.keeping.sessions import Session
 from fswatch_builder.oci.names import CONTAINERD_NAME, INDEX, REF_NAME, Names
 from fswatch_builder.oci.reference import Reference
@@ -63,15 +64,20 @@ class StepResult:
     created: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Use:
+    state: State
+    session: Session
+
+
 class Store:
     """See the module. Any thread may use it."""
 
-    def __init__(self, directory: str, state: State | None) -> None:
-        """Use ``open``."""
+    def __init__(self, directory: str, state: State | OutputError) -> None:
+        """Use ``open``. An error in place of the database is why it can only be read."""
         self.directory = directory
-        self._state = state
-        self._session = Session(state, directory) if state is not None else None
-        self._blobs = Blobs(directory, self._session)
+        self._use = state if isinstance(state, OutputError) else _Use(state, Session(state, directory))
+        self._blobs = Blobs(directory, None if isinstance(self._use, OutputError) else self._use.session)
         self.names = Names(directory)
         self._resources = ExitStack()
         self._drafts: str | None = None
@@ -83,19 +89,22 @@ class Store:
     def open(cls, directory: str) -> "Store":
         """Opens the store in ``directory``, making it where there is none. Raises StoreError.
 
-        One that is there and may not be written to can be read, and nothing else.
+        One that is there and cannot be written to, for it may not be or the disk is full, can be read, nothing else.
         """
         directory = os.path.abspath(directory)
         try:
             _prepare(directory)
         except OSError as error:
             if error.errno in _NOT_TO_WRITE and os.access(os.path.join(directory, INDEX), os.R_OK):
-                return cls(directory, None)
+                return cls(directory, write_error(directory, error))
             raise StoreError(
                 f"cannot use the store {directory}: {error.filename or directory}: {error.strerror or error}",
                 hint="choose another place with --store",
             ) from error
-        store = cls(directory, State(directory))
+        try:
+            store = cls(directory, State(directory))
+        except OutputError as error:
+            return cls(directory, error)
         if store.state.is_new:
             store._learn_layers()
         if store.state.damage is not None:
@@ -105,32 +114,30 @@ class Store:
     @property
     def state(self) -> State:
         """The database. Raises OutputError where the store can only be read."""
-        if self._state is None:
-            raise self._only_read()
-        return self._state
+        return self._writable().state
 
     @property
     def session(self) -> Session:
         """Our use of the store. Raises OutputError where it can only be read."""
-        if self._session is None:
-            raise self._only_read()
-        return self._session
+        return self._writable().session
+
+    def _writable(self) -> "_Use":
+        if isinstance(self._use, OutputError):
+            raise self._use
+        return self._use
 
     @property
     def kept(self) -> KeptThings:
         """Blobs, unpacked bases and cache mounts: their leases, last uses, removal. Raises OutputError."""
         return KeptThings(self.directory, self.state, self.session, self._blobs)
 
-    def _only_read(self) -> OutputError:
-        return OutputError(f"cannot write to {self.directory}", hint="choose a place you may write to with --store")
-
     def close(self) -> None:
         """Ends the use of the store."""
         self._resources.close()
-        if self._session is not None:
-            self._session.close()
-        if self._state is not None:
-            self._state.close()
+        if isinstance(self._use, _Use):
+            self._use.session.close()
+            self._use.state.close()
+            keep_reserve(self.directory)
 
     def __enter__(self) -> Self:
         return self
@@ -354,7 +361,7 @@ def _lost_database(directory: str, damage: str) -> str:
     )
 
 
-_NOT_TO_WRITE: Final = (errno.EROFS, errno.EACCES, errno.EPERM)
+_NOT_TO_WRITE: Final = (errno.EROFS, errno.EACCES, errno.EPERM, *NO_SPACE)
 
 
 def _prepare(directory: str) -> None:

@@ -184,21 +184,27 @@ class KeptThings:
                 self._forget(kind, key)
         return free
 
-    def bury_discarded(self, grave: str) -> None:
-        """Moves what was discarded, and is not in use any more, to the workspace ``grave``."""
+    def bury_discarded(self, grave: str) -> list[str]:
+        """Moves what was discarded, and is not in use any more, to the workspace ``grave``: the paths it had."""
         with self._state.transaction():
             if self._session.strangers():
-                return
+                return []
+            gone = []
             for kind in Kind:
                 leased = self._session.leased(kind)
-                for name in self._names(kind):
-                    if name.startswith(_GONE) and f"sha256:{name.removeprefix(_GONE)}" not in leased:
-                        self._move(os.path.join(self._home(kind), name), os.path.join(grave, f"{kind}-{name}"))
+                gone += [
+                    os.path.join(self._home(kind), name)
+                    for name in self._names(kind)
+                    if name.startswith(_GONE) and f"sha256:{name.removeprefix(_GONE)}" not in leased
+                ]
+            for number, path in enumerate(gone):
+                self._move(path, os.path.join(grave, f"gone-{number}"))
+        return gone
 
     def bury_strays(self, grave: str) -> list[str]:
-        """As ``bury_discarded``; also what is nobody's: files that are no things, locks that nobody holds. Paths."""
+        """As ``bury_discarded``; also what is nobody's: files that are no things, locks that nobody holds."""
         with self._state.transaction():
-            self.bury_discarded(grave)
+            gone = self.bury_discarded(grave)
             strays = [
                 os.path.join(self._home(kind), name)
                 for kind in Kind
@@ -209,7 +215,7 @@ class KeptThings:
             ]
             for number, path in enumerate(strays):
                 self._move(path, os.path.join(grave, f"stray-{number}"))
-        return strays
+        return gone + strays
 
     def path(self, kind: Kind, key: Digest) -> str:
         """Where a thing is, or would be."""

@@ -145,7 +145,7 @@ def _forget(store: Store, wish: Wish) -> None:
     """Results of steps whose layer is gone, and what takes no space and was not used for long."""
     now = time.time()
     patience = 0 if wish.images and wish.keep is None else _FORGOTTEN_S
-    limit = int(min(now - patience, now if wish.before is None else wish.before))
+    limit = int(min(now + 1 - patience, now + 1 if wish.before is None else wish.before))
     state = store.state
     leased = "SELECT key FROM leases WHERE kind = 'step'"
     recent = "SELECT key FROM uses WHERE kind = 'step' AND used >= ?"

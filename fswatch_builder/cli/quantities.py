@@ -1,0 +1,38 @@
+"""Amounts of bytes and of time as docker's options take them."""
+
+import re
+from datetime import UTC, datetime
+from typing import Final
+
+from fswatch_builder.errors import UsageError
+
+_SIZE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kmgtp]?)(?:i?b)?", re.IGNORECASE)
+_DURATION: Final = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|[smhdw]))+")
+_PART: Final = re.compile(r"([0-9.]+)(ms|[smhdw])")
+_SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def size(option: str, text: str) -> int:
+    """Bytes, of ``10GB``, ``512m``, ``1.5g``, ``1024``. As with docker, k is 1024. Raises UsageError."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f"{option} {text}: not an amount of bytes", hint="such as 512MB or 10GB")
+    return int(float(match[1]) * 1024 ** " kmgtp".index(match[2].lower() or " "))
+
+
+def moment(option: str, text: str, now: float) -> float:
+    """Seconds since the epoch, of an age (``24h``, ``1h30m``, ``7d``) or a time (RFC 3339, a date, such seconds).
+
+    A time without a zone is UTC. Raises UsageError.
+    """
+    if _DURATION.fullmatch(text):
+        return now - sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+        return float(text)
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"{option} {text}: neither an age nor a time", hint="such as 24h, 7d or 2026-01-31T12:00:00Z"
+        ) from None
+    return (when if when.tzinfo is not None else when.replace(tzinfo=UTC)).timestamp()
