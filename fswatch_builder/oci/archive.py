@@ -162,14 +162,14 @@ def _plain(store: Store, path: str) -> Iterator[BinaryIO]:
 
 
 def _fitting(archive: _Archive, platform: Platform) -> tuple[list[tuple[_Saved, bytes]], list[Platform]]:
-    """Entries for a platform with their configurations, and the platforms of the others."""
+    """Entries for a platform with their configurations, and the platforms of the others; a lone entry always fits."""
     entries = documents.decode(_read(archive, "manifest.json"), list[_Saved], f"manifest.json of {archive.name}")
     fitting: list[tuple[_Saved, bytes]] = []
     others: list[Platform] = []
     for entry in entries:
         config = _read(archive, entry.Config)
         offered = documents.config_platform(config, f"{entry.Config} of {archive.name}")
-        if documents.fits(offered, platform):
+        if documents.fits(offered, platform) or len(entries) == 1:
             fitting.append((entry, config))
         else:
             others.append(offered)

@@ -173,6 +173,7 @@ def _names(choice: Choice) -> set[str]:
 
 
 def _take(store: Store, files: Files, descriptor: Descriptor, platform: Platform) -> Digest:
+    """Where an index offers no choice the image there is is taken, whatever platform it is for."""
     what = f"manifest {descriptor.digest} of {files.name}"
     for _ in range(_MAX_DEPTH):
         content = _document(files, descriptor.digest, what)
@@ -181,11 +182,7 @@ def _take(store: Store, files: Files, descriptor: Descriptor, platform: Platform
             descriptor = read.choose(platform, files.name)
             continue
         take_blob(store, files, read.config.digest)
-        image = documents.read_image(store.read(read.config.digest), read, what)
-        if not documents.fits(image.platform, platform):
-            raise BaseImageError(
-                f"{files.name} is for {image.platform}, not for {platform}", hint="choose with --platform"
-            )
+        documents.read_image(store.read(read.config.digest), read, what)  # refuses what is no image
         for layer in read.layers:
             take_blob(store, files, layer.digest)
         return store.put(content)

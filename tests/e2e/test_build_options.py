@@ -8,10 +8,11 @@ import pytest
 
 from fswatch_builder.build.events import WarningFound
 from fswatch_builder.errors import BuildContextError, DockerfileError, UsageError
+from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci.store import Store
 from tests.support.builds import Workshop, args
 from tests.support.cli import fswatch_builder
-from tests.support.images import make_image
+from tests.support.images import make_image, write_layout
 from tests.support.registry import FakeRegistry
 
 pytestmark = pytest.mark.root
@@ -133,7 +134,6 @@ def test_error_true_ends_the_build_before_its_first_step(workshop: Workshop) -> 
 
 def test_findings_are_told_before_an_error_in_the_plan(workshop: Workshop) -> None:
     from fswatch_builder.build.builder import Request, build
-    from fswatch_builder.model.platform import Platform
     from tests.support.builds import Recorder
 
     path = workshop.write("Dockerfile", "FROM base AS A\nCOPY --from=7 /a /b\n")
@@ -142,3 +142,13 @@ def test_findings_are_told_before_an_error_in_the_plan(workshop: Workshop) -> No
     with Store.open(str(workshop.store)) as store, pytest.raises(DockerfileError, match="invalid stage index 7"):
         build(request, store, recorder)
     assert [event.rule for event in recorder.events if isinstance(event, WarningFound)] == ["StageNameCasing"]
+
+
+def test_a_base_for_another_platform_warns_and_the_image_is_for_the_one_asked_for(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    layout = write_layout(tmp_path / "layout", {"x": make_image(architecture="s390x")})
+    result = workshop.build("FROM other\nENV a=b\n", contexts={"other": f"oci-layout://{layout}"})
+    warned = [event for event in result.recorder.events if isinstance(event, WarningFound)]
+    assert [(event.rule, event.where.line) for event in warned] == [("InvalidBaseImagePlatform", 1)]
+    assert result.built.image.platform == Platform.host()

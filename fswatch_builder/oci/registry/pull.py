@@ -23,6 +23,8 @@ _PARALLEL: Final = 3  # blobs at once, as dockerd does
 def pull(store: Store, reference: Reference, platform: Platform, *, progress: Progress | None = None) -> Digest:
     """Brings an image from its registry to the store: its manifest's digest. Raises RegistryError, BaseImageError.
 
+    Where there is no choice the one there is is taken, whatever platform it is for: who asks has to look.
+
     Blobs that are here are not fetched again. Layers are compressed as the registry has them; that they hold what the
     configuration says (their diffIDs) is known only when they are unpacked.
     """
@@ -51,14 +53,13 @@ def _pull(
             raise BaseImageError(f"{what} is an index of indexes, which is not supported")
     _fetch(client, store, reference, [read.config], progress)
     image = documents.read_image(store.read(read.config.digest), read, what)
-    if not documents.fits(image.platform, platform):
-        raise BaseImageError(f"{what} is for {image.platform}, not for {platform}", hint="choose with --platform")
+    is_for = platform if documents.fits(image.platform, platform) else image.platform
     _fetch(client, store, reference, read.layers, progress)
     manifest = Descriptor(documents.manifest_media_type(content, media_type, what), store.put(content), len(content))
     if index is not None:
         store.put(index)  # so that the image is found by the index's digest, too
     if reference.digest is None:
-        store.tag(reference, manifest, platform)
+        store.tag(reference, manifest, is_for)
     return manifest.digest
 
 

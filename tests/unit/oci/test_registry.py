@@ -10,6 +10,7 @@ from queue import SimpleQueue
 import pytest
 
 from fswatch_builder.errors import BaseImageError, RegistryError
+from fswatch_builder.model.digest import Digest
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci.reference import Reference
 from fswatch_builder.oci.registry import Received, client, pull
@@ -280,10 +281,10 @@ def test_blobs_that_are_here_are_not_fetched_again(fake: FakeRegistry, store: St
     assert [request.method for request in fake.requests if "/blobs/" in request.path] == []
 
 
-def test_an_image_for_another_platform_is_refused(fake: FakeRegistry, store: Store) -> None:
+def test_the_only_image_there_is_is_taken_and_named_for_its_own_platform(fake: FakeRegistry, store: Store) -> None:
     fake.add("app", "1", make_image(architecture="arm64"))
-    with pytest.raises(BaseImageError, match="is for linux/arm64, not for linux/amd64"):
-        pull_from(fake, store)
+    assert str(store.load_image(Digest(pull_from(fake, store))).platform) == "linux/arm64"
+    assert [str(image.platform) for image in store.images()] == ["linux/arm64"]
 
 
 def test_docker_images_are_read_and_named_as_what_they_are(fake: FakeRegistry, store: Store) -> None:
