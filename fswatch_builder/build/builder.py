@@ -19,8 +19,9 @@ from fswatch_builder.build.sources import Sources
 from fswatch_builder.build.stages import suggestion
 from fswatch_builder.build.walk import Finished, How, Walker
 from fswatch_builder.build.worksite import Worksite
+from fswatch_builder.dockerfile.lint import Check
 from fswatch_builder.dockerfile.parser import ParseError, parse
-from fswatch_builder.errors import BuildError, UsageError
+from fswatch_builder.errors import BuildError, DockerfileError, UsageError
 from fswatch_builder.model.digest import Digest
 from fswatch_builder.model.image import Descriptor, Image
 from fswatch_builder.model.instruction import (
@@ -126,10 +127,20 @@ def source(request: Request) -> tuple[bytes, str]:
     return text, request.dockerfile if relative.startswith("..") else relative
 
 
+def parsed(request: Request, text: bytes, name: str) -> Dockerfile:
+    """The Dockerfile with the checks that are wanted. Raises ParseError, UsageError."""
+    wanted = request.build_args.get(CHECK_ARG)
+    try:
+        check = None if wanted is None else Check.parse(wanted)
+    except DockerfileError as error:
+        raise UsageError(f"--build-arg {CHECK_ARG}={wanted}: {error.what}", hint=error.hint) from error
+    return parse(text, name, check)
+
+
 def _read(request: Request, events: Events) -> Dockerfile:
     """What the checks had to say of the lines before an error is told."""
     try:
-        return parse(*source(request), request.build_args.get(CHECK_ARG))
+        return parsed(request, *source(request))
     except ParseError as error:
         _warn(error.warnings, events)
         raise

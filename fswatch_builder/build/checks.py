@@ -10,7 +10,7 @@ from posixpath import normpath
 
 from fswatch_builder._native import IgnorePatterns
 from fswatch_builder.build.state import StageState
-from fswatch_builder.dockerfile.expansion import Rules, expand_words, expansion
+from fswatch_builder.dockerfile.expansion import Rules, expand_word, expansion
 from fswatch_builder.errors import DockerfileError
 from fswatch_builder.model.instruction import (
     Arg,
@@ -43,7 +43,7 @@ def warnings(instruction: Instruction, state: StageState, plan: Plan) -> list[Wa
         match instruction:
             case Expose(ports=words):
                 for word in words:
-                    for text in expand_words(word.text, variables, plan.escape):
+                    for text in expand_word(word, variables, plan.escape).words:
                         found += _odd_port(text, word)
             case Workdir(path=word) if not state.workdir_set:
                 found += _relative(state.word(word, plan.escape), word)
@@ -126,14 +126,14 @@ def _of_defaults(instruction: Arg, variables: Mapping[str, str], plan: Plan) -> 
         if name.text in plan.build_args:
             seen[name.text] = plan.build_args[name.text]
         elif default is not None:
-            result = expansion(default.text, seen, Rules(plan.escape))
+            result = expand_word(default, seen, plan.escape)
             yield from result.undefined
             seen[name.text] = result.text
 
 
 def _of_words(instruction: Instruction, variables: Mapping[str, str], escape: str) -> Iterator[str]:
     for word in _expanded(instruction):
-        yield from expansion(word.text, variables, Rules(escape)).undefined
+        yield from expand_word(word, variables, escape).undefined
 
 
 def _expanded(instruction: Instruction) -> Iterator[Word]:

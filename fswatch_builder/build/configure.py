@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from fswatch_builder.build.spelling import go_health, go_list, ports, stop_signal
 from fswatch_builder.build.state import StageState
-from fswatch_builder.dockerfile.expansion import expand_words
+from fswatch_builder.dockerfile.expansion import expand_word
 from fswatch_builder.errors import DockerfileError
 from fswatch_builder.model import image
 from fswatch_builder.model.image import RunConfig
@@ -128,11 +128,7 @@ def _ports(instruction: Expose, state: StageState, plan: Plan) -> list[str]:
     """In the order written."""
     found: list[str] = []
     for word in instruction.ports:
-        try:
-            texts = expand_words(word.text, state.scope.variables, plan.escape)
-        except DockerfileError as error:
-            raise error.at(word.where) from error
-        for text in texts:
+        for text in expand_word(word, state.scope.variables, plan.escape).words:
             found += ports(text, word.where)
     return found
 

@@ -7,8 +7,7 @@ which the later line wins; only ENV reaches the image.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from fswatch_builder.dockerfile.expansion import expand
-from fswatch_builder.errors import DockerfileError
+from fswatch_builder.dockerfile.expansion import expand_word
 from fswatch_builder.model.instruction import Arg
 from fswatch_builder.model.platform import Platform
 
@@ -53,10 +52,7 @@ def add_global(known: Mapping[str, str], arg: Arg, build_args: Mapping[str, str]
         if name in build_args:
             found[name] = build_args[name]
         elif default is not None:
-            try:
-                found[name] = expand(default.text, found, escape)
-            except DockerfileError as error:
-                raise error.at(default.where) from error
+            found[name] = expand_word(default, found, escape).text
     return found
 
 

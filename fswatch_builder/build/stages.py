@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from fswatch_builder.dockerfile.expansion import expand
+from fswatch_builder.dockerfile.expansion import expand_word
 from fswatch_builder.dockerfile.parser import trigger
 from fswatch_builder.errors import DockerfileError, Location, UsageError
-from fswatch_builder.model.instruction import Copy, Dockerfile, From, Instruction, Onbuild, Word
+from fswatch_builder.model.instruction import Copy, Dockerfile, From, Instruction, Onbuild
 from fswatch_builder.model.plan import (
     Base,
     CopySource,
@@ -71,7 +71,7 @@ def resolve(
     names = Names(tuple(start.name for start, _ in parts), contexts)
     stages: list[Stage] = []
     for index, (start, body) in enumerate(parts):
-        base_text = _expanded(start.base, global_args, dockerfile.escape)
+        base_text = expand_word(start.base, global_args, dockerfile.escape).text
         if not base_text:
             raise DockerfileError(
                 f"base name ({start.base}) should not be blank",
@@ -148,20 +148,13 @@ def suggestion(name: str, known: Sequence[str]) -> str:
 def _platform(start: From, global_args: Mapping[str, str], escape: str) -> Platform | None:
     if start.platform is None:
         return None
-    text = _expanded(start.platform, global_args, escape)
+    text = expand_word(start.platform, global_args, escape).text
     if not text:
         raise DockerfileError(f"platform ({start.platform}) should not be blank", where=start.where)
     try:
         return Platform.parse(text)
     except ValueError as error:
         raise DockerfileError(str(error), where=start.where) from error
-
-
-def _expanded(word: Word, variables: Mapping[str, str], escape: str) -> str:
-    try:
-        return expand(word.text, variables, escape)
-    except DockerfileError as error:
-        raise error.at(word.where) from error
 
 
 def _base(name: str, names: Names, index: int, platform: Platform) -> Base:

@@ -3,8 +3,7 @@
 from dataclasses import dataclass, replace
 
 from fswatch_builder.build.environment import Scope
-from fswatch_builder.dockerfile.expansion import expand
-from fswatch_builder.errors import DockerfileError
+from fswatch_builder.dockerfile.expansion import expand_word
 from fswatch_builder.model.image import DEFAULT_PATH, RunConfig
 from fswatch_builder.model.instruction import Form, Word
 
@@ -26,10 +25,7 @@ class StageState:
 
     def word(self, word: Word, escape: str) -> str:
         """A word with its variables replaced. Raises DockerfileError that knows the word's place."""
-        try:
-            return expand(word.text, self.scope.variables, escape)
-        except DockerfileError as error:
-            raise error.at(word.where) from error
+        return expand_word(word, self.scope.variables, escape).text
 
     def command(self, form: Form, argv: tuple[str, ...]) -> tuple[str, ...]:
         """What is executed: the shell form goes to the SHELL in force."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
-from fswatch_builder.build.builder import CHECK_ARG, Request, beside, plan_options, source
+from fswatch_builder.build.builder import Request, beside, parsed, plan_options, source
 from fswatch_builder.build.checking import Findings, check
 from fswatch_builder.build.description import Outline, Target, outline, targets
 from fswatch_builder.build.planner import plan
@@ -17,7 +17,7 @@ from fswatch_builder.cli.printable import printable
 from fswatch_builder.cli.render import counted
 from fswatch_builder.cli.values import choice
 from fswatch_builder.dockerfile.ignorefile import read_ignore
-from fswatch_builder.dockerfile.parser import ParseError, parse
+from fswatch_builder.dockerfile.parser import ParseError
 from fswatch_builder.dockerfile.rules import RULES, rule_url
 from fswatch_builder.errors import Location, UsageError
 from fswatch_builder.oci.store import Store
@@ -56,7 +56,7 @@ def answer(call: Call, request: Request, store_directory: str) -> int:
     text, name = source(request)
     if call.method == "check":
         return _check(call, request, text, name, store_directory)
-    dockerfile = parse(text, name, request.build_args.get(CHECK_ARG))
+    dockerfile = parsed(request, text, name)
     if call.method == "targets":
         found = targets(dockerfile)
         _say(call, _targets_json(found, text), _targets_text(found))
@@ -86,7 +86,7 @@ def _check(call: Call, request: Request, text: bytes, name: str, store_directory
 
 def _findings(request: Request, text: bytes, name: str, store_directory: str) -> Findings:
     try:
-        dockerfile = parse(text, name, request.build_args.get(CHECK_ARG))
+        dockerfile = parsed(request, text, name)
     except ParseError as error:
         return Findings(error.warnings, error)
     named = None if request.ignorefile is None else os.fsencode(request.ignorefile)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from fswatch_builder.dockerfile.globs import Glob
 from fswatch_builder.dockerfile.lines import SPACES
 from fswatch_builder.errors import DockerfileError
+from fswatch_builder.model.instruction import Word
 
 _BLANK = re.compile(f"[{SPACES}]")
 _REDIRECTION = re.compile(r"<<-?[\t\r ]*|<")
@@ -27,7 +28,7 @@ MAX_LENGTH = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """``text`` with variables replaced; ``words`` is the same split at blanks that no quote protects.
+    """``text`` with variables replaced; ``words``, for EXPOSE, is it split at blanks that no quote protects.
 
     ``undefined`` names the variables that had no value where nothing was said about that case, in order of appearance.
     """
@@ -54,9 +55,12 @@ def expand(text: str, environment: Mapping[str, str], escape: str = "\\") -> str
     return expansion(text, environment, Rules(escape)).text
 
 
-def expand_words(text: str, environment: Mapping[str, str], escape: str = "\\") -> tuple[str, ...]:
-    """One argument that may hold several words once its variables are replaced: EXPOSE's. Empty words vanish."""
-    return expansion(text, environment, Rules(escape)).words
+def expand_word(word: Word, environment: Mapping[str, str], escape: str = "\\") -> Expansion:
+    """A word of a Dockerfile. Raises :class:`DockerfileError` that knows its place."""
+    try:
+        return expansion(word.text, environment, Rules(escape))
+    except DockerfileError as error:
+        raise error.at(word.where) from error
 
 
 def expand_body(body: str, environment: Mapping[str, str]) -> str:

@@ -41,13 +41,13 @@ class ParseError(DockerfileError):
         self.warnings = warnings
 
 
-def parse(content: bytes, name: str, check: str | None = None) -> Dockerfile:
+def parse(content: bytes, name: str, check: Check | None = None) -> Dockerfile:
     """Reads a whole Dockerfile; ``name`` is for messages, ``check`` goes before the file's check directive.
 
     Raises :class:`ParseError` with file, line and column.
     """
     parsed: list[Parsed] = []
-    wanted = Check() if check is None else Check.parse(check)
+    wanted = check or Check()
     in_stage = False
     try:
         reader = LineReader(content, name)

@@ -113,6 +113,23 @@ def test_a_wrong_last_line_is_found_before_the_first_is_done() -> None:
     assert caught.value.where == Location("Dockerfile", 3, 11)
 
 
+@pytest.mark.parametrize(
+    ("line", "column"),
+    [
+        ('ENV a=1 b="c', 11),
+        ("COPY a ${b", 8),
+        ("COPY --chown=${b a /", 14),
+        ("ARG a=1 b=${c", 11),
+        ("EXPOSE 1 ${", 10),
+        ("WORKDIR ${x:?no}", 9),
+    ],
+)
+def test_a_bad_expansion_has_its_place(line: str, column: int) -> None:
+    with pytest.raises(DockerfileError) as caught:
+        reviewed(f"FROM scratch\n{line}\n")
+    assert caught.value.where == Location("Dockerfile", 2, column)
+
+
 def test_a_violation_names_its_rules_and_the_first_place() -> None:
     error = violation(reviewed("FROM scratch\nEXPOSE 1/TCP\nCMD x\n"))
     assert error.what == "lint violation found for rules: ExposeProtoCasing, JSONArgsRecommended"

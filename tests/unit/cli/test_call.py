@@ -145,6 +145,9 @@ def test_error_true_and_the_build_argument(ask: Ask) -> None:
     assert "lint violation found for rules: StageNameCasing" in done.stderr
     done = ask(text, "--check", "--build-arg=BUILDKIT_DOCKERFILE_CHECK=skip=all")
     assert (done.exit_code, done.stdout) == (0, "Check complete, no warnings found.\n")
+    done = ask(text, "--check", "--build-arg=BUILDKIT_DOCKERFILE_CHECK=nonsense")
+    assert done.exit_code == 2
+    assert "--build-arg BUILDKIT_DOCKERFILE_CHECK=nonsense: check: cannot use 'nonsense'" in done.stderr
 
 
 def test_nothing_is_fetched_and_nothing_written(ask: Ask, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from fswatch_builder.dockerfile.expansion import (
     Rules,
     expand,
     expand_body,
-    expand_words,
     expansion,
 )
 from fswatch_builder.errors import DockerfileError
@@ -207,7 +206,7 @@ def test_undefined_is_empty_and_told() -> None:
     ],
 )
 def test_splitting_after_expansion(text: str, words: tuple[str, ...]) -> None:
-    assert expand_words(text, ENV) == words
+    assert expansion(text, ENV, Rules()).words == words
 
 
 def test_only_that_variant_splits() -> None:

@@ -73,7 +73,7 @@ def test_error_true_is_kept_for_the_build_that_ends_by_it() -> None:
 
 def test_a_build_argument_goes_before_the_directive() -> None:
     text = b"# check=skip=all;error=true\nFROM a AS B\n"
-    file = parse(text, "Dockerfile", "skip=FromAsCasing")
+    file = parse(text, "Dockerfile", Check.parse("skip=FromAsCasing"))
     assert [warning.rule for warning in file.warnings] == ["StageNameCasing"]
     assert not file.checks.fail
 
