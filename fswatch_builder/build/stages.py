@@ -25,11 +25,25 @@ class Names:
 
     stages: tuple[str | None, ...]
     contexts: Mapping[str, str]
+    takes: tuple[frozenset[str], ...] = ()  # by stage, the names in its FROM and in its --from flags
 
     def stage_before(self, name: str, index: int) -> int | None:
         """The last stage of that name above stage ``index``."""
         found = [i for i, other in enumerate(self.stages[:index]) if other is not None and other == name]
         return found[-1] if found else None
+
+    def leads_to(self, begin: int, goal: int) -> bool:
+        """Whether a stage is another one, or takes something from it, at first or second hand."""
+        seen: set[int] = set()
+        waiting = [begin]
+        while waiting:
+            index = waiting.pop()
+            if index == goal:
+                return True
+            if index not in seen:
+                seen.add(index)
+                waiting += (other for other, name in enumerate(self.stages) if name in self.takes[index])
+        return False
 
     def context(self, name: str, platform: Platform) -> NamedContext | None:
         """``NAME::PLATFORM`` goes before ``NAME``; no context is called scratch or context."""
@@ -68,7 +82,7 @@ def resolve(
     ones too). ``triggers``: what base images have for ONBUILD, by the index of the stage that starts from them.
     """
     parts = split(dockerfile)
-    names = Names(tuple(start.name for start, _ in parts), contexts)
+    names = Names(tuple(start.name for start, _ in parts), contexts, tuple(_takes(*part) for part in parts))
     stages: list[Stage] = []
     for index, (start, body) in enumerate(parts):
         base_text = expand_word(start.base, global_args, dockerfile.escape).text
@@ -101,6 +115,11 @@ def resolve(
             )
         )
     return tuple(stages)
+
+
+def _takes(start: From, body: Iterable[Instruction]) -> frozenset[str]:
+    flags = (one.stage.lower() for one in body if isinstance(one, Copy) and one.stage is not None)
+    return frozenset((start.base.text, *flags))
 
 
 def _own_triggers(stage: Stage) -> list[str]:
@@ -201,6 +220,12 @@ def _source(text: str, names: Names, index: int, platform: Platform, where: Loca
         return context
     if name in names.stages:
         current = names.stages[index] or str(index)
+        if names.leads_to(names.stages.index(name, index), index):
+            raise DockerfileError(
+                f"circular dependency detected on stage: {current}",
+                where=where,
+                hint=f"{name} takes something from {current}, at first or second hand",
+            )
         raise DockerfileError(
             f'cannot copy from stage "{name}", it needs to be defined before current stage "{current}"', where=where
         )

@@ -56,6 +56,22 @@ def test_a_stage_that_copies_from_itself_is_a_circle() -> None:
     assert caught.value.where.line == 2
 
 
+@pytest.mark.parametrize(
+    "later",
+    [
+        "FROM scratch AS b\nCOPY --from=a / /\n",
+        "FROM a AS b\n",
+        "FROM scratch AS c\nCOPY --from=A / /\nFROM c AS b\n",
+        "FROM scratch AS b\nCOPY --from=c / /\nFROM a AS c\n",
+    ],
+)
+def test_stages_that_need_each_other_are_a_circle(later: str) -> None:
+    with pytest.raises(DockerfileError, match="circular dependency detected on stage: a") as caught:
+        planned(f"FROM scratch AS a\nCOPY --from=b / /\n{later}")
+    assert caught.value.where is not None
+    assert caught.value.where.line == 2
+
+
 @pytest.mark.parametrize("index", [1, 2])
 def test_own_and_later_indexes_are_invalid(index: int) -> None:
     with pytest.raises(DockerfileError, match=f"invalid stage index {index}"):
