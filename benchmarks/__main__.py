@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from benchmarks import machine
 from benchmarks.corpora.tree import make_rootfs, pack
+from benchmarks.layers import suite as layers
 from benchmarks.peers.base import Peer
 from benchmarks.peers.buildah import Buildah
 from benchmarks.peers.buildkit import CLIENT, BuildKit
@@ -83,11 +84,14 @@ def _cached(arguments: argparse.Namespace) -> dict[str, float]:
 
 def main() -> None:
     """Measures what is asked for; records it only if everything asked for was measured."""
-    if sys.argv[1:2] == ["tracking"]:
-        tracking.main(sys.argv[2:])
+    suites = {"tracking": tracking.main, "layers": layers.main}
+    if sys.argv[1:2] and (suite := suites.get(sys.argv[1])):
+        suite(sys.argv[2:])
         return
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description=__doc__, epilog="python -m benchmarks tracking: the trackers alone"
+        prog="python -m benchmarks",
+        description=__doc__,
+        epilog="python -m benchmarks tracking: the trackers alone; python -m benchmarks layers: bases, layers, outputs",
     )
     parser.add_argument("--files", type=int, action="append", help="tree size; repeatable (default: 10000, 100000)")
     parser.add_argument("--repeat", type=int, default=3, help="builds of each kind, the fastest counts (default: 3)")

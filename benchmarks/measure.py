@@ -15,6 +15,10 @@ class Cost:
     seconds: float
     peak_kib: int
 
+    def __add__(self, later: "Cost") -> "Cost":
+        """Of one command after the other."""
+        return Cost(self.seconds + later.seconds, max(self.peak_kib, later.peak_kib))
+
 
 class CommandError(Exception):
     """A measured command did not succeed: its figure would mean nothing."""

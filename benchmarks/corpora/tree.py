@@ -7,7 +7,7 @@ import subprocess
 FILES_PER_DIRECTORY = 10
 DIRECTORIES_PER_DIRECTORY = 100
 FILE_SIZE = 64
-APPLETS = ("sh", "true", "echo", "cat", "ls", "tar", "mkdir", "rm", "touch", "chmod", "cp", "mv", "ln")
+APPLETS = ("sh", "true", "echo", "cat", "ls", "tar", "mkdir", "rm", "touch", "chmod", "cp", "mv", "ln", "truncate")
 
 
 def make_rootfs(directory: str, files: int) -> None:

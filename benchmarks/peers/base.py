@@ -24,3 +24,10 @@ class Peer(Protocol):
 
     def close(self) -> None:
         """Ends what ``prepare`` started."""
+
+
+class Exporting(Peer, Protocol):
+    """One that can also leave its image in a file."""
+
+    def export(self, context: str, output: str, *, fresh: bool) -> Cost:
+        """Builds ``context``/Dockerfile, from the cache unless ``fresh``, and writes the image to a file."""

@@ -51,6 +51,13 @@ class BuildKit:
         command = [CLIENT, "build", "--network", "host", "--no-cache", "-f", dockerfile, context]
         return measure(command, env=self._environment, log=os.path.join(self._work, "log"))
 
+    def export(self, context: str, output: str, *, fresh: bool) -> Cost:
+        mode = ["--no-cache"] if fresh else []
+        command = [CLIENT, "build", "--network", "host", *mode, "-t", "bench-out", context]
+        log = os.path.join(self._work, "log")
+        built = measure(command, env=self._environment, log=log)
+        return built + measure([CLIENT, "save", "-o", output, "bench-out"], env=self._environment, log=log)
+
     def own_step_ms(self) -> float | None:
         return None
 

@@ -27,14 +27,21 @@ class Ours:
         warm = os.path.join(self._work, "Dockerfile.warm")
         with open(warm, "w") as file:
             file.write("FROM bench-base\nLABEL warm=1\n")
-        subprocess.run([*self._command(warm), "--quiet"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([*self.command(warm), "--quiet"], check=True, stdout=subprocess.DEVNULL)
 
-    def _command(self, dockerfile: str) -> list[str]:
-        command = [sys.executable, "-m", "fswatch_builder", "build", "--no-cache", *self._options]
-        return [*command, "--tracker", self.tracker, "--hash", self.hash_mode, "-f", dockerfile, self._work]
+    def _builder(self) -> list[str]:
+        command = [sys.executable, "-m", "fswatch_builder", "build", *self._options]
+        return [*command, "--tracker", self.tracker, "--hash", self.hash_mode]
+
+    def command(self, dockerfile: str) -> list[str]:
+        return [*self._builder(), "--no-cache", "-f", dockerfile, self._work]
 
     def build(self, dockerfile: str) -> Cost:
-        return measure([*self._command(dockerfile), "--progress", "rawjson"], log=self._log())
+        return measure([*self.command(dockerfile), "--progress", "rawjson"], log=self._log())
+
+    def export(self, context: str, output: str, *, fresh: bool) -> Cost:
+        mode = ["--no-cache"] if fresh else []
+        return measure([*self._builder(), *mode, "-o", f"type=oci,dest={output}", context], log=self._log())
 
     def own_step_ms(self) -> float | None:
         with open(self._log()) as log:

@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterator
 
 from benchmarks.peers.compiled import compiled, own_clock
+from benchmarks.row import Row, in_turns, row, timed
 from benchmarks.tracking.ground import Ground
-from benchmarks.tracking.row import Row, in_turns, row, timed
 from fswatch_builder.tracking.limits import watch_budget
 from fswatch_builder.tracking.strategies.inotify import InotifyTracker
 

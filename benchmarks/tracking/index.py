@@ -3,8 +3,8 @@
 import os
 from collections.abc import Iterator
 
+from benchmarks.row import Row, in_turns, row, seconds
 from benchmarks.tracking.ground import Ground
-from benchmarks.tracking.row import Row, in_turns, row, seconds
 from fswatch_builder._native import Baseline
 
 MOST_BYTES = 150

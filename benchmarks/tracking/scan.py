@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 
 from benchmarks.peers.compiled import compiled, own_clock
+from benchmarks.row import Row, in_turns, row, seconds
 from benchmarks.tracking.ground import Ground, everything
-from benchmarks.tracking.row import Row, in_turns, row, seconds
 
 MOST_RATIO = 1.3
 

@@ -5,8 +5,8 @@ import tempfile
 from collections.abc import Iterator
 from statistics import median
 
+from benchmarks.row import Row, row, timed
 from benchmarks.tracking.ground import Ground, baseline_of
-from benchmarks.tracking.row import Row, row, timed
 from fswatch_builder._native import Rootfs
 from fswatch_builder.changes.widen import widen
 from fswatch_builder.tracking.protocol import Tracker

@@ -12,8 +12,8 @@ from functools import partial
 from io import BytesIO
 
 from benchmarks.peers.compiled import compiled
+from benchmarks.row import Row, in_turns, row, seconds
 from benchmarks.tracking.ground import Ground, baseline_of
-from benchmarks.tracking.row import Row, in_turns, row, seconds
 from fswatch_builder._native import Rootfs
 from fswatch_builder.tracking.protocol import Tracker
 

@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterator
 from functools import partial
 
+from benchmarks.row import Row, row, seconds, timed
 from benchmarks.tracking.ground import Ground
-from benchmarks.tracking.row import Row, row, seconds, timed
 from fswatch_builder._native import ChangeSet
 from fswatch_builder.changes.widen import widen
 from fswatch_builder.tracking.protocol import Session

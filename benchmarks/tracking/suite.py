@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 
 from benchmarks import machine
 from benchmarks.corpora.tree import make_rootfs
+from benchmarks.report import markdown
+from benchmarks.row import Row
 from benchmarks.tracking.arming import arming_rows
 from benchmarks.tracking.ground import Ground, baseline_of
 from benchmarks.tracking.index import index_rows
-from benchmarks.tracking.report import markdown
-from benchmarks.tracking.row import Row
 from benchmarks.tracking.scan import scan_rows
 from benchmarks.tracking.settle import settle_rows
 from benchmarks.tracking.slowdown import slowdown_rows

@@ -16,7 +16,8 @@ from fswatch_builder.model.digest import DiffID, Digest
 from fswatch_builder.model.image import DEFAULT_PATH, Descriptor, History, Image, Layer, RunConfig
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci.blobs import write_errors
-from fswatch_builder.oci.compression import Compression, compressing
+from fswatch_builder.oci.compression import Compression
+from fswatch_builder.oci.packing import Recipe, compressing
 from fswatch_builder.oci.reference import IMAGE_SCHEME, Reference
 from fswatch_builder.oci.store import Store
 
@@ -128,7 +129,7 @@ def _tar_layer(path: str, store: Store) -> Layer:
     from fswatch_builder.oci.reading import reading
 
     plain = hashlib.sha256()
-    with reading(path), decompressed(path) as source, compressing(store, _IMPORT) as sink:
+    with reading(path), decompressed(path) as source, compressing(store, Recipe(_IMPORT)) as sink:
         while chunk := os.read(source, _COPY):
             plain.update(chunk)
             view = memoryview(chunk)
@@ -181,7 +182,7 @@ def _imported(path: str, store: Store, platform: Platform) -> tuple[Digest, Base
         changes = baseline.reconcile(rootfs, _everything())
         layer = None
         if len(changes):
-            with compressing(store, _IMPORT) as sink:
+            with compressing(store, Recipe(_IMPORT)) as sink:
                 packed = pack_layer(rootfs, baseline, changes, sink.fd)
                 digest, size = sink.finish()
             layer = Layer(Descriptor(_IMPORT.layer_media_type, digest, size), DiffID.from_raw(packed.diff_id))

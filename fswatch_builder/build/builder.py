@@ -5,17 +5,19 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from fswatch_builder.build.cache import StepCache
 from fswatch_builder.build.checking import in_order
 from fswatch_builder.build.contexts import read_dockerfile
 from fswatch_builder.build.events import ArgsUnused, Events, ImageStored, StoreMended, WarningFound
+from fswatch_builder.build.output.variants import AS_IT_IS, Packing, packed
 from fswatch_builder.build.planner import PlanOptions
 from fswatch_builder.build.preparation import Prepared, prepare
 from fswatch_builder.build.progress import Steps
 from fswatch_builder.build.review import review, violation
 from fswatch_builder.build.sources import Sources
+from fswatch_builder.build.squash import Squash
 from fswatch_builder.build.stages import suggestion
 from fswatch_builder.build.walk import Finished, How, Walker
 from fswatch_builder.build.worksite import Worksite
@@ -46,6 +48,8 @@ CHECK_ARG: Final = "BUILDKIT_DOCKERFILE_CHECK"
 class Request:
     """What is to be built, and how. ``context`` is a directory, ``dockerfile`` the path of a file.
 
+    ``squash`` makes one layer of the build's own, or of all. Steps make layers of ``compression``; those of the image
+    are then as ``packing`` wants them.
     ``text`` is the Dockerfile if it comes from elsewhere; ``dockerfile`` is then what messages call it.
     """
 
@@ -67,17 +71,20 @@ class Request:
     uncached_stages: frozenset[str] = frozenset()
     refresh: bool = False  # images of registries are asked for even if they are in the store
     compression: Compression = Compression.GZIP
+    packing: Packing = AS_IT_IS
+    squash: Literal["no", "own", "all"] = "no"
     text: bytes | None = None
     ignores: bool = True  # an ignore file counts
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltImage:
-    """What was built: in the store, under its names."""
+    """What was built: in the store, under its names. The first ``inherited`` layers are the base's."""
 
     image: Image
     manifest: Descriptor
     config: Digest
+    inherited: int
 
 
 def build(request: Request, store: Store, events: Events) -> BuiltImage:
@@ -108,14 +115,22 @@ def build(request: Request, store: Store, events: Events) -> BuiltImage:
             raise
         the_plan = prepared.plan
         _review(prepared, sources, events)
-        how = How(request.hash_mode, request.compression, request.audit, request.uncached_stages)
+        rewrite = request.packing.rewrite_timestamp is not False
+        how = How(request.hash_mode, request.compression, request.audit, request.uncached_stages, rewrite)
         walker = Walker(the_plan, cache, sources, how, steps, finished)
         for position, stage in enumerate(the_plan.stages, 1):
             site = sites.enter_context(Worksite(store, request.tracker))
             finished[stage.index] = walker.walk(stage, site)
             site.stop_tracking()
             _release(finished, the_plan.stages[position:])
-        return _store(finished[the_plan.target.index].image, request, store, events)
+        target = finished[the_plan.target.index]
+        image, inherited = target.image, target.inherited
+        if request.squash != "no":
+            inherited = inherited if request.squash == "own" else 0
+            max_mtime = the_plan.source_date_epoch if rewrite else None
+            image = Squash(inherited, request.compression, max_mtime).apply(image, cache, events)
+        image = packed(image, inherited, request.packing, request.compression, store, events)
+        return _store(image, inherited, request, store, events)
 
 
 def source(request: Request) -> tuple[bytes, str]:
@@ -191,7 +206,7 @@ def _release(finished: Mapping[int, Finished], to_come: Sequence[Stage]) -> None
             stage.site.close()
 
 
-def _store(image: Image, request: Request, store: Store, events: Events) -> BuiltImage:
+def _store(image: Image, inherited: int, request: Request, store: Store, events: Events) -> BuiltImage:
     image = image.with_config(replace(image.config, labels={**image.config.labels, **request.labels}))
     manifest = store.put_image(image, request.annotations)
     for name in request.names:
@@ -208,7 +223,7 @@ def _store(image: Image, request: Request, store: Store, events: Events) -> Buil
             platform=str(image.platform),
         )
     )
-    return BuiltImage(image, manifest, config)
+    return BuiltImage(image, manifest, config, inherited)
 
 
 def beside(request: Request) -> str | None:

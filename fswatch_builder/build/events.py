@@ -100,11 +100,19 @@ class ImageStored:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkStarted:
+    """Something after the steps that may take a while: squashing, compressing anew, an output."""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class OutputWritten:
     """An --output is complete."""
 
     kind: str
     path: str
+    seconds: float
 
 
 Event = (
@@ -116,6 +124,7 @@ Event = (
     | StoreMended
     | ArgsUnused
     | ImageStored
+    | WorkStarted
     | OutputWritten
 )
 

@@ -58,6 +58,11 @@ def directory_key(parent: ChainID | None, action: DirectoryAction, epoch: int | 
     return _digest("directory", parent, epoch, ("path", action.path), ("user", action.user))
 
 
+def squash_key(layers: ChainID | None, kept: int, epoch: int | None) -> Digest:
+    """Of the one layer that all but the first ``kept`` of ``layers`` become."""
+    return _digest("squash", layers, epoch, ("kept", str(kept)))
+
+
 def selection_key(chain: ChainID | None, words: Iterable[str], exclude: Iterable[str], parents: bool) -> bytes:
     """Of what words of a COPY take from a root file system that is known by its chain ID."""
     return _digest("selection", chain, None, ("words", words), ("exclude", exclude), ("parents", str(parents))).raw

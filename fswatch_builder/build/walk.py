@@ -29,9 +29,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Finished(Built):
-    """A finished stage, with what a stage that starts from it inherits."""
+    """A finished stage, with what a stage that starts from it inherits. The first ``inherited`` layers are the base
+    image's, not the build's.
+    """
 
     state: StageState
+    inherited: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ class How:
     compression: Compression
     audit: bool = False
     uncached_stages: frozenset[str] = frozenset()  # names: all their steps are done
+    rewrite_timestamps: bool = True
 
 
 class Walker:
@@ -64,12 +68,14 @@ class Walker:
         self._steps = steps
         self._events = steps.events
         self._finished = finished
+        #: No time in a new layer is later, in seconds.
+        self._max_mtime = plan.source_date_epoch if how.rewrite_timestamps else None
         self._loaded: Executor | None = None
 
     def walk(self, stage: Stage, site: Worksite) -> Finished:
         """The stage's image. ``site`` stays empty if the cache knows every step."""
         with self._steps.instruction(stage, 1, f"FROM {stage.base_text}", stage.where) as progress:
-            base, state = self._base(stage)
+            base, state, inherited = self._base(stage)
             progress.done("done")
         layers: tuple[Layer, ...] = base.layers
         history = _full_history(base)
@@ -88,18 +94,19 @@ class Walker:
                 history = (*history, history_line(step.created_by, layer=layer is not None, created=created))
         epoch = self._plan.source_date_epoch
         image = assemble(stage.platform, state.config, state.author, layers, history, start, epoch)
-        return Finished(image, site, state)
+        return Finished(image, site, state, inherited)
 
-    def _base(self, stage: Stage) -> tuple[Image, StageState]:
+    def _base(self, stage: Stage) -> tuple[Image, StageState, int]:
+        """The image a stage starts from, its state before the first instruction, and how many layers no stage made."""
         match stage.base:
             case Scratch():
-                return Image(platform=stage.platform, config=SCRATCH), begin(SCRATCH)
+                return Image(platform=stage.platform, config=SCRATCH), begin(SCRATCH), 0
             case StageSource(index=index):
                 parent = self._finished[index]
-                return parent.image, inherit(parent.state)
+                return parent.image, inherit(parent.state), parent.inherited
             case NamedContext() | ImageSource() as source:
                 image = self._sources.image(source, stage.platform)
-                return image, begin(image.config, image.author)
+                return image, begin(image.config, image.author), len(image.layers)
 
     def _rootfs_step(
         self, step: RootfsStep, layers: tuple[Layer, ...], site: Worksite, progress: Progress, stage: Stage
@@ -141,14 +148,14 @@ class Walker:
                 events=self._events,
                 hash_mode=self._how.hash_mode,
                 compression=self._how.compression,
-                max_mtime=self._plan.source_date_epoch,
+                max_mtime=self._max_mtime,
                 audit=Audit(self._events) if self._how.audit else None,
             )
         return self._loaded
 
     def _key(self, action: Action, layers: tuple[Layer, ...]) -> Digest:
         parent = keys.chain_of(layer.diff_id for layer in layers)
-        epoch = self._plan.source_date_epoch
+        epoch = self._max_mtime
         match action:
             case RunAction():
                 return keys.run_key(parent, action, epoch)

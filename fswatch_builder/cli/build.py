@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from fswatch_builder.build.builder import BuiltImage, Request, build
 from fswatch_builder.build.contexts import Context, open_context, temporary
-from fswatch_builder.build.events import Events, OutputWritten
+from fswatch_builder.build.events import Events
+from fswatch_builder.build.output.variants import AS_IT_IS, Packing
 from fswatch_builder.cli import options, values
 from fswatch_builder.cli.failure import reported
 from fswatch_builder.cli.render import counted, renderer, size_text
@@ -19,7 +20,7 @@ from fswatch_builder.oci.store import Store
 from fswatch_builder.runtime import kernel
 
 if TYPE_CHECKING:
-    from fswatch_builder.oci.output import OutputSpec
+    from fswatch_builder.build.output.spec import Output
 
 
 @reported
@@ -36,11 +37,14 @@ def build_command(
     annotation: options.Annotations = None,
     timestamp: options.Timestamp = None,
     output: options.Outputs = None,
+    load: options.Load = False,
+    squash: options.SquashOwn = False,
+    squash_all: options.SquashAll = False,
     platform: options.PlatformName = None,
     tracker: options.TrackerName = "auto",
     hash_mode: options.HashMode = "evidence",
     audit: options.Audit = False,
-    compression: options.CompressionName = "gzip",
+    compression: options.CompressionName = None,
     no_cache: options.NoCache = False,
     no_cache_filter: options.NoCacheFilter = None,
     pull: options.Pull = False,
@@ -67,6 +71,10 @@ def build_command(
     if quiet:
         progress = "quiet"
     values.choice("--progress", progress, ("auto", "tty", "plain", "quiet", "rawjson", "none"))
+    outputs = _outputs(output or (), load=load)
+    packing = _packing(outputs)
+    if squash and squash_all:
+        raise UsageError("--squash and --squash-all exclude each other")
     values.no_attestation("--provenance", provenance)
     values.no_attestation("--sbom", sbom)
     if no_cache and no_cache_filter:
@@ -92,9 +100,10 @@ def build_command(
         use_cache=not no_cache,
         uncached_stages=values.stage_names(no_cache_filter or ()),
         refresh=pull,
-        compression=Compression(values.choice("--compression", compression, [known.value for known in Compression])),
+        compression=_compression(compression, packing),
+        packing=packing,
+        squash="all" if squash_all else "own" if squash else "no",
     )
-    specs = _output_specs(output or ())
     if check or call != "build":
         from fswatch_builder.cli.call import Call, answer
 
@@ -109,22 +118,25 @@ def build_command(
         raise SystemExit(status)
     kernel.check_files()
     with Store.open(values.store_directory(store)) as opened:
+        _check(outputs, opened)
         shown = renderer(progress, sys.stderr)
         try:
             with open_context(context, file, sys.stdin.buffer, opened.workspace, shown) as found:
                 request = _in_context(request, found)
                 built = _build(request, opened, shown)
-            _write_outputs(built, specs, request, opened, shown)
+            _write_outputs(built, request, outputs, opened, shown)
         finally:
             shown.close()
         if metadata_file is not None:
             _write_whole(metadata_file, json.dumps(_metadata(built, request), indent=2) + "\n")
         if iidfile is not None:
             _write_whole(iidfile, str(built.config))
+        # An output that goes to standard output has it to itself.
+        aside = sys.stderr if any(_takes_stdout(one) for one in outputs) else sys.stdout
         if progress == "quiet":
-            print(built.config)
+            print(built.config, file=aside)
         elif progress not in ("rawjson", "none"):
-            print(summary(built, specs, request, opened.directory))
+            print(summary(built, outputs, request, opened.directory), file=aside)
 
 
 def _in_context(request: Request, found: Context) -> Request:
@@ -141,22 +153,52 @@ def _build(request: Request, store: Store, events: Events) -> BuiltImage:
         raise
 
 
-def _output_specs(texts: Sequence[str]) -> "list[OutputSpec]":
-    if not texts:
+def _outputs(texts: Sequence[str], *, load: bool) -> "list[Output]":
+    """What the options ask for; --load is short for a type."""
+    if not (texts or load):
         return []
-    from fswatch_builder.oci.output import OutputSpec
+    from fswatch_builder.build.output.spec import EngineOutput, parse
 
-    return [OutputSpec.parse(values.after_equals(text)) for text in texts]
+    outputs = [parse(values.after_equals(text)) for text in texts]
+    if load and not any(isinstance(output, EngineOutput) for output in outputs):
+        outputs.append(parse("type=docker"))
+    return outputs
+
+
+def _packing(outputs: "Sequence[Output]") -> Packing:
+    if not outputs:
+        return AS_IT_IS
+    from fswatch_builder.build.output.write import common_packing
+
+    return common_packing(outputs)
+
+
+def _compression(given: str | None, packing: Packing) -> Compression:
+    if given is not None:
+        return Compression(values.choice("--compression", given, [known.value for known in Compression]))
+    return packing.compression or Compression.GZIP
+
+
+def _check(outputs: "Sequence[Output]", store: Store) -> None:
+    if outputs:
+        from fswatch_builder.build.output.write import check_outputs
+
+        check_outputs(outputs, store.directory, terminal=sys.stdout.isatty())
 
 
 def _write_outputs(
-    built: BuiltImage, specs: "list[OutputSpec]", request: Request, store: Store, events: Events
+    built: BuiltImage, request: Request, outputs: "Sequence[Output]", store: Store, events: Events
 ) -> None:
-    for spec in specs:
-        from fswatch_builder.oci.output import write_output
+    if outputs:
+        from fswatch_builder.build.output.write import write_outputs
 
-        path = write_output(store, built.manifest, request.names, spec)
-        events.emit(OutputWritten(spec.type, str(path)))
+        write_outputs(built, request, outputs, store, events)
+
+
+def _takes_stdout(output: "Output") -> bool:
+    from fswatch_builder.build.output.write import destination
+
+    return destination(output) == "-"
 
 
 def _metadata(built: BuiltImage, request: Request) -> dict[str, object]:
@@ -175,13 +217,13 @@ def _metadata(built: BuiltImage, request: Request) -> dict[str, object]:
 
 
 def _write_whole(path: str, text: str) -> None:
-    from fswatch_builder.cli.whole import whole_file
+    from fswatch_builder.oci.whole import whole_file
 
     with whole_file(os.path.abspath(path)) as file:  # no name is standard output
         file.write(text.encode())
 
 
-def summary(built: BuiltImage, specs: "Sequence[OutputSpec]", request: Request, layout: str) -> str:
+def summary(built: BuiltImage, outputs: "Sequence[Output]", request: Request, layout: str) -> str:
     """What was built, where it lies, how to run it."""
     layers = built.image.layers
     names = [name.familiar() for name in request.names]
@@ -192,16 +234,17 @@ def summary(built: BuiltImage, specs: "Sequence[OutputSpec]", request: Request, 
             f"content   {counted(len(layers), 'layer')}, {size_text(sum(layer.descriptor.size for layer in layers))}",
             f"names     {', '.join(names) or 'none; give one with -t NAME'}",
             f"layout    {layout} (OCI image layout)",
-            f"to run    {_how_to_run(names[0] if names else None, specs)}",
+            f"to run    {_how_to_run(names[0] if names else None, outputs)}",
         )
     )
 
 
-def _how_to_run(name: str | None, specs: "Sequence[OutputSpec]") -> str:
-    for spec in specs:
-        if spec.type == "docker":
-            return f"docker load -i {spec.dest} && docker run --rm {name or 'IMAGE-ID'}"
-        if not spec.tar:
-            return f"podman run --rm oci:{spec.dest}"
-        return f"podman run --rm oci-archive:{spec.dest}"
-    return f"build again with -t {name or 'NAME'} -o type=docker,dest=image.tar, then docker load -i image.tar"
+def _how_to_run(name: str | None, outputs: "Sequence[Output]") -> str:
+    if outputs:
+        from fswatch_builder.build.output.write import how_to_run
+
+        for output in outputs:
+            line = how_to_run(output, name or "IMAGE-ID")
+            if line is not None:
+                return line
+    return f"build again with -t {name or 'NAME'} --load, or with -o type=docker,dest=image.tar and docker load"

@@ -19,9 +19,10 @@ from fswatch_builder.build.events import (
     StepStarted,
     StoreMended,
     WarningFound,
+    WorkStarted,
 )
 from fswatch_builder.cli.printable import printable, printable_output
-from fswatch_builder.cli.render import outcome, step_title, warning_line
+from fswatch_builder.cli.render import outcome, seconds_text, step_title, warning_line
 
 #: Lines of a running step's output that are kept in sight.
 _TAIL = 6
@@ -45,11 +46,7 @@ class Live:
         """Moves the display on."""
         match event:
             case StepStarted():
-                self._title = printable(f"#{event.number} {step_title(event)}")
-                self._started = time.monotonic()
-                self._tail.clear()
-                self._rest = b""
-                self._show()
+                self._begin(f"#{event.number} {step_title(event)}")
             case StepOutput():
                 *lines, self._rest = (self._rest + event.data).split(b"\n")
                 self._tail.extend(printable_output(line.decode("utf-8", "replace")).expandtabs() for line in lines)
@@ -62,10 +59,20 @@ class Live:
                 self._display.update(Text(""))
             case WarningFound() | StoreMended() | ArgsUnused():
                 self._say(warning_line(event), "yellow")
+            case WorkStarted():
+                self._begin(event.what)
             case OutputWritten():
-                self._say(f"wrote {event.kind} output to {event.path}", "green")
+                self._say(f"wrote {event.kind} output to {event.path} in {seconds_text(event.seconds)}", "green")
+                self._display.update(Text(""))
             case _:
                 pass
+
+    def _begin(self, title: str) -> None:
+        self._title = printable(title)
+        self._started = time.monotonic()
+        self._tail.clear()
+        self._rest = b""
+        self._show()
 
     def _say(self, text: str, style: str) -> None:
         self._console.print(Text(printable(text), style=style), soft_wrap=True)

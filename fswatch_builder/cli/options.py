@@ -130,8 +130,19 @@ Outputs = Annotated[
         "-o",
         metavar="SPEC",
         envvar=_env("OUTPUT"),
-        help="type=oci,dest=PATH[,tar=false] or type=docker,dest=PATH. Repeatable. [default: the store only]",
+        help="Where the image goes besides the store: type=oci|docker|image|local|tar, with dest=PATH (- is standard "
+        "output) and others; DIR alone is type=local. Repeatable.",
     ),
+]
+Load = Annotated[
+    bool,
+    typer.Option("--load", envvar=_env("LOAD"), help="Load the image into Docker, or podman: --output type=docker."),
+]
+SquashOwn = Annotated[
+    bool, typer.Option("--squash", envvar=_env("SQUASH"), help="Make one layer of those that this build made.")
+]
+SquashAll = Annotated[
+    bool, typer.Option("--squash-all", envvar=_env("SQUASH_ALL"), help="Make one layer of all, those of the base too.")
 ]
 PlatformName = Annotated[
     str | None, typer.Option("--platform", metavar="OS/ARCH", envvar=_env("PLATFORM"), help="[default: this machine's]")
@@ -165,9 +176,12 @@ Audit = Annotated[
     ),
 ]
 CompressionName = Annotated[
-    str,
+    str | None,
     typer.Option(
-        "--compression", metavar="KIND", envvar=_env("COMPRESSION"), help="Of new layers: gzip, zstd or uncompressed."
+        "--compression",
+        metavar="KIND",
+        envvar=_env("COMPRESSION"),
+        help="Of new layers: gzip, zstd or uncompressed. [default: what all outputs ask for, else gzip]",
     ),
 ]
 NoCache = Annotated[bool, typer.Option("--no-cache", envvar=_env("NO_CACHE"), help="Do every step again.")]

@@ -30,7 +30,6 @@ REFUSED: Final[Mapping[str, str]] = {
     "--cgroup-parent": _LIMITS,
     "--debug": "there is no debugger: --progress plain tells all steps, --audit checks them",
     "-D": "there is no debugger: --progress plain tells all steps, --audit checks them",
-    "--load": "there is no daemon to load into: give -o type=docker,dest=- and pipe it into docker load",
     "--network": _RUN,
     "--policy": f"{_NOT_YET}: sources are not checked against a policy",
     "--push": f"{_NOT_YET}: give -o type=oci,dest=image.tar and push that, with skopeo copy for one",
@@ -51,7 +50,6 @@ REFUSED: Final[Mapping[str, str]] = {
     "-m": _LIMITS,
     "--memory-swap": _LIMITS,
     "--security-opt": _RUN,
-    "--squash": f"{_NOT_YET}: each RUN, COPY and ADD has its layer",
     # buildah build
     "--authfile": _REGISTRY,
     "--cap-add": f"{_NOT_YET}: a RUN has Docker's capabilities",

@@ -18,6 +18,7 @@ from fswatch_builder.build.events import (
     StepStarted,
     StoreMended,
     WarningFound,
+    WorkStarted,
 )
 from fswatch_builder.cli.printable import printable, printable_output
 
@@ -152,8 +153,10 @@ class Plain:
                 self._out.line("")
             case WarningFound() | StoreMended() | ArgsUnused():
                 self._say(warning_line(event))
+            case WorkStarted():
+                self._say(event.what)
             case OutputWritten():
-                self._say(f"wrote {event.kind} output to {event.path}")
+                self._say(f"wrote {event.kind} output to {event.path} in {seconds_text(event.seconds)}")
             case ImageStored():
                 pass  # the command tells it at the end
 

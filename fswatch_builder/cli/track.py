@@ -116,8 +116,8 @@ def track_command(
     values.tracker(tracker)
     mode = values.hash_mode(hash_mode)
 
-    from fswatch_builder.cli.whole import check_writable
     from fswatch_builder.observing.track import follow, look_again, look_first, record
+    from fswatch_builder.oci.whole import check_writable
 
     for file in (output, layer):
         if file is not None:
@@ -183,7 +183,7 @@ def _standard_output_kept(keep: bool) -> Iterator[None]:
 
 
 def _report(tracked: "Tracked", output: str | None, *, as_json: bool, everything: bool, audited: bool) -> None:
-    from fswatch_builder.cli.whole import whole_file
+    from fswatch_builder.oci.whole import whole_file
 
     if as_json:
         from fswatch_builder.cli.track_json import document
@@ -204,7 +204,7 @@ def _report(tracked: "Tracked", output: str | None, *, as_json: bool, everything
 
 def _write_layer(tracked: "Tracked", path: str) -> None:
     from fswatch_builder._native import RefusedError, pack_layer
-    from fswatch_builder.cli.whole import whole_file
+    from fswatch_builder.oci.whole import whole_file
 
     recording = tracked.recording
     with whole_file(path) as file:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from fswatch_builder._native import Baseline, ChangeSet, Rootfs, pack_layer
 from fswatch_builder.model.digest import DiffID
 from fswatch_builder.model.image import Descriptor, Layer
-from fswatch_builder.oci.compression import Compression, compressing
+from fswatch_builder.oci.compression import Compression
+from fswatch_builder.oci.packing import Recipe, compressing
 from fswatch_builder.oci.store import Store
 
 
@@ -33,7 +34,7 @@ def write_layer(
 
     A tar that the store has already, under the same compression, is not kept twice: its first blob stands for it.
     """
-    with compressing(store, compression) as sink:
+    with compressing(store, Recipe(compression)) as sink:
         packed = pack_layer(rootfs, baseline, changes, sink.fd, max_mtime=max_mtime, leave_out=leave_out)
         digest, size = sink.finish()
     diff_id = DiffID.from_raw(packed.diff_id)

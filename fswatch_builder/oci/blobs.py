@@ -23,6 +23,8 @@ def write_error(path: str, error: OSError) -> OutputError:
         hint = "free some space, or use another disk"
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         hint = "choose a place you may write to"
+    elif error.errno == errno.EISDIR:
+        hint = "give the path of a file"
     return OutputError(f"cannot write to {path}: {error.strerror or error}", hint=hint)
 
 
@@ -76,7 +78,7 @@ class BlobWriter:
         self.size = 0  # bytes written
         self._file = open(draft, "xb")  # noqa: SIM115 - closed by commit or discard
 
-    def write(self, content: bytes) -> None:
+    def write(self, content: bytes | memoryview) -> None:
         """Appends. Raises OutputError."""
         with write_errors(self._blobs.directory):
             self._file.write(content)

@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from fswatch_builder.model.digest import DiffID, Digest
 from fswatch_builder.model.image import Descriptor, Image, Layer
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci import media_types
-from fswatch_builder.oci.compression import Compression, compressing
-from fswatch_builder.oci.output import OutputSpec, write_output
+from fswatch_builder.oci.compression import Compression
+from fswatch_builder.oci.output import Form, NamedImage, write_archive, write_directory
+from fswatch_builder.oci.packing import Recipe, compressing
 from fswatch_builder.oci.reference import Reference
 from fswatch_builder.oci.store import Store
 from tests.support.images import make_image, tar_of, write_layout
@@ -51,20 +52,21 @@ def inspect(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("spec", "source"),
+    ("write", "form", "source"),
     [
-        (OutputSpec("oci", "out", tar=False), "oci:{}:1.0"),
-        (OutputSpec("oci", "out.tar"), "oci-archive:{}:1.0"),
-        (OutputSpec("docker", "out.tar"), "docker-archive:{}:app:1.0"),
-        (OutputSpec("docker", "out.tar"), "oci-archive:{}:1.0"),
+        (write_directory, "oci", "oci:{}:1.0"),
+        (write_directory, "docker", "oci:{}:1.0"),
+        (write_archive, "oci", "oci-archive:{}:1.0"),
+        (write_archive, "docker", "docker-archive:{}:app:1.0"),
+        (write_archive, "docker", "oci-archive:{}:1.0"),
     ],
 )
 def test_skopeo_reads_and_copies_every_output(
-    store: Store, manifest: Descriptor, tmp_path: Path, spec: OutputSpec, source: str
+    store: Store, manifest: Descriptor, tmp_path: Path, write: Callable[..., None], form: Form, source: str
 ) -> None:
     need("skopeo")
-    path = write_output(store, manifest, [NAME], OutputSpec(spec.type, str(tmp_path / spec.dest), spec.tar))
-    name = source.format(path)
+    write(store, [NamedImage(manifest, (NAME,))], form, str(tmp_path / "out"))
+    name = source.format(tmp_path / "out")
     assert inspect(name)["config"] == {"Cmd": ["run"], "Labels": {"k": "v"}}
     skopeo("copy", "--quiet", name, f"dir:{tmp_path}/copy")
     diff_ids = json.loads(store.read(config_of(store, manifest)))["rootfs"]["diff_ids"]
@@ -85,14 +87,15 @@ def test_the_store_itself_is_a_layout_that_skopeo_reads(store: Store, manifest: 
 def test_skopeo_reads_layers_of_every_compression(store: Store, tmp_path: Path, compression: Compression) -> None:
     need("skopeo")
     tar = tar_of({"a": os.urandom(200_000)})
-    with compressing(store, compression) as sink:
+    with compressing(store, Recipe(compression)) as sink:
         with open(sink.fd, "wb", closefd=False) as file:
             file.write(tar)
         digest, size = sink.finish()
     layer = Layer(Descriptor(compression.layer_media_type, digest, size), DiffID(Digest.of(tar).text))
     manifest = store.put_image(Image(AMD64, layers=(layer,)))
     assert manifest.media_type == media_types.OCI_MANIFEST
-    path = write_output(store, manifest, [NAME], OutputSpec("oci", str(tmp_path / "out"), tar=False))
+    path = tmp_path / "out"
+    write_directory(store, [NamedImage(manifest, (NAME,))], "oci", str(path))
     skopeo("copy", "--quiet", "--dest-decompress", f"oci:{path}:1.0", f"dir:{tmp_path}/copy")
     assert (tmp_path / "copy" / layer.diff_id.hex).read_bytes() == tar
 
@@ -108,7 +111,8 @@ def test_umoci_unpacks_an_imported_directory(store: Store, tmp_path: Path) -> No
     os.chmod(tree / "etc", 0o2750)
     digest = bases(str(tree), store, AMD64)
     manifest = Descriptor(media_types.OCI_MANIFEST, digest, store.size(digest))
-    path = write_output(store, manifest, [NAME], OutputSpec("oci", str(tmp_path / "out"), tar=False))
+    path = tmp_path / "out"
+    write_directory(store, [NamedImage(manifest, (NAME,))], "oci", str(path))
     subprocess.run(
         ["umoci", "unpack", "--image", f"{path}:1.0", str(tmp_path / "bundle")],
         check=True,

@@ -4,20 +4,19 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::sync::Arc;
 
-use rustix::fs::{Mode, OFlags};
-use sha2::{Digest as _, Sha256 as Hasher};
-
-use crate::archive::{Digested, Header, MemberKind, Output, PIECE, encode, pad};
+use crate::archive::{Digested, Header, MemberKind, Output, encode};
 use crate::baseline::Baseline;
 use crate::change::{ChangeKind, ChangeSet};
 use crate::entry::{Entry, Kind, Sha256, Xattrs};
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
+use crate::layer::content::Files;
 use crate::path::RelPath;
-use crate::root::{Root, stat_bare};
+use crate::root::Root;
 
+mod content;
 #[cfg(test)]
 mod tests;
 
@@ -37,6 +36,7 @@ pub struct PackedLayer {
 ///
 /// `baseline` is the state before. `max_mtime`, in seconds: no time in the layer is later. What `leave_out`
 /// names is not written, changed or not: a `COPY --link` knows nothing of the directories above what it copies.
+/// `interrupted` is asked now and then; its error ends the work.
 ///
 /// # Errors
 ///
@@ -48,14 +48,15 @@ pub fn pack_layer(
     output: impl Write + Send + 'static,
     max_mtime: Option<i64>,
     leave_out: &[RelPath],
+    interrupted: &dyn Fn() -> Result<()>,
 ) -> Result<PackedLayer> {
     let mut plan = Plan::new(root, baseline, &*changes)?;
     for path in leave_out {
         plan.members.remove(path);
     }
     let mut packer = Packer {
-        root,
-        tar: Output::new(output)?,
+        files: Files::new(root),
+        tar: Output::new(output, interrupted)?,
         max_mtime: max_mtime.unwrap_or(i64::MAX),
         entries: 0,
         digests: Vec::new(),
@@ -185,8 +186,8 @@ fn changed(path: &RelPath, what: &str) -> Error {
 }
 
 struct Packer<'a> {
-    root: &'a Root,
-    tar: Output,
+    files: Files<'a>,
+    tar: Output<'a>,
     max_mtime: i64,
     entries: u64,
     digests: Vec<(usize, Sha256)>,
@@ -238,9 +239,9 @@ impl Packer<'_> {
         if entry.kind != Kind::File {
             return self.put(&header);
         }
-        let file = self.open(path, entry)?;
+        let content = self.files.open(path, entry)?;
         self.put(&header)?;
-        let sha256 = self.content(path, entry.size, file)?;
+        let sha256 = content.write(path, &mut self.tar)?;
         self.digests.extend(at.map(|at| (at, sha256)));
         Ok(())
     }
@@ -298,64 +299,5 @@ impl Packer<'_> {
         self.entries += 1;
         encode(header, self.tar.buffer());
         self.tar.spill()
-    }
-
-    /// Opens a file once and makes sure that it is the one the change was found on.
-    fn open(&self, path: &RelPath, entry: &Entry) -> Result<std::fs::File> {
-        // O_NONBLOCK: should a FIFO have taken the name, opening it must not wait for a writer.
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        // Reading must not change the access time; only the owner and root may ask for that.
-        let quiet = self
-            .root
-            .open_exact(path, flags | OFlags::NOATIME, Mode::empty());
-        let fd = match quiet {
-            Err(Error::System {
-                errno: libc::EPERM, ..
-            }) => self.root.open_exact(path, flags, Mode::empty())?,
-            result => result?,
-        };
-        let now = stat_bare(std::os::fd::AsFd::as_fd(&fd), b"", path)?;
-        match now {
-            Some(now) if now.kind != Kind::File || now.ino != entry.ino => {
-                Err(changed(path, "another file has its name"))
-            }
-            Some(now) if now.size != entry.size => {
-                let what = format!("its size went from {} to {} bytes", entry.size, now.size);
-                Err(changed(path, &what))
-            }
-            Some(now) if now.mtime_ns != entry.mtime_ns => Err(changed(path, "it was written to")),
-            Some(_) => Ok(fd.into()),
-            None => Err(changed(path, "another file has its name")),
-        }
-    }
-
-    /// Copies exactly `size` bytes, and makes sure that there are no more.
-    fn content(&mut self, path: &RelPath, size: u64, mut file: std::fs::File) -> Result<Sha256> {
-        let mut hasher = Hasher::new();
-        let mut left = size;
-        loop {
-            let buffer = self.tar.buffer();
-            let start = buffer.len();
-            // One byte more than is left, to see a file that grew.
-            let most = left.saturating_add(1).min(PIECE as u64);
-            let read = (&mut file)
-                .take(most)
-                .read_to_end(buffer)
-                .during("read", path)?;
-            if read == 0 && left == 0 {
-                break;
-            }
-            if read as u64 > left {
-                return Err(changed(path, "it grew"));
-            }
-            if read == 0 {
-                return Err(changed(path, "it shrank"));
-            }
-            hasher.update(&buffer[start..]);
-            left -= read as u64;
-            self.tar.spill()?;
-        }
-        pad(self.tar.buffer(), size);
-        Ok(hasher.finalize().into())
     }
 }

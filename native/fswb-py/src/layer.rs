@@ -13,7 +13,7 @@ use pyo3::types::PyBytes;
 use crate::baseline::{Baseline, ChangeSet};
 use crate::convert::IntoPy;
 use crate::root::Rootfs;
-use crate::signals::{Interruptible, Raised};
+use crate::signals::{Asking, Interruptible, Raised};
 
 #[pyclass(frozen, module = "fswatch_builder._native")]
 pub(crate) struct PackedLayer(fswb_core::layer::PackedLayer);
@@ -98,12 +98,14 @@ fn pack_layer(
     max_mtime: Option<i64>,
     leave_out: Vec<Vec<u8>>,
 ) -> PyResult<PackedLayer> {
+    let raised = Raised::default();
     let pack = || {
         let output = file(fd)?;
         let leave_out: Vec<_> = leave_out
             .into_iter()
             .map(RelPath::new)
             .collect::<Result<_, _>>()?;
+        let asking = Asking::new(&raised);
         fswb_core::layer::pack_layer(
             &rootfs.0,
             &baseline.lock(),
@@ -111,9 +113,11 @@ fn pack_layer(
             output,
             max_mtime,
             &leave_out,
+            &|| asking.now_and_then().during("write", ""),
         )
     };
-    py.detach(pack).into_py(py).map(PackedLayer)
+    let packed = py.detach(pack).into_py(py);
+    raised.or(packed).map(PackedLayer)
 }
 
 #[pyfunction]

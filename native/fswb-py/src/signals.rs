@@ -1,6 +1,7 @@
-//! Ctrl-C while the core works through a layer: Python sees signals only between its own instructions, so a reader
-//! asks it now and then.
+//! Ctrl-C while the core works through a layer: Python sees signals only between its own instructions, so it is asked
+//! now and then.
 
+use std::cell::Cell;
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -28,24 +29,31 @@ impl Raised {
     }
 }
 
-/// A reader or writer that fails as soon as a signal handler of Python raises.
-pub(crate) struct Interruptible<F> {
-    file: F,
-    asked: Instant,
+/// Asks Python for what its signal handlers raise. For the thread that was called.
+pub(crate) struct Asking {
+    last: Cell<Instant>,
     raised: Raised,
 }
 
-impl<F> Interruptible<F> {
-    pub(crate) fn new(file: F, raised: &Raised) -> Self {
+impl Asking {
+    pub(crate) fn new(raised: &Raised) -> Self {
         Self {
-            file,
-            asked: Instant::now(),
+            last: Cell::new(Instant::now()),
             raised: raised.clone(),
         }
     }
 
-    fn ask(&mut self) -> Result<()> {
-        self.asked = Instant::now();
+    /// Fails if a handler raised; asks ten times a second at most.
+    pub(crate) fn now_and_then(&self) -> Result<()> {
+        if self.last.get().elapsed() < EVERY {
+            return Ok(());
+        }
+        self.at_once()
+    }
+
+    /// Fails if a handler raised.
+    fn at_once(&self) -> Result<()> {
+        self.last.set(Instant::now());
         Python::attach(|py| py.check_signals()).map_err(|error| {
             *self.raised.lock() = Some(error);
             Error::from_raw_os_error(ECANCELED)
@@ -53,11 +61,24 @@ impl<F> Interruptible<F> {
     }
 }
 
+/// A reader or writer that fails as soon as a signal handler of Python raises.
+pub(crate) struct Interruptible<F> {
+    file: F,
+    asking: Asking,
+}
+
+impl<F> Interruptible<F> {
+    pub(crate) fn new(file: F, raised: &Raised) -> Self {
+        Self {
+            file,
+            asking: Asking::new(raised),
+        }
+    }
+}
+
 impl<R: Read> Read for Interruptible<R> {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        if self.asked.elapsed() >= EVERY {
-            self.ask()?;
-        }
+        self.asking.now_and_then()?;
         self.file.read(buffer)
     }
 }
@@ -67,7 +88,7 @@ impl<W: Write> Write for Interruptible<W> {
     fn write(&mut self, buffer: &[u8]) -> Result<usize> {
         match self.file.write(buffer) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {
-                self.ask()?;
+                self.asking.at_once()?;
                 Err(error)
             }
             result => result,

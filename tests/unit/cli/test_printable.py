@@ -13,6 +13,7 @@ from fswatch_builder.build.events import (
     StepOutput,
     StepStarted,
     WarningFound,
+    WorkStarted,
 )
 from fswatch_builder.cli.failure import message
 from fswatch_builder.cli.live import Live
@@ -29,7 +30,8 @@ EVENTS: list[Event] = [
     StepOutput(1, "stderr", b"err\xff\x1b[31m red \x1b[0m", 0.1),
     StepFinished(1, "done", 0.2),
     WarningFound("Rule", f"warning{HOSTILE}", Location(f"D{HOSTILE}", 1)),
-    OutputWritten("oci", f"path{HOSTILE}"),
+    OutputWritten("oci", f"path{HOSTILE}", 1.0),
+    WorkStarted(f"writing to {HOSTILE}"),
 ]
 
 

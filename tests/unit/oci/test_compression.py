@@ -15,8 +15,9 @@ import zstandard
 
 from fswatch_builder.errors import OutputError
 from fswatch_builder.oci.blobs import BlobWriter
-from fswatch_builder.oci.compression import Compression, compressing, decompressed, is_archive
-from fswatch_builder.oci.decoding import CompressionError
+from fswatch_builder.oci.compression import Compression, decompressed, is_archive
+from fswatch_builder.oci.decoding import CompressionError, format_of, plain_chunks
+from fswatch_builder.oci.packing import LEVELS, Recipe, compressing
 from fswatch_builder.oci.store import Store
 
 
@@ -158,7 +159,7 @@ def test_a_reader_may_stop_early(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("compression", Compression)
 def test_a_layer_is_stored_and_read_again(store: Store, compression: Compression) -> None:
-    with compressing(store, compression) as sink:
+    with compressing(store, Recipe(compression)) as sink:
         with open(sink.fd, "wb", closefd=False) as file:
             file.write(TAR)
         digest, size = sink.finish()
@@ -167,11 +168,20 @@ def test_a_layer_is_stored_and_read_again(store: Store, compression: Compression
         assert read_all(descriptor) == TAR
 
 
-@pytest.mark.parametrize("compression", Compression)
-def test_the_blob_does_not_depend_on_how_the_tar_was_written(store: Store, compression: Compression) -> None:
+def recipes() -> list[Recipe]:
+    """Every compressor in use, by its levels too."""
+    leveled = [Recipe(Compression.GZIP, level) for level in (0, 1, 3, 4, 6, 9)] + [Recipe(Compression.ZSTD, 19)]
+    return [*map(Recipe, Compression), *leveled]
+
+
+@pytest.mark.parametrize("recipe", recipes())
+def test_the_blob_does_not_depend_on_how_the_tar_was_written(
+    store: Store, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
     digests = set()
-    for step in (512, 10_240, 65_537, len(TAR)):
-        with compressing(store, compression) as sink:
+    for step, processors in ((512, {0}), (10_240, {0, 1}), (65_537, set(range(64))), (len(TAR), {0})):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid, known=processors: known)
+        with compressing(store, recipe) as sink:
             with open(sink.fd, "wb", buffering=0, closefd=False) as file:
                 for at in range(0, len(TAR), step):
                     part = memoryview(TAR[at : at + step])
@@ -181,8 +191,25 @@ def test_the_blob_does_not_depend_on_how_the_tar_was_written(store: Store, compr
     assert len(digests) == 1
 
 
+@pytest.mark.parametrize("compression", [Compression.GZIP, Compression.ZSTD])
+def test_a_higher_level_is_smaller_and_the_same_tar(store: Store, compression: Compression) -> None:
+    text = b"".join(b"%d squared is %d\n" % (number, number**2) for number in range(50_000))
+    sizes = []
+    for level in (LEVELS[compression][1], LEVELS[compression][-1]):
+        with compressing(store, Recipe(compression, level)) as sink:
+            with open(sink.fd, "wb", closefd=False) as file:
+                file.write(text)
+            digest, size = sink.finish()
+        with open(store.blob_path(digest), "rb") as blob:
+            head = blob.read(512)
+        with open(store.blob_path(digest), "rb") as blob:
+            assert b"".join(plain_chunks(blob, format_of(head) or "")) == text
+        sizes.append(size)
+    assert sizes[0] > sizes[1]
+
+
 def test_gzip_holds_neither_name_nor_time(store: Store) -> None:
-    with compressing(store, Compression.GZIP) as sink:
+    with compressing(store, Recipe(Compression.GZIP)) as sink:
         digest, _ = sink.finish()
     with open(store.blob_path(digest), "rb") as file:
         content = file.read()
@@ -191,9 +218,9 @@ def test_gzip_holds_neither_name_nor_time(store: Store) -> None:
 
 
 def test_without_finish_nothing_is_stored(store: Store) -> None:
-    with compressing(store, Compression.GZIP) as sink:
+    with compressing(store, Recipe(Compression.GZIP)) as sink:
         os.write(sink.fd, TAR[:1000])
-    with pytest.raises(KeyError), compressing(store, Compression.GZIP) as sink:
+    with pytest.raises(KeyError), compressing(store, Recipe(Compression.GZIP)) as sink:
         raise KeyError
     assert os.listdir(os.path.join(store.directory, "blobs/sha256")) == []
 
@@ -218,7 +245,7 @@ def test_a_full_disk_is_told_and_nobody_hangs(
     monkeypatch.setattr(BlobWriter, "__init__", broken)
 
     def pack() -> None:
-        with compressing(store, compression) as sink:
+        with compressing(store, Recipe(compression)) as sink:
             with open(sink.fd, "wb", buffering=0, closefd=False) as file:
                 file.writelines([TAR] * 20)  # more than the pipe holds: without EPIPE this would block for ever
             sink.finish()

@@ -5,19 +5,19 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fswatch_builder.errors import OutputError, StoreError, UsageError
+from fswatch_builder.errors import OutputError, StoreError
 from fswatch_builder.model.digest import Digest
 from fswatch_builder.model.image import Descriptor
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci import exchange, media_types, output
 from fswatch_builder.oci.layout import import_layout
-from fswatch_builder.oci.output import OutputSpec, write_output
+from fswatch_builder.oci.output import NamedImage, write_archive, write_directory
 from fswatch_builder.oci.reference import Reference
 from fswatch_builder.oci.store import Store
 from fswatch_builder.oci.validate import validate
@@ -40,49 +40,11 @@ def manifest(store: Store, tmp_path: Path) -> Descriptor:
     return store.put_image(store.load_image(digest))
 
 
-@pytest.mark.parametrize(
-    ("text", "spec"),
-    [
-        ("type=oci,dest=x.tar", OutputSpec("oci", "x.tar")),
-        ("type=oci,dest=dir,tar=false", OutputSpec("oci", "dir", tar=False)),
-        ("dest=-,type=docker", OutputSpec("docker", "-")),
-        ('type=oci,"dest=a,b.tar"', OutputSpec("oci", "a,b.tar")),
-        ("type=oci,dest=a=b", OutputSpec("oci", "a=b")),
-    ],
-)
-def test_outputs_are_parsed_as_docker_does(text: str, spec: OutputSpec) -> None:
-    assert OutputSpec.parse(text) == spec
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("dir", "type=local is not supported yet"),
-        ("-", "type=tar is not supported yet"),
-        ("type=image,push=true", "type=image is not supported yet"),
-        ("type=zip,dest=x", "unknown type 'zip'"),
-        ("dest=x", "no type"),
-        ("type=oci", "no destination"),
-        ("type=oci,dest=", "no destination"),
-        ("type=oci,dest=x,compression=zstd", "'compression' is not supported"),
-        ("type=oci,dest=x,tar=maybe", "true or false"),
-        ("type=oci,dest=x,dest=y", "given twice"),
-        ("type=docker,dest=x,tar=false", "always a tar"),
-        ("type=oci,dest=-,tar=false", "standard output"),
-        ("type=oci,x", "not KEY=VALUE"),
-        ('type=oci,"dest', "unexpected end"),
-        ("", "not KEY=VALUE|no type|local"),
-    ],
-)
-def test_what_is_not_supported_is_refused_by_name(text: str, message: str) -> None:
-    with pytest.raises(UsageError, match=message):
-        OutputSpec.parse(text)
-
-
 def test_an_archive_holds_the_image_under_all_names_and_nothing_of_the_host(
     store: Store, manifest: Descriptor, tmp_path: Path
 ) -> None:
-    path = write_output(store, manifest, NAMES, OutputSpec("oci", str(tmp_path / "x.tar")))
+    path = tmp_path / "x.tar"
+    write_archive(store, [NamedImage(manifest, NAMES)], "oci", str(path))
     with tarfile.open(path) as tar:
         found = tar.getmembers()
         index = json.loads((tar.extractfile("index.json") or io.BytesIO()).read())
@@ -94,12 +56,14 @@ def test_an_archive_holds_the_image_under_all_names_and_nothing_of_the_host(
     ]
     assert [e["annotations"]["org.opencontainers.image.ref.name"] for e in index["manifests"]] == ["1", "2"]
     assert {e["digest"] for e in index["manifests"]} == {manifest.digest.text}
-    again = write_output(store, manifest, NAMES, OutputSpec("oci", str(tmp_path / "y.tar")))
-    assert Path(path).read_bytes() == Path(again).read_bytes()
+    again = tmp_path / "y.tar"
+    write_archive(store, [NamedImage(manifest, NAMES)], "oci", str(again))
+    assert path.read_bytes() == again.read_bytes()
 
 
 def test_a_docker_archive_says_what_to_load(store: Store, manifest: Descriptor, tmp_path: Path) -> None:
-    path = write_output(store, manifest, NAMES, OutputSpec("docker", str(tmp_path / "x.tar")))
+    path = tmp_path / "x.tar"
+    write_archive(store, [NamedImage(manifest, NAMES)], "docker", str(path))
     with tarfile.open(path) as tar:
         (entry,) = json.loads((tar.extractfile("manifest.json") or io.BytesIO()).read())
         names = tar.getnames()
@@ -107,11 +71,30 @@ def test_a_docker_archive_says_what_to_load(store: Store, manifest: Descriptor, 
     assert {entry["Config"], *entry["Layers"]} < set(names)
 
 
+def test_several_images_share_one_archive_and_its_blobs(store: Store, tmp_path: Path) -> None:
+    images = []
+    for name, own in (("a:1", b"1"), ("b:1", b"2")):
+        made = make_image([{"shared": b"x" * 1000}, {"own": own}])
+        digest = import_layout(store, str(write_layout(tmp_path / name, {"x": made})), AMD64)
+        images.append(NamedImage(store.put_image(store.load_image(digest)), (Reference.parse(name),)))
+    path = tmp_path / "x.tar"
+    write_archive(store, images, "docker", str(path))
+    with tarfile.open(path) as tar:
+        saved = json.loads((tar.extractfile("manifest.json") or io.BytesIO()).read())
+        index = json.loads((tar.extractfile("index.json") or io.BytesIO()).read())
+        names = tar.getnames()
+    assert [entry["RepoTags"] for entry in saved] == [["a:1"], ["b:1"]]
+    assert len(index["manifests"]) == 2
+    assert saved[0]["Layers"][0] == saved[1]["Layers"][0]
+    assert len(names) == len(set(names))
+
+
 def test_j10_equal_layers_are_written_once_and_listed_each_time(store: Store, tmp_path: Path) -> None:
     image = make_image([{"a": b"1"}] * 3)
     digest = import_layout(store, str(write_layout(tmp_path / "source", {"x": image})), AMD64)
     again = store.put_image(store.load_image(digest))
-    path = write_output(store, again, NAMES, OutputSpec("docker", str(tmp_path / "x.tar")))
+    path = tmp_path / "x.tar"
+    write_archive(store, [NamedImage(again, NAMES)], "docker", str(path))
     with tarfile.open(path) as tar:
         (entry,) = json.loads((tar.extractfile("manifest.json") or io.BytesIO()).read())
         names = tar.getnames()
@@ -120,13 +103,12 @@ def test_j10_equal_layers_are_written_once_and_listed_each_time(store: Store, tm
 
 
 def test_a_directory_is_a_layout_and_replaces_one(store: Store, manifest: Descriptor, tmp_path: Path) -> None:
-    spec = OutputSpec("oci", str(tmp_path / "out"), tar=False)
     for _ in range(2):
-        write_output(store, manifest, NAMES[:1], spec)
+        write_directory(store, [NamedImage(manifest, NAMES[:1])], "oci", str(tmp_path / "out"))
         assert sorted(os.listdir(tmp_path / "out")) == ["blobs", "index.json", "oci-layout"]
         assert import_layout(store, str(tmp_path / "out"), AMD64) == manifest.digest
     (tmp_path / "empty").mkdir()
-    write_output(store, manifest, (), OutputSpec("oci", str(tmp_path / "empty"), tar=False))
+    write_directory(store, [NamedImage(manifest)], "oci", str(tmp_path / "empty"))
     assert import_layout(store, str(tmp_path / "empty"), AMD64) == manifest.digest
     assert [name for name in os.listdir(tmp_path) if name.endswith(".tmp")] == []
 
@@ -134,10 +116,9 @@ def test_a_directory_is_a_layout_and_replaces_one(store: Store, manifest: Descri
 def test_where_directories_cannot_be_exchanged_they_are_moved_in_turn(
     store: Store, manifest: Descriptor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = OutputSpec("oci", str(tmp_path / "out"), tar=False)
-    write_output(store, manifest, (), spec)
+    write_directory(store, [NamedImage(manifest)], "oci", str(tmp_path / "out"))
     monkeypatch.setattr(exchange, "_RENAME_EXCHANGE", 1 << 20)  # a flag no kernel knows: EINVAL
-    write_output(store, manifest, NAMES, spec)
+    write_directory(store, [NamedImage(manifest, NAMES)], "oci", str(tmp_path / "out"))
     assert len(json.loads((tmp_path / "out" / "index.json").read_text())["manifests"]) == 2
     assert sorted(os.listdir(tmp_path)) == ["out", "source", "store"]
 
@@ -148,44 +129,47 @@ def test_directories_with_other_things_are_never_replaced(store: Store, manifest
     (work / "thesis.tex").write_text("years")
     for dest in (str(work), store.directory):
         with pytest.raises(OutputError, match=r"would be lost|store itself"):
-            write_output(store, manifest, (), OutputSpec("oci", dest, tar=False))
+            write_directory(store, [NamedImage(manifest)], "oci", dest)
     (work / "oci-layout").write_text("{}")
     with pytest.raises(OutputError, match="would be lost"):
-        write_output(store, manifest, (), OutputSpec("oci", str(work), tar=False))
-    with pytest.raises(OutputError, match="is a directory"):
-        write_output(store, manifest, (), OutputSpec("oci", str(work)))
+        write_directory(store, [NamedImage(manifest)], "oci", str(work))
+    with pytest.raises(OutputError, match="Is a directory"):
+        write_archive(store, [NamedImage(manifest)], "oci", str(work))
     with pytest.raises(OutputError, match="is a file"):
-        write_output(store, manifest, (), OutputSpec("oci", str(work / "thesis.tex"), tar=False))
+        write_directory(store, [NamedImage(manifest)], "oci", str(work / "thesis.tex"))
     assert (work / "thesis.tex").read_text() == "years"
 
 
-@pytest.mark.parametrize("tar", [True, False])
+@pytest.mark.parametrize(("write", "document"), [(write_archive, "out"), (write_directory, "out/index.json")])
 def test_a_full_disk_leaves_what_was_there(
-    store: Store, manifest: Descriptor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tar: bool
+    store: Store,
+    manifest: Descriptor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    write: Callable[..., None],
+    document: str,
 ) -> None:
-    spec = OutputSpec("oci", str(tmp_path / "out"), tar=tar)
-    write_output(store, manifest, NAMES, spec)
-    before = (tmp_path / "out").read_bytes() if tar else (tmp_path / "out" / "index.json").read_bytes()
+    write(store, [NamedImage(manifest, NAMES)], "oci", str(tmp_path / "out"))
+    before = (tmp_path / document).read_bytes()
 
     def full(*arguments: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(output, "_copy", full)
     with pytest.raises(OutputError, match="No space left on device") as caught:
-        write_output(store, manifest, (), spec)
+        write(store, [NamedImage(manifest)], "oci", str(tmp_path / "out"))
     assert "free some space" in (caught.value.hint or "")
-    after = (tmp_path / "out").read_bytes() if tar else (tmp_path / "out" / "index.json").read_bytes()
-    assert after == before
+    assert (tmp_path / document).read_bytes() == before
     assert sorted(os.listdir(tmp_path)) == ["out", "source", "store"]
 
 
 def test_a_device_or_pipe_is_written_to_not_replaced(store: Store, manifest: Descriptor, tmp_path: Path) -> None:
     os.symlink("/dev/null", tmp_path / "link")
-    write_output(store, manifest, (), OutputSpec("oci", str(tmp_path / "link")))
+    write_archive(store, [NamedImage(manifest)], "oci", str(tmp_path / "link"))
     assert os.path.samefile(tmp_path / "link", "/dev/null")
     (tmp_path / "target").write_text("old")
     os.symlink("target", tmp_path / "file-link")
-    write_output(store, manifest, (), OutputSpec("oci", str(tmp_path / "file-link")))
+    write_archive(store, [NamedImage(manifest)], "oci", str(tmp_path / "file-link"))
     assert (tmp_path / "file-link").is_symlink()
     assert tarfile.is_tarfile(tmp_path / "target")
 
@@ -205,13 +189,13 @@ def test_a_link_that_the_kernel_does_not_follow_is_not_followed(
 
     monkeypatch.setattr(os, "stat", stat)
     with pytest.raises(OutputError, match="Permission denied"):
-        write_output(store, manifest, (), OutputSpec("oci", str(planted)))
+        write_archive(store, [NamedImage(manifest)], "oci", str(planted))
     assert (tmp_path / "target").read_text() == "old"
 
 
 def test_a_missing_directory_is_told(store: Store, manifest: Descriptor, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="No such file or directory"):
-        write_output(store, manifest, (), OutputSpec("oci", str(tmp_path / "no" / "x.tar")))
+        write_archive(store, [NamedImage(manifest)], "oci", str(tmp_path / "no" / "x.tar"))
 
 
 def test_an_incomplete_image_is_not_written(store: Store, manifest: Descriptor, tmp_path: Path) -> None:
@@ -220,10 +204,10 @@ def test_an_incomplete_image_is_not_written(store: Store, manifest: Descriptor, 
     content = path.read_bytes()
     path.write_bytes(content + b"x")
     with pytest.raises(StoreError, match="bytes, not"):
-        write_output(store, manifest, (), OutputSpec("oci", str(tmp_path / "x.tar")))
+        write_archive(store, [NamedImage(manifest)], "oci", str(tmp_path / "x.tar"))
     path.unlink()
     with pytest.raises(StoreError, match="is missing"):
-        write_output(store, manifest, (), OutputSpec("oci", str(tmp_path / "x.tar")))
+        write_archive(store, [NamedImage(manifest)], "oci", str(tmp_path / "x.tar"))
     assert not (tmp_path / "x.tar").exists()
 
 

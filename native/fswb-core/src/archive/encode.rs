@@ -169,14 +169,21 @@ fn put_bytes(field: &mut [u8], text: &[u8]) -> bool {
     length == text.len() && text.is_ascii()
 }
 
+/// Whether the number fits. If not, the field is left as it is.
 fn put_octal(block: &mut [u8; BLOCK], field: Range<usize>, value: i64) -> bool {
-    let width = field.len() - 1;
-    let digits = format!("{value:0width$o}");
-    let fits = value >= 0 && digits.len() == width;
-    if fits {
-        block[field.start..field.end - 1].copy_from_slice(digits.as_bytes());
+    // The last byte of a field stays NUL. No field has room for all 22 digits of a number.
+    let digits = field.start..field.end - 1;
+    let Some(mut left) = u64::try_from(value)
+        .ok()
+        .filter(|value| value >> (3 * digits.len()) == 0)
+    else {
+        return false;
+    };
+    for digit in block[digits].iter_mut().rev() {
+        *digit = b'0' + (left & 7) as u8;
+        left >>= 3;
     }
-    fits
+    true
 }
 
 fn seal(block: &mut [u8; BLOCK]) {

@@ -15,15 +15,20 @@ pub(crate) const PIECE: usize = 256 * 1024;
 const QUEUE: usize = 1;
 
 /// An archive being written.
-pub(crate) struct Output {
+pub(crate) struct Output<'a> {
+    interrupted: &'a dyn Fn() -> Result<()>,
     buffer: Vec<u8>,
     full: Option<SyncSender<Vec<u8>>>,
     empty: Receiver<Vec<u8>>,
     writer: Option<JoinHandle<Result<Digested>>>,
 }
 
-impl Output {
-    pub(crate) fn new(output: impl Write + Send + 'static) -> Result<Self> {
+impl<'a> Output<'a> {
+    /// `interrupted` is asked before each piece; its error ends the work.
+    pub(crate) fn new(
+        output: impl Write + Send + 'static,
+        interrupted: &'a dyn Fn() -> Result<()>,
+    ) -> Result<Self> {
         let (full, pieces) = sync_channel(QUEUE);
         let (used, empty) = sync_channel(QUEUE + 2);
         let writer = thread::Builder::new()
@@ -31,6 +36,7 @@ impl Output {
             .spawn(move || write_pieces(output, &pieces, &used))
             .during("pthread_create", "")?;
         Ok(Self {
+            interrupted,
             buffer: Vec::with_capacity(2 * PIECE),
             full: Some(full),
             empty,
@@ -52,6 +58,7 @@ impl Output {
     }
 
     fn hand_over(&mut self) -> Result<()> {
+        (self.interrupted)()?;
         let next = self
             .empty
             .try_recv()
@@ -81,7 +88,7 @@ impl Output {
     }
 }
 
-impl Drop for Output {
+impl Drop for Output<'_> {
     fn drop(&mut self) {
         self.full = None;
         // After a failure no one asks for the result; but no thread is left behind.

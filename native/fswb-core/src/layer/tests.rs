@@ -3,6 +3,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::PathBuf;
 
+use sha2::{Digest as _, Sha256 as Hasher};
+
 use super::*;
 use crate::archive::{Member, Reader};
 use crate::change::{Change, Why};
@@ -95,6 +97,7 @@ impl Rootfs {
             output,
             max_mtime,
             &[],
+            &|| Ok(()),
         )
     }
 
@@ -354,6 +357,7 @@ fn a_full_disk_is_an_error_with_its_cause() {
         full,
         None,
         &[],
+        &|| Ok(()),
     );
     assert!(matches!(
         packed,
@@ -378,6 +382,7 @@ fn a_reader_that_went_away_is_an_ordinary_error() {
         File::from(writer),
         None,
         &[],
+        &|| Ok(()),
     );
     assert!(matches!(
         packed,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fswatch_builder.cli.whole import check_writable, whole_file
 from fswatch_builder.errors import OutputError
+from fswatch_builder.oci.whole import check_writable, whole_file
 
 
 def write(path: Path | str, content: bytes) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from benchmarks.tracking.row import Row
+from benchmarks.row import Row
 
 _REACHED = {True: "yes", False: "**no**", None: ""}
 

@@ -1,0 +1,1 @@
+"""Where a built image goes besides the store: the words of ``--output``, and what is written for each."""

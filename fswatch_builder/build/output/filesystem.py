@@ -1,0 +1,130 @@
+"""The files of an image, without the image: in a tar, or in a directory of the host."""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+from fswatch_builder._native import Baseline, HintSet, RefusedError, Rootfs, copy, pack_layer, remove_tree
+from fswatch_builder.build.output.spec import TarOutput, TreeOutput
+from fswatch_builder.build.worksite import Worksite
+from fswatch_builder.errors import OutputError
+from fswatch_builder.model.image import Image
+from fswatch_builder.oci.blobs import write_errors
+from fswatch_builder.oci.store import Store
+from fswatch_builder.oci.whole import resolved, whole_directory, whole_file
+
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def write_tar(store: Store, image: Image, output: TarOutput) -> None:
+    """All files with their owners, as a layer over nothing would hold them. Raises OutputError."""
+    with Worksite(store, "scan") as site:
+        site.bring_to(image.layers)
+        nothing = Baseline.empty(site.rootfs)
+        everything = nothing.reconcile(site.rootfs, _whole())
+        with whole_file(output.dest) as file, _told(output.dest):
+            pack_layer(site.rootfs, nothing, everything, file.fileno())
+
+
+def write_tree(store: Store, image: Image, output: TreeOutput) -> None:
+    """All files, owned by whoever runs this. Raises OutputError.
+
+    A new directory appears whole. What is in one that is there already stays, unless it has the name of something in
+    the image, or ``delete`` asks for a new directory in its place. All is written before the first thing changes there.
+    """
+    with Worksite(store, "scan") as site:
+        site.bring_to(image.layers)
+        with write_errors(output.dest), _told(output.dest):
+            dest = resolved(output.dest)
+            if output.mode == "copy" and os.path.isdir(dest):
+                _merge_into(dest, site.rootfs)
+                return
+            first = dest if os.path.lexists(dest) else _first_missing(dest)
+            with whole_directory(first) as draft:
+                within = os.path.normpath(os.path.join(draft, os.path.relpath(dest, first)))
+                os.makedirs(within, exist_ok=True)
+                _fill(within, site.rootfs)
+
+
+def _whole() -> HintSet:
+    hints = HintSet()
+    hints.add(b"", "subtree")
+    return hints
+
+
+@contextmanager
+def _told(dest: str) -> Iterator[None]:
+    try:
+        yield
+    except RefusedError as error:
+        raise OutputError(f"cannot write to {dest}: {os.fsdecode(error.path)}: {error.reason}") from error
+
+
+def _first_missing(path: str) -> str:
+    """The topmost directory above ``path``, or itself, that is not there."""
+    parent = os.path.dirname(path)
+    return path if os.path.isdir(parent) else _first_missing(parent)
+
+
+def _fill(directory: str, rootfs: Rootfs) -> None:
+    owner = (os.geteuid(), os.getegid())
+    copy(rootfs, [b""], Rootfs(os.fsencode(directory)), b"/", owner=owner, context=False)
+
+
+def _merge_into(dest: str, rootfs: Rootfs) -> None:
+    # In it, not beside it: it may be where another file system is mounted.
+    draft = os.path.join(dest, f".{os.urandom(4).hex()}.tmp")
+    os.mkdir(draft, 0o700)
+    try:
+        _fill(draft, rootfs)
+        _move_all(draft, dest)
+    finally:
+        with suppress(FileNotFoundError):
+            remove_tree(os.fsencode(draft))
+
+
+def _move_all(draft: str, dest: str) -> None:
+    """Moves what is in one directory into another. Directories merge, everything else takes the place of what is there.
+
+    No link of the destination is followed, whoever planted it.
+    """
+    waiting = [(os.open(draft, _DIRECTORY), os.open(dest, _DIRECTORY))]
+    while waiting:
+        source, target = waiting.pop()
+        try:
+            for name in os.listdir(source):
+                if _is_directory(name, source) and _is_directory(name, target):
+                    waiting.append(_entered(name, source, target))
+                else:
+                    _replace(name, source, target)
+        finally:
+            os.close(source)
+            os.close(target)
+
+
+def _entered(name: str, source: int, target: int) -> tuple[int, int]:
+    """Both directories of a name, the one that stays with the metadata of the new one."""
+    inner = os.open(name, _DIRECTORY, dir_fd=source)
+    outer = os.open(name, _DIRECTORY, dir_fd=target)
+    status = os.fstat(inner)
+    os.fchown(outer, status.st_uid, status.st_gid)
+    os.fchmod(outer, stat.S_IMODE(status.st_mode))
+    return inner, outer
+
+
+def _replace(name: str, source: int, target: int) -> None:
+    if _is_directory(name, target):
+        remove_tree(os.fsencode(f"/proc/self/fd/{target}/{name}"))
+    elif _is_directory(name, source):
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=target)
+    os.rename(name, name, src_dir_fd=source, dst_dir_fd=target)
+
+
+def _is_directory(name: str, directory: int) -> bool:
+    try:
+        return stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode)
+    except FileNotFoundError:
+        return False
