@@ -11,6 +11,7 @@ from fswatch_builder.cli.diff import diff_command
 from fswatch_builder.cli.history import history_command
 from fswatch_builder.cli.images import images_command
 from fswatch_builder.cli.inspect import inspect_command
+from fswatch_builder.cli.limits import limits_command
 from fswatch_builder.cli.load import load_command
 from fswatch_builder.cli.prune import prune_command
 from fswatch_builder.cli.refused import BuildCommand
@@ -30,6 +31,7 @@ app.command("build", cls=BuildCommand)(build_command)
 # What follows DIR is the command's, its options too.
 app.command("track", context_settings={"allow_interspersed_args": False, "max_content_width": 110})(track_command)
 app.command("bench", context_settings={"allow_interspersed_args": False, "max_content_width": 110})(bench_command)
+app.command("limits")(limits_command)
 app.command("images")(images_command)
 app.command("inspect")(inspect_command)
 app.command("history")(history_command)

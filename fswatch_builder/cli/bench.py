@@ -183,7 +183,7 @@ def _measured(campaign: "Campaign", json_file: str | None) -> "Document":
     import msgspec
 
     from fswatch_builder.cli.bench_text import Progress
-    from fswatch_builder.cli.whole import check_writable, whole_file
+    from fswatch_builder.oci.whole import check_writable, whole_file
     from fswatch_builder.research.bench.document import document
     from fswatch_builder.research.bench.rows import Row
     from fswatch_builder.research.journal import Journal

@@ -105,7 +105,7 @@ def _table(judged: "Judged", entries: int | None) -> Iterator[str]:
     trials = max(summary.trials for summary in contest.summaries)
     size = "" if entries is None else f", {entries:,} entries"
     yield f"{printable_name(contest.corpus)}{size}: {contest.workload}, {trials} trials"
-    yield from (f"  {line}" for line in _aligned([_COLUMNS, *map(_cells, contest.summaries)]))
+    yield from (f"  {line}" for line in aligned([_COLUMNS, *map(_cells, contest.summaries)]))
     for failure in contest.failures:
         yield f"  {failure.cell.strategy}: {printable_name(failure.problem)}"
     for summary in contest.summaries:
@@ -142,7 +142,8 @@ def _time(estimate: Estimate | None) -> str:
     return f"{estimate.median * 1000:.2f} ms ±{half * 1000:.2f}"
 
 
-def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+def aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """A table's lines: the first column to the left, the others to the right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         first, *rest = (

@@ -98,5 +98,5 @@ def check_directory(directory: str) -> None:
     """UsageError if no tree can be made there."""
     if not os.path.isdir(directory):
         raise UsageError(f"{directory} is not a directory", hint="--directory takes one that trees can be made in")
-    if not os.access(directory, os.W_OK | os.X_OK):
+    if not os.access(directory, os.W_OK | os.X_OK, effective_ids=True):
         raise UsageError(f"{directory} may not be written to")

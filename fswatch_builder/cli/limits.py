@@ -1,0 +1,128 @@
+"""``fswatch-builder limits``."""
+
+import os
+import shlex
+import sys
+import tempfile
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fswatch_builder.cli.failure import reported
+from fswatch_builder.errors import UsageError
+
+if TYPE_CHECKING:
+    from fswatch_builder.research.limits.experiment import Experiment
+    from fswatch_builder.research.limits.run import Report
+    from fswatch_builder.research.machine import Machine
+
+Names = Annotated[
+    list[str] | None, typer.Argument(metavar="[EXPERIMENT...]", help="What to find out. [default: all that work here]")
+]
+Out = Annotated[
+    str | None,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="DIR",
+        help="Write EXPERIMENT.json and EXPERIMENT.csv there; an interrupted run goes on from EXPERIMENT.part.",
+    ),
+]
+List = Annotated[bool, typer.Option("--list", help="List experiments, what they ask and who may do them, and end.")]
+Full = Annotated[bool, typer.Option("--full", help="Go to the limits: minutes become an hour.")]
+Repeat = Annotated[
+    int | None, typer.Option("--repeat", metavar="N", min=1, help="Measure each point N times. [default: 1 to 5]")
+]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Of whatever is drawn at random.")]
+DirectoryOption = Annotated[
+    str | None,
+    typer.Option("--directory", metavar="DIR", help="On which file system. [default: $TMPDIR or /tmp]"),
+]
+
+
+@reported
+def limits_command(
+    names: Names = None,
+    out: Out = None,
+    list_all: List = False,
+    full: Full = False,
+    repeat: Repeat = None,
+    seed: Seed = 1,
+    directory: DirectoryOption = None,
+) -> None:
+    """Find out how far watching goes here: watches, memory, queues, losses, latency.
+
+    Each experiment is a question, a method and a table of rows. Nothing of the host is changed: watches stay below
+    half of the limit, what is made is removed, and file systems to try are mounted where nobody else sees them.
+
+    \b
+    Examples:
+      fswatch-builder limits --list
+      fswatch-builder limits watches overflow --out results
+      fswatch-builder limits break-even --full --directory /var/tmp
+    """  # noqa: D301 - the escape keeps the lines as they are
+    from fswatch_builder.cli.limits_text import lines, listing
+    from fswatch_builder.research import machine
+    from fswatch_builder.research.bench.campaign import check_directory
+    from fswatch_builder.research.limits.registry import chosen, experiments
+
+    if list_all:
+        print(listing())
+        return
+    place = directory or tempfile.gettempdir()
+    check_directory(place)
+    here = machine.describe(place)
+    wanted = chosen(names or experiments())
+    for experiment in wanted:
+        if names and experiment.needs_root and not here.is_root:
+            raise UsageError(f"experiment {experiment.name} needs root: {experiment.needs_root}")
+    if out is not None:
+        _make(out)
+    for experiment in wanted:
+        if experiment.needs_root and not here.is_root:
+            print(f"{experiment.name} is left out, for it needs root: {experiment.needs_root}", file=sys.stderr)
+            continue
+        report = _done(experiment, here, place, out, full=full, repeat=repeat, seed=seed)
+        for line in lines(report):
+            print(line)
+
+
+def _make(out: str) -> None:
+    from fswatch_builder.oci.blobs import write_errors
+
+    with write_errors(out):
+        os.makedirs(out, exist_ok=True)
+
+
+def _done(
+    experiment: "Experiment", here: "Machine", place: str, out: str | None, *, full: bool, repeat: int | None, seed: int
+) -> "Report":
+    from contextlib import ExitStack
+    from datetime import UTC, datetime
+
+    from fswatch_builder.cli.limits_text import Progress
+    from fswatch_builder.oci.whole import whole_file
+    from fswatch_builder.research.journal import Journal
+    from fswatch_builder.research.limits.files import as_csv, as_json
+    from fswatch_builder.research.limits.run import Measured, measured, report, settings
+
+    points = [*experiment.points(here), *(experiment.more(here) if full else ())]
+    plan = settings(experiment, points, repeat or experiment.repeat, seed, here)
+    path = None if out is None else os.path.join(out, experiment.name)
+    with ExitStack() as stack:
+        kept = None if path is None else stack.enter_context(Journal(f"{path}.part", plan, Measured))
+        done = [] if kept is None else list(kept.rows)
+        progress = stack.enter_context(Progress(experiment.name, len(plan.points) * plan.repeat))
+        for one in measured(experiment, plan, place, done[:]):
+            done.append(one)
+            if kept is not None:
+                kept.add(one)
+            progress.at(len(done))
+    taken = datetime.now(UTC).isoformat(timespec="seconds")
+    found = report(experiment, plan, done, taken=taken, command=shlex.join(["fswatch-builder", *sys.argv[1:]]))
+    if path is not None:
+        for suffix, content in (("csv", as_csv(found)), ("json", as_json(found))):
+            with whole_file(f"{path}.{suffix}") as file:
+                file.write(content)
+        os.unlink(f"{path}.part")
+    return found

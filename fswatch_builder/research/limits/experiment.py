@@ -1,0 +1,99 @@
+"""What an experiment is: a question, how it is answered, and a table whose columns are told.
+
+A point is one setting of what is varied. Every point is measured several times, in an order drawn anew each time, so
+that what else the machine does hits all of them alike. A row holds its point too: it says everything by itself.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from fswatch_builder.research.machine import Machine
+
+Scalar = int | float | str | bool | None
+Point = Mapping[str, Scalar]
+Row = dict[str, Scalar]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: what it is called in the files, its unit (empty for a name or a count), and what it means."""
+
+    name: str
+    unit: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """How the rows are best looked at: ``y`` over ``x``, a line for each value of ``by``.
+
+    ``kind``: a line through medians, a bar for each name, or a table of marks (x and by are names, y a truth).
+    """
+
+    title: str
+    kind: Literal["line", "bar", "marks"]
+    x: str
+    y: str
+    by: str
+    log_x: bool = False
+    log_y: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Laboratory:
+    """Where an experiment is done: ``directory`` is empty at every point and emptied after it."""
+
+    directory: str
+    machine: Machine
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """``name`` is unique; ``asks`` is the question, ``method`` how it is answered, both for people.
+
+    ``columns`` are exactly those of every row that ``measure`` gives, the point's first. ``points`` are for a run of
+    minutes, ``more`` are added where time does not matter. ``needs_root`` tells why it cannot be done without; empty if
+    it can.
+    """
+
+    name: str
+    asks: str
+    method: str
+    columns: tuple[Column, ...]
+    figures: tuple[Figure, ...]
+    points: Callable[[Machine], Sequence[Point]]
+    more: Callable[[Machine], Sequence[Point]]
+    measure: Callable[[Laboratory, Point], Iterator[Row]]
+    repeat: int = 5
+    needs_root: str = ""
+
+    def __post_init__(self) -> None:
+        names = [column.name for column in self.columns]
+        if len(set(names)) != len(names):
+            raise ValueError(f"{self.name} has two columns of one name")
+        for figure in self.figures:
+            if not {figure.x, figure.y, figure.by} <= set(names):
+                raise ValueError(f"a figure of {self.name} shows a column that it has not")
+
+    def check(self, row: Row) -> Row:
+        """The row, with its columns in order. ValueError if they are others."""
+        names = [column.name for column in self.columns]
+        if set(names) != set(row):
+            raise ValueError(f"{self.name}: {sorted(set(names) ^ set(row))}")
+        return {name: row[name] for name in names}
+
+
+def no_more(machine: Machine) -> Sequence[Point]:
+    """All there is to vary is varied already."""
+    del machine
+    return ()
+
+
+def grid(**values: Sequence[Scalar]) -> list[Point]:
+    """Every combination."""
+    points: list[dict[str, Scalar]] = [{}]
+    for name, choices in values.items():
+        points = [{**point, name: choice} for point in points for choice in choices]
+    return list(points)
