@@ -24,6 +24,7 @@ __all__ = [
     "IgnorePatterns",
     "LayerStack",
     "Mode",
+    "Mount",
     "PackedLayer",
     "RefusedCall",
     "RefusedError",
@@ -450,6 +451,24 @@ def add_archive(rootfs: Rootfs, dest: bytes, fd: int, *, owner: tuple[int, int] 
 # sandbox.rs
 
 @final
+class Mount:
+    """Something mounted for one RUN. Frozen. ``target`` is an absolute path in the rootfs; links in it are followed inside.
+
+    A mount point that is missing is made for the run and removed after it, also in a tree that is mounted above it."""
+
+    @staticmethod
+    def file(
+        target: bytes, content: bytes, *, mode: int = 0o644, uid: int = 0, gid: int = 0, optional: bool = False
+    ) -> Mount:
+        """A read-only file in memory. ``optional``: left out where the sandbox has its own things, or a read-only mount lacks it."""
+    @staticmethod
+    def tree(target: bytes, source: Rootfs, path: bytes, *, writable: bool) -> Mount:
+        """The directory, file or socket at an exact relative path of ``source``; no device in it opens anything."""
+    @staticmethod
+    def tmpfs(target: bytes, *, size: int | None = None, writable: bool = True) -> Mount:
+        """An empty directory in memory of at most ``size`` bytes (default: the kernel's, half of the memory)."""
+
+@final
 class RunSpec:
     """What to run and as whom. Frozen. Everything the process sees is in here: nothing comes from the host."""
 
@@ -463,12 +482,17 @@ class RunSpec:
         gid: int = 0,
         groups: Sequence[int] = ...,
         hostname: bytes | None = None,
-        files: Sequence[tuple[bytes, bytes]] = ...,
+        mounts: Sequence[Mount] = ...,
+        loopback_only: bool = False,
+        insecure: bool = False,
+        shm_size: int | None = None,
+        limits: Sequence[tuple[int, int, int]] = ...,
         witness: bool = False,
     ) -> RunSpec:
-        """``argv[0]`` is looked up on env's PATH (default: Docker's) in the rootfs. ``files``: (absolute path in the rootfs, content), mounted
-        read-only from memory over it: /etc/resolv.conf, /etc/hosts. A missing mount point is made for the run and removed after.
-        ``witness``: hard links are counted."""
+        """``argv[0]`` is looked up on env's PATH (default: Docker's) in the rootfs. ``mounts`` are mounted sorted by target, parents
+        first; of two with one target the later one is on top. ``loopback_only``: a network of its own, else the host's.
+        ``insecure``: all capabilities of the caller, every device, /proc and /sys as they are. ``shm_size``: bytes of /dev/shm
+        (default: 64 MiB). ``limits``: RLIMIT number, soft, hard. ``witness``: hard links are counted."""
 
 @final
 class Sandbox:

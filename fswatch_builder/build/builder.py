@@ -11,6 +11,7 @@ from fswatch_builder.build.cache import StepCache
 from fswatch_builder.build.checking import in_order
 from fswatch_builder.build.contexts import read_dockerfile
 from fswatch_builder.build.events import ArgsUnused, Events, ImageStored, StoreMended, WarningFound
+from fswatch_builder.build.mounting import Lent, Mounting
 from fswatch_builder.build.output.variants import AS_IT_IS, Packing, packed
 from fswatch_builder.build.planner import PlanOptions
 from fswatch_builder.build.preparation import Prepared, prepare
@@ -33,6 +34,7 @@ from fswatch_builder.model.instruction import (
 )
 from fswatch_builder.model.plan import Stage
 from fswatch_builder.model.platform import Platform
+from fswatch_builder.model.sandbox import SandboxOptions
 from fswatch_builder.oci.compression import Compression
 from fswatch_builder.oci.reference import Reference
 from fswatch_builder.oci.store import Store
@@ -75,6 +77,8 @@ class Request:
     squash: Literal["no", "own", "all"] = "no"
     text: bytes | None = None
     ignores: bool = True  # an ignore file counts
+    sandbox: SandboxOptions = field(default_factory=SandboxOptions)
+    lent: Lent = field(default_factory=Lent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,8 @@ def build(request: Request, store: Store, events: Events) -> BuiltImage:
         _review(prepared, sources, events)
         rewrite = request.packing.rewrite_timestamp is not False
         how = How(request.hash_mode, request.compression, request.audit, request.uncached_stages, rewrite)
-        walker = Walker(the_plan, cache, sources, how, steps, finished)
+        mounting = Mounting(store, sources, request.lent, events)
+        walker = Walker(the_plan, cache, sources, mounting, how, steps, finished)
         for position, stage in enumerate(the_plan.stages, 1):
             site = sites.enter_context(Worksite(store, request.tracker))
             finished[stage.index] = walker.walk(stage, site)
@@ -177,6 +182,7 @@ def plan_options(request: Request) -> PlanOptions:
         build_args=request.build_args,
         contexts=request.contexts,
         epoch=request.epoch,
+        sandbox=request.sandbox,
     )
 
 

@@ -22,6 +22,7 @@ from fswatch_builder.model.instruction import (
     Heredoc,
     Instruction,
     Label,
+    Run,
     Stopsignal,
     User,
     Volume,
@@ -147,6 +148,8 @@ def _expanded(instruction: Instruction) -> Iterator[Word]:
             yield from (word for word in (dest, chown, chmod) if word is not None)
         case Workdir(path=word) | User(name=word) | Stopsignal(signal=word):
             yield word
+        case Run(mounts=mounts):
+            yield from mounts
         case Volume(paths=words) | Expose(ports=words):
             yield from words
         case _:

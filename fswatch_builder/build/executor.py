@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fswatch_builder._native import HintSet, Rootfs
+from fswatch_builder._native import HintSet, Mount, Rootfs
 from fswatch_builder.build.audit import Audit
 from fswatch_builder.build.events import Events, StepNote, StepOutput, StepReport
+from fswatch_builder.build.mounting import Mounting, Prepared
 from fswatch_builder.build.placing import place
 from fswatch_builder.build.sources import Sources
 from fswatch_builder.build.worksite import Armed, Worksite
@@ -58,6 +59,7 @@ class Executor:
 
     store: Store
     sources: Sources
+    mounting: Mounting
     events: Events
     hash_mode: "HashMode"
     compression: Compression
@@ -70,34 +72,29 @@ class Executor:
         if isinstance(action, RunAction):
             host.check()
 
-    def perform(self, action: Action, site: Worksite, number: int) -> Performed:
-        """Does ``action``, the rootfs being at its parent. Raises what belongs to it: RunError, BuildContextError,
-        ...
+    def perform(self, action: Action, site: Worksite, number: int, *, renew: bool) -> Performed:
+        """Does ``action``, the rootfs being at its parent; ``renew``: cache mounts start anew, once in this build.
+
+        Raises what belongs to it: RunError, BuildContextError, ...
         """
         if self.audit is not None:
             self.audit.begin(site, number)
         match action:
             case RunAction():
-                return self._run(action, site, number)
+                return self._run(action, site, number, renew=renew)
             case CopyAction():
                 return self._copy(action, site, number)
             case DirectoryAction():
                 return self._written(self._make_directory(action, site), site, number)
 
-    def _run(self, action: RunAction, site: Worksite, number: int) -> Performed:
+    def _run(self, action: RunAction, site: Worksite, number: int, *, renew: bool) -> Performed:
         armed = site.armed
         self._ensure_directory(site.rootfs, action)
         self._explain(armed, number)
-        command = Command(
-            argv=action.argv,
-            env=(*action.env, *action.proxies),
-            cwd=action.cwd,
-            user=action.user,
-            hostname=action.hostname,
-            files=() if action.script is None else ((action.script[0], os.fsencode(action.script[1])),),
-        )
         session = armed.session
-        outcome = run(site.rootfs, command, Output(self.events, number), witness=session.needs_link_witness)
+        with self.mounting.prepared(action, number, renew=renew) as prepared:
+            command = _command(action, prepared)
+            outcome = run(site.rootfs, command, Output(self.events, number), witness=session.needs_link_witness)
         if outcome.exit_code != 0:
             shown = " ".join(action.argv)
             raise RunError(
@@ -190,6 +187,22 @@ class Executor:
         # The layer of --link goes over a root file system that is not known here: it leaves out, and so alone, the
         # directories that only lead to what is copied.
         return self._written(placed.paths, site, number, leave_out=placed.led_through if action.link else ())
+
+
+def _command(action: RunAction, prepared: Prepared) -> Command:
+    script = () if action.script is None else (Mount.file(*map(os.fsencode, action.script)),)
+    env = [entry for entry in (*action.env, *action.proxies) if entry.partition("=")[0] not in prepared.env]
+    return Command(
+        argv=action.argv,
+        env=(*env, *(f"{name}={value}" for name, value in prepared.env.items())),
+        cwd=action.cwd,
+        user=action.user,
+        hostname=action.hostname,
+        mounts=(*script, *prepared.mounts),
+        network=action.network,
+        security=action.security,
+        options=action.options,
+    )
 
 
 def _reasons(armed: Armed) -> str:

@@ -6,20 +6,29 @@ are in it, no host names, and of the build arguments only those that the step se
 new ``_FORM``.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from fswatch_builder.model.digest import ChainID, DiffID, Digest
+from fswatch_builder.model.mount import BindMount, CacheMount, Mount, SecretMount, SshMount, TmpfsMount
 from fswatch_builder.model.remote import GitTree
 from fswatch_builder.model.step import CopyAction, DirectoryAction, RunAction
 
-_FORM = "fswatch-builder step 2"
+if TYPE_CHECKING:
+    from fswatch_builder._native import Entry
+
+_FORM = "fswatch-builder step 3"
 
 Field = tuple[str, str | bytes | Iterable[str | bytes] | None]
 
 
-def run_key(parent: ChainID | None, action: RunAction, epoch: int | None) -> Digest:
-    """Of a RUN."""
+def run_key(parent: ChainID | None, action: RunAction, epoch: int | None, mounts: Sequence[bytes] = ()) -> Digest:
+    """Of a RUN; ``mounts`` are the keys of its mounts (`mount_key`).
+
+    The values of secrets and proxies, the SSH agent and what a cache holds are not in it.
+    """
+    options = action.options
     return _digest(
         "run",
         parent,
@@ -30,7 +39,50 @@ def run_key(parent: ChainID | None, action: RunAction, epoch: int | None) -> Dig
         ("user", action.user),
         ("hostname", action.hostname),
         ("script", action.script),
+        ("mounts", mounts),
+        ("caches", action.cache_namespace),
+        ("network", action.network),
+        ("security", action.security),
+        ("hosts", [part for host in options.hosts for part in host]),
+        ("shm size", None if options.shm_size is None else str(options.shm_size)),
+        ("ulimits", [f"{limit.name}={limit.soft}:{limit.hard}" for limit in options.ulimits]),
     )
+
+
+def mount_key(mount: Mount, content: bytes | None) -> bytes:
+    """Of a mount, ``content`` being the digest over the files that it takes from elsewhere (None: from nowhere)."""
+    fields: tuple[Field, ...]
+    match mount:
+        case BindMount():
+            fields = (("writable", str(mount.writable)),)
+        case CacheMount(id=name, sharing=sharing, origin=origin, source=source):
+            seen = None if origin is not None else source
+            fields = (("id", name), ("sharing", sharing), ("source", seen), ("writable", str(mount.writable)))
+        case TmpfsMount(size=size):
+            fields = (("size", None if size is None else str(size)), ("writable", str(mount.writable)))
+        case SecretMount():
+            fields = (("id", mount.id), ("env", mount.env), ("required", str(mount.required)))
+        case SshMount():
+            fields = (("id", mount.id), ("required", str(mount.required)))
+    if isinstance(mount, CacheMount | SecretMount | SshMount):
+        fields = (*fields, ("mode", str(mount.mode)), ("uid", str(mount.uid)), ("gid", str(mount.gid)))
+    kind = type(mount).__name__
+    return _digest(kind, None, None, ("target", mount.target), ("content", content), *fields).raw
+
+
+def tree_key(entry: "Entry", content: bytes, *, owners: bool) -> bytes:
+    """Of one file or directory of a source: what it is itself, and ``content``, the digest over what it holds."""
+    numbers = [entry.mode, entry.rdev, *((entry.uid, entry.gid) if owners else ())]
+    attributes = [part for attribute in entry.xattrs for part in attribute]
+    return _digest(
+        "tree",
+        None,
+        None,
+        ("kind", entry.kind),
+        ("numbers", [str(number) for number in numbers]),
+        ("attributes", attributes),
+        ("content", content),
+    ).raw
 
 
 def copy_key(parent: ChainID | None, action: CopyAction, content: bytes, epoch: int | None) -> Digest:

@@ -19,11 +19,9 @@ from fswatch_builder.model.instruction import (
 )
 from fswatch_builder.model.plan import Plan, Stage
 from fswatch_builder.model.platform import Platform
+from fswatch_builder.model.sandbox import SandboxOptions
 
 EPOCH = "SOURCE_DATE_EPOCH"
-
-#: Flags that ask for what a build does anyway.
-_HARMLESS = {("RUN", "network"): {"default"}, ("RUN", "security"): {"sandbox"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +36,7 @@ class PlanOptions:
     triggers: Mapping[int, tuple[str, ...]] = field(default_factory=dict)  # of base images, by the stage's index
     epoch: int | None = None  # goes before SOURCE_DATE_EPOCH
     every_stage: bool = False  # those that the target does not need too
+    sandbox: SandboxOptions = field(default_factory=SandboxOptions)
 
 
 def plan(dockerfile: Dockerfile, options: PlanOptions) -> Plan:
@@ -60,6 +59,7 @@ def plan(dockerfile: Dockerfile, options: PlanOptions) -> Plan:
         warnings=(*dockerfile.warnings, *_from_warnings(dockerfile, global_args, predefined)),
         checks=dockerfile.checks,
         unused_args=_unused(dockerfile, needed, options.build_args),
+        sandbox=options.sandbox,
     )
 
 
@@ -99,15 +99,9 @@ def _unused(dockerfile: Dockerfile, needed: Sequence[Stage], build_args: Mapping
 
 def refuse_unsupported(instruction: Instruction) -> None:
     """What the language has and this builder does not do yet is an error with its name, never ignored."""
-    match instruction:
-        case Run(flags=flags):
-            keyword = "RUN"
-        case _:
-            return
-    for flag, values in flags.items():
-        harmless = _HARMLESS.get((keyword, flag), set())
-        if not all(value in harmless for value in values):
-            raise DockerfileError(f"{keyword} --{flag} is not supported yet", where=instruction.where)
+    if isinstance(instruction, Run) and instruction.flags:
+        flag = next(iter(instruction.flags))
+        raise DockerfileError(f"RUN --{flag} is not supported yet", where=instruction.where)
 
 
 def _epoch(options: PlanOptions, global_args: Mapping[str, str]) -> int | None:

@@ -1,6 +1,7 @@
 """Where COPY and ADD take files from, each opened once and only when it is needed."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from fswatch_builder._native import IgnorePatterns, Rootfs, content_digest
 from fswatch_builder.build.fetched import Fetched
 from fswatch_builder.build.keys import content_key, selection_key
+from fswatch_builder.build.located import Located
 from fswatch_builder.build.trees import Tree
 from fswatch_builder.build.worksite import Worksite
 from fswatch_builder.errors import BaseImageError, BuildContextError, RegistryError
@@ -21,6 +23,8 @@ from fswatch_builder.oci.store import Store
 from fswatch_builder.remote.address import remote_context
 
 _CONTENT = "copy content"
+_MOUNTED = "mounted content"
+_WILDCARD = re.compile(r"[\\*?\[]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,8 @@ class Sources:
         self._fetched = self._stack.enter_context(Fetched(store))
         self._trees: dict[CopySource, Tree] = {}
         self._images: dict[tuple[str, Platform], Image] = {}
+        self._mounted: dict[tuple[CopySource, str], bytes] = {}
+        self._copies: dict[tuple[CopySource, bytes], Located] = {}
 
     def __enter__(self) -> "Sources":
         return self
@@ -139,6 +145,50 @@ class Sources:
     def fetched(self, source: Remote) -> Tree:
         """The files that ADD names by URL."""
         return self._fetched.tree(source)
+
+    def mounted(self, source: CopySource, path: str) -> bytes:
+        """The digest over what a mount brings along; remembered as in `content`, of a context for this build."""
+        image = self._image_of(source)
+        if image is None:
+            if (source, path) not in self._mounted:
+                self._mounted[source, path] = self.located(source, path).digest()
+            return self._mounted[source, path]
+        key = selection_key(image.chain_id, [path], (), parents=False)
+        known = self._store.recall(_MOUNTED, key)
+        if known is None:
+            known = self.located(source, path).digest()
+            self._store.note(_MOUNTED, key, known)
+        return known
+
+    def located(self, source: CopySource, path: str) -> Located:
+        """What a mount names, its links followed inside the source. Raises BuildContextError where there is none."""
+        tree = self.tree(source)
+        spelled = path.strip("/")
+        if not tree.select([_WILDCARD.sub(r"\\\g<0>", spelled)])[0].paths:
+            raise BuildContextError(f'"/{spelled}": not found')
+        exact = tree.rootfs.resolve(os.fsencode(spelled))
+        entry = tree.rootfs.entry(exact)
+        if entry is None or entry.kind not in ("directory", "file"):
+            raise BuildContextError(f'"/{spelled}": only a file or a directory can be mounted')
+        return Located(tree, exact, entry)
+
+    def settled(self, source: CopySource, path: str) -> Located:
+        """The same, out of reach of whoever changes a context meanwhile: of that it is a copy, made once.
+
+        It is what `mounted` was told of, or a BuildContextError: else a key would stand for other files.
+        """
+        located = self.located(source, path)
+        if not located.tree.is_context:
+            return located
+        key = (source, located.path)
+        if key not in self._copies:
+            directory = os.path.join(self._stack.enter_context(self._store.workspace()), "copy")
+            os.mkdir(directory, 0o755)
+            name = located.copy(directory)
+            if self.located(source, path).digest() != self.mounted(source, path):
+                raise BuildContextError(f'"{path}" was changed during the build', hint="build again")
+            self._copies[key] = Located.of(Rootfs(os.fsencode(directory)), name)
+        return self._copies[key]
 
     def tree(self, source: CopySource) -> Tree:
         """The open source. A stage or image is unpacked now if it was not yet."""

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fswatch_builder.dockerfile.expansion import expand_word
+from fswatch_builder.dockerfile.mounts import source_of
 from fswatch_builder.dockerfile.parser import trigger
 from fswatch_builder.errors import DockerfileError, Location, UsageError
-from fswatch_builder.model.instruction import Copy, Dockerfile, From, Instruction, Onbuild
+from fswatch_builder.model.instruction import Copy, Dockerfile, From, Instruction, Onbuild, Run
 from fswatch_builder.model.plan import (
     Base,
     CopySource,
@@ -25,7 +26,7 @@ class Names:
 
     stages: tuple[str | None, ...]
     contexts: Mapping[str, str]
-    takes: tuple[frozenset[str], ...] = ()  # by stage, the names in its FROM and in its --from flags
+    takes: tuple[frozenset[str], ...] = ()  # by stage, the names in its FROM and in the --from flags and mounts of it
 
     def stage_before(self, name: str, index: int) -> int | None:
         """The last stage of that name above stage ``index``."""
@@ -112,14 +113,23 @@ def resolve(
                 where=start.where,
                 instructions=body,
                 sources=dict(_sources(body, names, index, wanted or inherited)),
+                mount_sources=dict(_mount_sources(body, names, index, wanted or inherited)),
             )
         )
     return tuple(stages)
 
 
 def _takes(start: From, body: Iterable[Instruction]) -> frozenset[str]:
-    flags = (one.stage.lower() for one in body if isinstance(one, Copy) and one.stage is not None)
-    return frozenset((start.base.text, *flags))
+    found = {start.base.text}
+    for instruction in body:
+        match instruction:
+            case Copy(stage=str(stage)):
+                found.add(stage.lower())
+            case Run(mounts=mounts):
+                found.update(text.lower() for word in mounts if (text := source_of(word)) is not None)
+            case _:
+                pass
+    return frozenset(found)
 
 
 def _own_triggers(stage: Stage) -> list[str]:
@@ -193,6 +203,19 @@ def _sources(
             yield instruction.stage, _source(instruction.stage, names, index, platform, instruction.where)
 
 
+def _mount_sources(
+    body: Iterable[Instruction], names: Names, index: int, platform: Platform
+) -> Iterable[tuple[str, CopySource | Scratch]]:
+    for instruction in body:
+        for word in instruction.mounts if isinstance(instruction, Run) else ():
+            text = source_of(word)
+            if text is not None:
+                yield (
+                    text,
+                    Scratch() if text == "scratch" else _named(text, names, index, platform, word.where, "mount"),
+                )
+
+
 def _source(text: str, names: Names, index: int, platform: Platform, where: Location) -> CopySource:
     if "$" in text:
         raise DockerfileError(
@@ -209,6 +232,11 @@ def _source(text: str, names: Names, index: int, platform: Platform, where: Loca
                 hint=f"this is stage {index}; only earlier ones can be copied from",
             )
         return StageSource(number)
+    return _named(text, names, index, platform, where, "copy")
+
+
+def _named(text: str, names: Names, index: int, platform: Platform, where: Location, verb: str) -> CopySource:
+    """An earlier stage, a named context or an image; ``verb`` is what is done from it."""
     name = text.lower()
     earlier = names.stage_before(name, index)
     if earlier is not None:
@@ -227,6 +255,6 @@ def _source(text: str, names: Names, index: int, platform: Platform, where: Loca
                 hint=f"{name} takes something from {current}, at first or second hand",
             )
         raise DockerfileError(
-            f'cannot copy from stage "{name}", it needs to be defined before current stage "{current}"', where=where
+            f'cannot {verb} from stage "{name}", it needs to be defined before current stage "{current}"', where=where
         )
     return ImageSource(text)

@@ -4,15 +4,19 @@
 other builders write, so that ``docker history`` reads alike.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from posixpath import join
 
 from fswatch_builder.build.configure import configure
 from fswatch_builder.build.copies import clean, copy_action
-from fswatch_builder.build.environment import proxy_variables
+from fswatch_builder.build.entitlements import network, security
+from fswatch_builder.build.environment import Scope, proxy_variables
 from fswatch_builder.build.state import StageState
 from fswatch_builder.dockerfile.heredoc import opening
+from fswatch_builder.dockerfile.mounts import Surroundings, read_mounts
 from fswatch_builder.model.instruction import Copy, Heredoc, Instruction, Run, Workdir
+from fswatch_builder.model.mount import CacheMount, Mount, SshMount
 from fswatch_builder.model.plan import CopySource, MainContext, Plan, Stage
 from fswatch_builder.model.step import ConfigStep, DirectoryAction, RootfsStep, RunAction, Step
 
@@ -25,7 +29,7 @@ def translate(instruction: Instruction, state: StageState, stage: Stage, plan: P
     """The step that ``instruction`` means here, and the state after it."""
     match instruction:
         case Run():
-            return _run(instruction, state, plan)
+            return _run(instruction, state, stage, plan)
         case Copy():
             return _copy(instruction, state, stage, plan)
         case Workdir():
@@ -35,7 +39,7 @@ def translate(instruction: Instruction, state: StageState, stage: Stage, plan: P
     return ConfigStep(instruction.where, instruction.source, created_by, after.config), after
 
 
-def _run(instruction: Run, state: StageState, plan: Plan) -> tuple[Step, StageState]:
+def _run(instruction: Run, state: StageState, stage: Stage, plan: Plan) -> tuple[Step, StageState]:
     config, scope = state.config, state.scope
     argv = instruction.argv
     interpreter: tuple[str, ...] | None = None
@@ -50,9 +54,11 @@ def _run(instruction: Run, state: StageState, plan: Plan) -> tuple[Step, StageSt
         argv = (*interpreter, SCRIPT)
     else:
         shown = argv = state.command(instruction.form, argv)
+    around = Surroundings(scope.variables, plan.escape, config.working_dir or "/", stage.mount_sources)
+    mounts = read_mounts(instruction.mounts, around)
     action = RunAction(
         argv=argv,
-        env=scope.exported(),
+        env=(*scope.exported(), *_agent_variable(mounts, scope)),
         cwd=config.working_dir or "/",
         user=config.user,
         hostname=plan.build_args.get("BUILDKIT_SANDBOX_HOSTNAME"),
@@ -60,9 +66,28 @@ def _run(instruction: Run, state: StageState, plan: Plan) -> tuple[Step, StageSt
             item for item in proxy_variables(plan.build_args) if item.partition("=")[0] not in scope.variables
         ),
         script=script,
+        mounts=mounts,
+        cache_namespace=_cache_namespace(mounts, plan),
+        network=network(instruction.network, plan.sandbox),
+        security=security(instruction.security, plan.sandbox),
+        options=plan.sandbox,
     )
     created_by = " ".join(["RUN", *scope.prefix(), *shown, "# buildkit"])
     return RootfsStep(instruction.where, instruction.source, created_by, config, action), state
+
+
+def _cache_namespace(mounts: Iterable[Mount], plan: Plan) -> str:
+    """Of caches alone: who has none does not depend on it."""
+    named = plan.build_args.get("BUILDKIT_CACHE_MOUNT_NS", "")
+    return named if any(isinstance(mount, CacheMount) for mount in mounts) else ""
+
+
+def _agent_variable(mounts: Iterable[Mount], scope: Scope) -> tuple[str, ...]:
+    """Where programs look for the first SSH agent, unless the image says where."""
+    targets = [mount.target for mount in mounts if isinstance(mount, SshMount)]
+    if not targets or "SSH_AUTH_SOCK" in scope.variables:
+        return ()
+    return (f"SSH_AUTH_SOCK={targets[0]}",)
 
 
 def _with_heredocs(text: str, heredocs: tuple[Heredoc, ...], lone: bool) -> str:

@@ -9,6 +9,7 @@ from fswatch_builder.build import keys
 from fswatch_builder.build.assembly import assemble, history_line
 from fswatch_builder.build.cache import StepCache
 from fswatch_builder.build.events import StepNote, StepReport
+from fswatch_builder.build.mounting import Mounting
 from fswatch_builder.build.progress import Progress, Steps
 from fswatch_builder.build.sources import Built, Sources
 from fswatch_builder.build.state import SCRATCH, StageState, begin, inherit
@@ -56,6 +57,7 @@ class Walker:
         plan: Plan,
         cache: StepCache,
         sources: Sources,
+        mounting: Mounting,
         how: How,
         steps: Steps,
         finished: Mapping[int, Finished],
@@ -64,6 +66,7 @@ class Walker:
         self._plan = plan
         self._cache = cache
         self._sources = sources
+        self._mounting = mounting
         self._how = how
         self._steps = steps
         self._events = steps.events
@@ -112,22 +115,24 @@ class Walker:
         self, step: RootfsStep, layers: tuple[Layer, ...], site: Worksite, progress: Progress, stage: Stage
     ) -> tuple[Layer | None, datetime | None]:
         key = self._key(step.action, layers)
-        hit = None if stage.name in self._how.uncached_stages else self._cache.find(key)
+        anew = stage.name in self._how.uncached_stages
+        hit = None if anew else self._cache.find(key)
         if hit is not None:
             progress.done("cached", _cached_report(hit))
             return hit.layer, hit.created
         executor = self._executor()
         executor.check(step.action)
+        renew = anew or not self._cache.read
         if isinstance(step.action, CopyAction) and step.action.link:
             with Worksite(self._cache.store, "scan") as apart:
                 apart.bring_to(())
-                performed = executor.perform(step.action, apart, progress.number)
+                performed = executor.perform(step.action, apart, progress.number, renew=renew)
         else:
             try:
                 site.bring_to(layers)
             except BaseImageError as error:
                 raise error.at(stage.where) from error
-            performed = executor.perform(step.action, site, progress.number)
+            performed = executor.perform(step.action, site, progress.number, renew=renew)
         created = datetime.now(UTC).replace(microsecond=0)
         if self._key(step.action, layers) == key:
             self._cache.record(key, performed.layer, created)
@@ -145,6 +150,7 @@ class Walker:
             self._loaded = Executor(
                 store=self._cache.store,
                 sources=self._sources,
+                mounting=self._mounting,
                 events=self._events,
                 hash_mode=self._how.hash_mode,
                 compression=self._how.compression,
@@ -158,7 +164,7 @@ class Walker:
         epoch = self._max_mtime
         match action:
             case RunAction():
-                return keys.run_key(parent, action, epoch)
+                return keys.run_key(parent, action, epoch, self._mounting.keys(action))
             case CopyAction():
                 return keys.copy_key(parent, action, self._sources.content(action), epoch)
             case DirectoryAction():

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from fswatch_builder.build.builder import BuiltImage, Request, build
 from fswatch_builder.build.contexts import Context, open_context, temporary
 from fswatch_builder.build.events import Events
+from fswatch_builder.build.mounting import Lent
 from fswatch_builder.build.output.variants import AS_IT_IS, Packing
-from fswatch_builder.cli import options, values
+from fswatch_builder.cli import options, run_options, values
 from fswatch_builder.cli.failure import reported
 from fswatch_builder.cli.render import counted, renderer, size_text
 from fswatch_builder.errors import BuildError, UsageError
@@ -36,6 +37,13 @@ def build_command(
     label: options.Labels = None,
     annotation: options.Annotations = None,
     timestamp: options.Timestamp = None,
+    secret: run_options.Secrets = None,
+    ssh: run_options.Ssh = None,
+    allow: run_options.Allow = None,
+    network: run_options.NetworkName = "default",
+    add_host: run_options.AddHost = None,
+    shm_size: run_options.ShmSize = None,
+    ulimit: run_options.Ulimits = None,
     output: options.Outputs = None,
     load: options.Load = False,
     squash: options.SquashOwn = False,
@@ -103,6 +111,12 @@ def build_command(
         compression=_compression(compression, packing),
         packing=packing,
         squash="all" if squash_all else "own" if squash else "no",
+        sandbox=run_options.sandbox(
+            network=network, allow=allow or (), add_host=add_host or (), shm_size=shm_size, ulimit=ulimit or ()
+        ),
+        lent=Lent(
+            secrets=run_options.secrets(secret or (), os.environb), agents=run_options.agents(ssh or (), os.environ)
+        ),
     )
     if check or call != "build":
         from fswatch_builder.cli.call import Call, answer

@@ -21,8 +21,6 @@ _REGISTRY: Final = f"{_NOT_YET}: registries are spoken to with the settings of ~
 
 REFUSED: Final[Mapping[str, str]] = {
     # docker buildx build
-    "--add-host": _RUN,
-    "--allow": f"{_NOT_YET}: no RUN gets more rights than the sandbox gives",
     "--attest": _ATTESTATIONS,
     "--builder": _NO_DAEMON,
     "--cache-from": _CACHE,
@@ -30,13 +28,8 @@ REFUSED: Final[Mapping[str, str]] = {
     "--cgroup-parent": _LIMITS,
     "--debug": "there is no debugger: --progress plain tells all steps, --audit checks them",
     "-D": "there is no debugger: --progress plain tells all steps, --audit checks them",
-    "--network": _RUN,
     "--policy": f"{_NOT_YET}: sources are not checked against a policy",
     "--push": f"{_NOT_YET}: give -o type=oci,dest=image.tar and push that, with skopeo copy for one",
-    "--secret": f"{_NOT_YET}: RUN --mount=type=secret is not",
-    "--shm-size": _RUN,
-    "--ssh": f"{_NOT_YET}: RUN --mount=type=ssh is not",
-    "--ulimit": _RUN,
     # docker build, from the time before BuildKit
     "--compress": "there is no daemon to send the context to",
     "--cpu-period": _LIMITS,
@@ -69,8 +62,8 @@ REFUSED: Final[Mapping[str, str]] = {
     "--tls-verify": _REGISTRY,
     "--unsetenv": "give a later ENV line, or a base without the variable",
     "--userns": _RUN,
-    "--volume": "what a RUN may see is said in the Dockerfile: COPY it, or RUN --mount once it is supported",
-    "-v": "what a RUN may see is said in the Dockerfile: COPY it, or RUN --mount once it is supported",
+    "--volume": "what a RUN may see is said in the Dockerfile: COPY it, or RUN --mount",
+    "-v": "what a RUN may see is said in the Dockerfile: COPY it, or RUN --mount",
 }
 
 

@@ -111,7 +111,18 @@ def _run(statement: Statement) -> Run:
     form, argv = _command(statement)
     if form == "exec" and not argv:
         raise statement.wrong("RUN requires at least one argument")
-    return Run(statement.where, statement.source, form, argv, statement.heredocs, statement.flags.others())
+    flags = statement.flags
+    return Run(
+        statement.where,
+        statement.source,
+        form,
+        argv,
+        statement.heredocs,
+        mounts=tuple(flags.values.get("mount", ())),
+        network=flags.word("network"),
+        security=flags.word("security"),
+        flags=flags.others("mount", "network", "security"),
+    )
 
 
 def _cmd(statement: Statement) -> Cmd:

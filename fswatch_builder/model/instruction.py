@@ -80,12 +80,15 @@ Form = Literal["shell", "exec"]
 
 @dataclass(frozen=True, slots=True)
 class Run(Instruction):
-    """``RUN``: ``argv`` has one element in shell form. Flags such as --mount are kept as written."""
+    """``RUN``: ``argv`` has one element in shell form. The values of flags are as written."""
 
     form: Form
     argv: tuple[str, ...]
     heredocs: tuple[Heredoc, ...] = ()
-    flags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    mounts: tuple[Word, ...] = ()  # --mount
+    network: Word | None = None
+    security: Word | None = None
+    flags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # the others
 
 
 @dataclass(frozen=True, slots=True)

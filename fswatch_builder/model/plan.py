@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from fswatch_builder.errors import Location
 from fswatch_builder.model.instruction import Checks, Instruction, Warning  # noqa: A004 - the language's own word
 from fswatch_builder.model.platform import Platform
+from fswatch_builder.model.sandbox import SandboxOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,9 @@ CopySource = MainContext | StageSource | NamedContext | ImageSource
 class Stage:
     """One stage, its references resolved. ``instructions`` are those after FROM.
 
-    ``sources`` maps the text of each ``COPY --from`` in it to what it names.
-    Invariant: a StageSource in ``base`` or ``sources`` has an index below ``index``, so there is no cycle.
+    ``sources`` maps the text of each ``COPY --from`` in it to what it names, ``mount_sources`` that of each
+    ``RUN --mount=from=``, where a number is no stage.
+    Invariant: a StageSource in ``base`` or these two has an index below ``index``, so there is no cycle.
     """
 
     index: int
@@ -62,12 +64,13 @@ class Stage:
     where: Location
     instructions: tuple[Instruction, ...]
     sources: Mapping[str, CopySource] = field(default_factory=dict)
+    mount_sources: Mapping[str, CopySource | Scratch] = field(default_factory=dict)
 
     @property
     def needs(self) -> frozenset[int]:
         """The stages this one takes something from."""
-        found = {source.index for source in (self.base, *self.sources.values()) if isinstance(source, StageSource)}
-        return frozenset(found)
+        everything = (self.base, *self.sources.values(), *self.mount_sources.values())
+        return frozenset(source.index for source in everything if isinstance(source, StageSource))
 
     @property
     def label(self) -> str:
@@ -87,6 +90,7 @@ class Plan:
     warnings: tuple[Warning, ...] = ()
     checks: Checks = field(default_factory=Checks)
     unused_args: tuple[str, ...] = ()  # of ``build_args``: no line asks for them
+    sandbox: SandboxOptions = field(default_factory=SandboxOptions)
 
     @property
     def target(self) -> Stage:

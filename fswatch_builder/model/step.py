@@ -2,18 +2,20 @@
 rootfs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fswatch_builder.errors import Location
 from fswatch_builder.model.image import RunConfig
+from fswatch_builder.model.mount import Mount
 from fswatch_builder.model.plan import CopySource
 from fswatch_builder.model.remote import Remote
+from fswatch_builder.model.sandbox import Network, SandboxOptions, Security
 
 
 @dataclass(frozen=True, slots=True)
 class RunAction:
     """Run a command. ``env`` holds the image's variables and the ARGs it sees; ``proxies`` are set too but are in no
-    key.
+    key. ``cache_namespace`` keeps the cache mounts of builds apart.
     """
 
     argv: tuple[str, ...]
@@ -23,6 +25,11 @@ class RunAction:
     hostname: str | None = None
     proxies: tuple[str, ...] = ()
     script: tuple[str, str] | None = None  # absolute path and text of a ``#!`` heredoc, there for this run only
+    mounts: tuple[Mount, ...] = ()
+    cache_namespace: str = ""
+    network: Network = "default"
+    security: Security = "sandbox"
+    options: SandboxOptions = field(default_factory=SandboxOptions)
 
 
 @dataclass(frozen=True, slots=True)

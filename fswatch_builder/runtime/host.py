@@ -3,7 +3,7 @@
 import os
 import pwd
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NoReturn
 
@@ -138,6 +138,8 @@ def resolv_conf(etc: Path = Path("/etc")) -> bytes:
         return b""
 
 
-def hosts(hostname: str) -> bytes:
-    """The hosts file of a RUN: itself, and nobody that the host knows."""
-    return f"127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n".encode()
+def hosts(hostname: str, others: Iterable[tuple[str, str]] = ()) -> bytes:
+    """The hosts file of a RUN: itself, ``others`` by name and address, and nobody that the host knows."""
+    lines = [f"127.0.0.1\tlocalhost {hostname}", "::1\tlocalhost ip6-localhost ip6-loopback"]
+    lines += [f"{address}\t{name}" for name, address in others]
+    return "".join(f"{line}\n" for line in lines).encode()

@@ -8,12 +8,14 @@ import struct
 import termios
 from collections import deque
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from fswatch_builder._native import RefusedError, Rootfs, RunSpec, Sandbox, spawn
+from fswatch_builder._native import Mount, RefusedError, Rootfs, RunSpec, Sandbox, spawn
 from fswatch_builder.errors import RunError, SandboxError
+from fswatch_builder.model.sandbox import Network, SandboxOptions, Security
 from fswatch_builder.runtime import host
+from fswatch_builder.runtime.ulimits import for_kernel
 from fswatch_builder.runtime.user import Identity, resolve_user
 
 Stream = Literal["stdout", "stderr"]
@@ -49,8 +51,11 @@ class Command:
     user: str = ""
     """As USER says it; empty is root."""
     hostname: str | None = None
-    files: tuple[tuple[str, bytes], ...] = ()
-    """Absolute path and content of files that are there, read-only, for this command alone."""
+    mounts: tuple[Mount, ...] = ()
+    """What is there for this command alone, besides /etc/resolv.conf and /etc/hosts."""
+    network: Network = "default"
+    security: Security = "sandbox"
+    options: SandboxOptions = field(default_factory=SandboxOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +128,15 @@ def command_spec(command: Command, identity: Identity, witness: bool) -> RunSpec
         gid=identity.gid,
         groups=identity.groups,
         hostname=os.fsencode(hostname),
-        files=[
-            (b"/etc/resolv.conf", host.resolv_conf()),
-            (b"/etc/hosts", host.hosts(hostname)),
-            *((os.fsencode(path), content) for path, content in command.files),
+        mounts=[
+            Mount.file(b"/etc/resolv.conf", host.resolv_conf(), optional=True),
+            Mount.file(b"/etc/hosts", host.hosts(hostname, command.options.hosts), optional=True),
+            *command.mounts,
         ],
+        loopback_only=command.network == "none",
+        insecure=command.security == "insecure",
+        shm_size=command.options.shm_size,
+        limits=[for_kernel(limit) for limit in command.options.ulimits],
         witness=witness,
     )
 

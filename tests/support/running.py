@@ -1,7 +1,7 @@
 """Runs shell commands in a root file system and keeps what they print."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fswatch_builder._native import Rootfs
@@ -27,14 +27,14 @@ def shell(script: str, *, user: str = "", env: tuple[str, ...] = (PATH,), cwd: s
     return Command(("/bin/sh", "-c", script), env, cwd, user)
 
 
-def attempt(rootfs: Rootfs, script: str, *, user: str = "") -> tuple[Outcome, Recorder]:
+def attempt(rootfs: Rootfs, script: str, *, user: str = "", **how: object) -> tuple[Outcome, Recorder]:
     recorder = Recorder()
-    return run(rootfs, shell(script, user=user), recorder), recorder
+    return run(rootfs, replace(shell(script, user=user), **how), recorder), recorder  # type: ignore[arg-type]
 
 
-def says(rootfs: Rootfs, script: str, *, user: str = "") -> str:
-    """What a script that must succeed prints."""
-    outcome, recorder = attempt(rootfs, script, user=user)
+def says(rootfs: Rootfs, script: str, *, user: str = "", **how: object) -> str:
+    """What a script that must succeed prints; ``how`` are other fields of its `Command`."""
+    outcome, recorder = attempt(rootfs, script, user=user, **how)
     assert outcome.exit_code == 0, outcome.tail
     return recorder.text()
 

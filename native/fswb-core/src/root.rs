@@ -45,6 +45,17 @@ impl Root {
         })
     }
 
+    /// The root of a mount that is mounted nowhere: it lives as long as this does.
+    pub(crate) fn of_mount(mount: BorrowedFd<'_>) -> Result<Self> {
+        let flags = quiet(OFlags::RDONLY | OFlags::DIRECTORY);
+        let fd = fs::openat(mount, ".", flags, Mode::empty()).during("openat", "")?;
+        Ok(Self {
+            fd,
+            path: Vec::new(),
+            layers: None,
+        })
+    }
+
     /// The merged view of an overlay, which has no path in the file system: the one of its descriptor leads there, for
     /// this process and as long as it is open.
     pub(crate) fn merged(fd: OwnedFd, layers: Layers) -> Self {
@@ -172,39 +183,11 @@ impl Root {
     /// Where `path` leads for a process chrooted here: every link followed, also in the last part, clamped at the root.
     /// What does not exist at the end is kept as it is spelled.
     pub fn resolve(&self, path: &[u8]) -> Result<RelPath> {
-        // path_resolution(7): the kernel gives up after 40 links.
-        const MAX_LINKS: usize = 40;
-        let mut links = 0;
-        let mut rest: Vec<Vec<u8>> = split(path).rev().collect();
-        let mut at = RelPath::ROOT;
-        while let Some(part) = rest.pop() {
-            match part.as_slice() {
-                b"" | b"." => continue,
-                b".." => {
-                    at = at.parent().unwrap_or_default();
-                    continue;
-                }
-                _ => {}
-            }
-            let next = at.join(&part)?;
-            match self.read_link(&next)? {
-                None => at = next,
-                Some(target) => {
-                    links += 1;
-                    if links > MAX_LINKS {
-                        return Err(Error::system("readlink", path, rustix::io::Errno::LOOP));
-                    }
-                    if target.starts_with(b"/") {
-                        at = RelPath::ROOT;
-                    }
-                    rest.extend(split(&target).rev());
-                }
-            }
-        }
-        Ok(at)
+        resolve(path, |next| self.read_link(next))
     }
 
-    fn read_link(&self, path: &RelPath) -> Result<Option<Vec<u8>>> {
+    /// The target of the link at an exact path; `None` for what is no link, or not there.
+    pub(crate) fn read_link(&self, path: &RelPath) -> Result<Option<Vec<u8>>> {
         let Some(Some((directory, name))) = self.directory_of(path)? else {
             return Ok(None);
         };
@@ -246,6 +229,43 @@ impl Root {
         }
         Ok(Some(content))
     }
+}
+
+/// Where `path` leads below a root whose links `read_link` tells, clamped there: see [`Root::resolve`].
+pub(crate) fn resolve(
+    path: &[u8],
+    read_link: impl Fn(&RelPath) -> Result<Option<Vec<u8>>>,
+) -> Result<RelPath> {
+    // path_resolution(7): the kernel gives up after 40 links.
+    const MAX_LINKS: usize = 40;
+    let mut links = 0;
+    let mut rest: Vec<Vec<u8>> = split(path).rev().collect();
+    let mut at = RelPath::ROOT;
+    while let Some(part) = rest.pop() {
+        match part.as_slice() {
+            b"" | b"." => continue,
+            b".." => {
+                at = at.parent().unwrap_or_default();
+                continue;
+            }
+            _ => {}
+        }
+        let next = at.join(&part)?;
+        match read_link(&next)? {
+            None => at = next,
+            Some(target) => {
+                links += 1;
+                if links > MAX_LINKS {
+                    return Err(Error::system("readlink", path, rustix::io::Errno::LOOP));
+                }
+                if target.starts_with(b"/") {
+                    at = RelPath::ROOT;
+                }
+                rest.extend(split(&target).rev());
+            }
+        }
+    }
+    Ok(at)
 }
 
 fn split(path: &[u8]) -> impl DoubleEndedIterator<Item = Vec<u8>> + '_ {

@@ -1,8 +1,9 @@
-//! `RunSpec`, `Sandbox` and `spawn`.
+//! `Mount`, `RunSpec`, `Sandbox` and `spawn`.
 
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use fswb_core::error::Error;
+use fswb_core::path::RelPath;
 use fswb_core::sandbox::{self, Streams};
 use fswb_core::witness::Links;
 use pyo3::exceptions::PyValueError;
@@ -13,12 +14,62 @@ use crate::convert::IntoPy;
 use crate::root::Rootfs;
 
 #[pyclass(frozen, module = "fswatch_builder._native")]
+struct Mount(sandbox::Mount);
+
+#[pymethods]
+impl Mount {
+    #[staticmethod]
+    #[pyo3(signature = (target, content, *, mode = 0o644, uid = 0, gid = 0, optional = false))]
+    fn file(target: &[u8], content: &[u8], mode: u32, uid: u32, gid: u32, optional: bool) -> Self {
+        let source = sandbox::Source::File {
+            content: content.to_vec(),
+            mode,
+            owner: (uid, gid),
+        };
+        let Self(mount) = Self::at(target, source);
+        Self(sandbox::Mount { optional, ..mount })
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (target, source, path, *, writable))]
+    fn tree(
+        py: Python<'_>,
+        target: &[u8],
+        source: &Rootfs,
+        path: &[u8],
+        writable: bool,
+    ) -> PyResult<Self> {
+        let open = || sandbox::Source::tree(&source.0, &RelPath::new(path)?, writable);
+        let source = py.detach(open).into_py(py)?;
+        Ok(Self::at(target, source))
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (target, *, size = None, writable = true))]
+    fn tmpfs(target: &[u8], size: Option<u64>, writable: bool) -> Self {
+        Self::at(target, sandbox::Source::Tmpfs { size, writable })
+    }
+}
+
+impl Mount {
+    fn at(target: &[u8], source: sandbox::Source) -> Self {
+        let target = target.to_vec();
+        Self(sandbox::Mount {
+            target,
+            source,
+            optional: false,
+        })
+    }
+}
+
+#[pyclass(frozen, module = "fswatch_builder._native")]
 struct RunSpec(sandbox::RunSpec);
 
 #[pymethods]
 impl RunSpec {
     #[new]
-    #[pyo3(signature = (argv, env, cwd, *, uid = 0, gid = 0, groups = vec![], hostname = None, files = vec![], witness = false))]
+    #[pyo3(signature = (argv, env, cwd, *, uid = 0, gid = 0, groups = vec![], hostname = None, mounts = vec![],
+        loopback_only = false, insecure = false, shm_size = None, limits = vec![], witness = false))]
     #[expect(clippy::too_many_arguments, reason = "they have names in Python")]
     fn new(
         argv: Vec<PyBackedBytes>,
@@ -28,13 +79,20 @@ impl RunSpec {
         gid: u32,
         groups: Vec<u32>,
         hostname: Option<PyBackedBytes>,
-        files: Vec<(PyBackedBytes, PyBackedBytes)>,
+        mounts: Vec<PyRef<'_, Mount>>,
+        loopback_only: bool,
+        insecure: bool,
+        shm_size: Option<u64>,
+        limits: Vec<(u32, u64, u64)>,
         witness: bool,
     ) -> Self {
         let hostname = hostname.as_deref().unwrap_or(b"buildkitsandbox").to_vec();
-        let files = files
-            .iter()
-            .map(|(path, content)| (path.to_vec(), content.to_vec()));
+        let limits = limits.into_iter();
+        let limits = limits.map(|(resource, soft, hard)| sandbox::Limit {
+            resource,
+            soft,
+            hard,
+        });
         Self(sandbox::RunSpec {
             argv: owned(&argv),
             env: owned(&env),
@@ -43,7 +101,19 @@ impl RunSpec {
             gid,
             groups,
             hostname,
-            files: files.collect(),
+            mounts: mounts.iter().map(|mount| mount.0.clone()).collect(),
+            network: if loopback_only {
+                sandbox::Network::Loopback
+            } else {
+                sandbox::Network::Host
+            },
+            security: if insecure {
+                sandbox::Security::Insecure
+            } else {
+                sandbox::Security::Sandbox
+            },
+            shm_size,
+            limits: limits.collect(),
             witness,
         })
     }
@@ -130,6 +200,7 @@ fn spawn(
 }
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Mount>()?;
     module.add_class::<RunSpec>()?;
     module.add_class::<Sandbox>()?;
     module.add_function(wrap_pyfunction!(spawn, module)?)

@@ -7,8 +7,9 @@ from fswatch_builder.build.state import SCRATCH, StageState, begin, inherit
 from fswatch_builder.build.steps import translate
 from fswatch_builder.dockerfile.parser import parse
 from fswatch_builder.model.image import RunConfig
-from fswatch_builder.model.plan import Plan
+from fswatch_builder.model.plan import Plan, StageSource
 from fswatch_builder.model.platform import Platform
+from fswatch_builder.model.sandbox import SandboxOptions
 from fswatch_builder.model.step import Action, RootfsStep, RunAction, Step
 
 AMD64 = Platform("linux", "amd64")
@@ -23,21 +24,27 @@ def planned(
     contexts: Mapping[str, str] | None = None,
     platform: Platform = AMD64,
     triggers: Mapping[int, tuple[str, ...]] | None = None,
+    sandbox: SandboxOptions = SandboxOptions(),  # noqa: B008 - it is frozen
 ) -> Plan:
-    options = PlanOptions(platform, AMD64, target, args or {}, contexts or {}, triggers or {})
+    options = PlanOptions(platform, AMD64, target, args or {}, contexts or {}, triggers or {}, sandbox=sandbox)
     return plan(parse(text.encode(), "Dockerfile"), options)
 
 
 def walked(
-    text: str, *, base: RunConfig = SCRATCH, args: Mapping[str, str] | None = None, target: str | None = None
+    text: str,
+    *,
+    base: RunConfig = SCRATCH,
+    args: Mapping[str, str] | None = None,
+    target: str | None = None,
+    sandbox: SandboxOptions = SandboxOptions(),  # noqa: B008 - it is frozen
 ) -> tuple[list[Step], StageState]:
     """The steps and the end of the target's stages; every image a stage starts from is ``base``."""
     images = dict.fromkeys(range(text.upper().count("FROM ")), base.on_build)
-    the_plan = planned(text, args=args, target=target, triggers=images)
+    the_plan = planned(text, args=args, target=target, triggers=images, sandbox=sandbox)
     states: dict[int, StageState] = {}
     steps: list[Step] = []
     for stage in the_plan.stages:
-        parent = states.get(next(iter(stage.needs), -1)) if type(stage.base).__name__ == "StageSource" else None
+        parent = states[stage.base.index] if isinstance(stage.base, StageSource) else None
         state = inherit(parent) if parent else begin(base)
         steps = []
         for instruction in stage.instructions:

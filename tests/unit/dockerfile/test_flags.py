@@ -9,7 +9,10 @@ from tests.unit.dockerfile.reading import error, one, read
 
 def test_flags_are_kept_with_their_values() -> None:
     run = one(Run, "RUN --mount=type=cache,target=/x --mount=type=tmpfs,target=/y --network=none make")
-    assert run.flags == {"mount": ("type=cache,target=/x", "type=tmpfs,target=/y"), "network": ("none",)}
+    assert [word.text for word in run.mounts] == ["type=cache,target=/x", "type=tmpfs,target=/y"]
+    assert run.network is not None
+    assert run.network.text == "none"
+    assert run.flags == {}
     assert run.argv == ("make",)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fswatch_builder._native import Rootfs, RunSpec, spawn
+from fswatch_builder._native import Mount, Rootfs, RunSpec, spawn
 from fswatch_builder.errors import RunError
 from tests.support.running import attempt, says
 
@@ -108,7 +108,7 @@ def test_a_directory_for_resolv_conf_is_refused(root: Path, rootfs: Rootfs) -> N
 
 def test_stubs_go_also_when_the_command_cannot_start(root: Path, rootfs: Rootfs) -> None:
     before = state(root)
-    spec = RunSpec([b"no-such"], [], b"/", files=[(b"/a/b/c", b"x")])
+    spec = RunSpec([b"no-such"], [], b"/", mounts=[Mount.file(b"/a/b/c", b"x")])
     with pytest.raises(FileNotFoundError) as caught:
         spawn(rootfs, spec, 1, 2)
     assert getattr(caught.value, "operation", None) == "execve"

@@ -11,9 +11,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Access, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::identity::{assume, die_with_parent, last_errno, reset_signals};
+use super::identity::{self, assume, die_with_parent, last_errno, reset_signals};
 use super::launcher;
+use super::mount::Network;
 use super::mounts;
+use super::network;
 use super::plan::Plan;
 use super::report::{During, Operation, Step};
 
@@ -32,6 +34,9 @@ fn become_command<'a>(plan: &'a Plan<'_>) -> Step<'a, Infallible> {
     reset_signals()?;
     rustix::process::umask(Mode::empty());
     mounts::enter(plan)?;
+    if plan.network == Network::Loopback {
+        network::raise_loopback()?;
+    }
     rustix::process::umask(Mode::from_raw_mode(0o022));
     rustix::system::sethostname(plan.hostname).of(Operation::Sethostname, c"")?;
     // The builder's terminal is no terminal of the command: nothing can be typed into it (TIOCSTI), no key reaches it.
@@ -43,6 +48,8 @@ fn become_command<'a>(plan: &'a Plan<'_>) -> Step<'a, Infallible> {
     }
     close_others(plan)?;
     enter_directory(plan)?;
+    // While it may raise them.
+    identity::limit(plan)?;
     assume(plan)?;
     die_with_parent()?;
     exit_if_orphaned(plan)?;

@@ -10,6 +10,7 @@ use rustix::thread::{
     set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 
+use super::mount::Security;
 use super::plan::Plan;
 use super::report::{During, Operation, Step};
 
@@ -32,14 +33,18 @@ const ALLOWED: CapabilitySet = CapabilitySet::CHOWN
 /// Becomes the user of the plan, with no more than the allowed capabilities and no way to get others.
 pub(super) fn assume<'a>(plan: &'a Plan<'_>) -> Step<'a> {
     join_keyring()?;
-    drop_bounding_set()?;
+    let allowed = match plan.security {
+        Security::Sandbox => ALLOWED,
+        Security::Insecure => CapabilitySet::all(),
+    };
+    drop_bounding_set(allowed)?;
     set_thread_groups(&plan.groups).of(Operation::Setgroups, c"")?;
     set_thread_res_gid(plan.gid, plan.gid, plan.gid).of(Operation::Setresgid, c"")?;
     // Takes every capability away, unless it is to root.
     set_thread_res_uid(plan.uid, plan.uid, plan.uid).of(Operation::Setresuid, c"")?;
     clear_ambient_capability_set().of(Operation::Prctl, c"")?;
     let held = capabilities(None).of(Operation::Capget, c"")?.permitted;
-    let kept = held.intersection(ALLOWED);
+    let kept = held.intersection(allowed);
     let sets = CapabilitySets {
         effective: kept,
         permitted: kept,
@@ -47,6 +52,28 @@ pub(super) fn assume<'a>(plan: &'a Plan<'_>) -> Step<'a> {
         inheritable: CapabilitySet::empty(),
     };
     set_capabilities(None, sets).of(Operation::Capset, c"")
+}
+
+/// Sets the limits of the plan.
+pub(super) fn limit<'a>(plan: &'a Plan<'_>) -> Step<'a> {
+    for limit in plan.limits {
+        let new = libc::rlimit64 {
+            rlim_cur: limit.soft,
+            rlim_max: limit.hard,
+        };
+        // SAFETY: the structure outlives the call; the old limit is not asked for.
+        let set = unsafe {
+            libc::syscall(
+                libc::SYS_prlimit64,
+                0,
+                limit.resource,
+                &raw const new,
+                std::ptr::null_mut::<libc::rlimit64>(),
+            )
+        };
+        last_errno(set).of(Operation::Prlimit, c"")?;
+    }
+    Ok(())
 }
 
 /// The keys of the user who builds stay out of reach.
@@ -69,9 +96,9 @@ fn join_keyring<'a>() -> Step<'a> {
 }
 
 /// The bounding set is what root gets back on `execve` (capabilities(7)).
-fn drop_bounding_set<'a>() -> Step<'a> {
+fn drop_bounding_set<'a>(allowed: CapabilitySet) -> Step<'a> {
     for number in 0..u64::BITS {
-        if ALLOWED.bits() & (1 << number) != 0 {
+        if allowed.bits() & (1 << number) != 0 {
             continue;
         }
         // SAFETY: PR_CAPBSET_DROP takes numbers only.

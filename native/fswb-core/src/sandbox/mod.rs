@@ -1,15 +1,19 @@
 //! Runs one command in a root file system: in mount, PID, IPC and UTS namespaces of its own, as PID 1 of a tree that
-//! ends with it, with Docker's default capabilities. The network is the host's.
+//! ends with it, with Docker's default capabilities. The network is the host's, or none.
 //!
-//! [`plan`] lays everything out, [`stubs`] makes the missing mount points, then the child is cloned. [`child`] tells its
-//! story: [`mounts`] leaves the host, [`identity`] becomes the user, [`launcher`] executes the command. What fails on the way comes back through
-//! [`report`]. Needs root and Linux 5.9 (`close_range`). Its hard links are counted by a [`crate::witness`] on demand. Not
-//! here: seccomp that forbids, limits, user namespaces.
+//! [`plan`] lays everything out, [`placing`] finds where each [`mount`] goes, [`stubs`] makes the missing mount points,
+//! then the child is cloned. [`child`] tells its story: [`mounts`] leaves the host, [`network`] raises the loopback device,
+//! [`identity`] becomes the user, [`launcher`] executes the command. What fails on the way comes back through [`report`].
+//! Needs root and Linux 5.9 (`close_range`), with trees to mount 5.12 (`mount_setattr`). Its hard links are counted by a
+//! [`crate::witness`] on demand. Not here: seccomp that forbids, user namespaces.
 
 mod child;
 pub(crate) mod identity;
 mod launcher;
+mod mount;
 mod mounts;
+mod network;
+mod placing;
 mod plan;
 mod report;
 mod stubs;
@@ -24,6 +28,7 @@ use rustix::process::{
 };
 
 pub(crate) use self::identity::last_errno;
+pub use self::mount::{Limit, Mount, Network, Security, Source};
 use self::plan::Plan;
 use self::stubs::Stubs;
 use crate::error::{Context, Error, Result};
@@ -47,8 +52,16 @@ pub struct RunSpec {
     pub groups: Vec<u32>,
     /// Name of the host, for as long as it runs.
     pub hostname: Vec<u8>,
-    /// Absolute path in the root file system and content: mounted over it, read-only, links followed and clamped.
-    pub files: Vec<(Vec<u8>, Vec<u8>)>,
+    /// What is mounted besides. Sorted by target: parents first; of two with one target the later one is on top.
+    pub mounts: Vec<Mount>,
+    /// Its network.
+    pub network: Network,
+    /// What it is kept from.
+    pub security: Security,
+    /// Bytes of /dev/shm; Docker's 64 MiB if not said.
+    pub shm_size: Option<u64>,
+    /// Limits other than those of the builder.
+    pub limits: Vec<Limit>,
     /// Whether to watch for hard links: see [`crate::witness`].
     pub witness: bool,
 }
@@ -157,7 +170,11 @@ fn named(error: Error, spec: &RunSpec) -> Error {
 /// clone3(2) without `CLONE_VM`: the child is a copy of this thread alone.
 fn clone(plan: &Plan<'_>) -> Result<(Pid, OwnedFd)> {
     let mut pidfd: RawFd = -1;
-    let namespaces = libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+    let network = match plan.network {
+        Network::Host => 0,
+        Network::Loopback => libc::CLONE_NEWNET,
+    };
+    let namespaces = libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | network;
     // SAFETY: all-zero is valid: every field is a number, and 0 means "not asked for".
     let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
     arguments.flags = (namespaces | libc::CLONE_PIDFD) as u64;

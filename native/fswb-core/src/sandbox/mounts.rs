@@ -7,7 +7,7 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{self, CWD, Mode, OFlags, ResolveFlags};
+use rustix::fs::{self, CWD, Gid, Mode, OFlags, ResolveFlags, Uid};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags,
@@ -16,6 +16,8 @@ use rustix::mount::{
 };
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
+use super::mount::Security;
+use super::placing::{MemoryFile, Placed, What};
 use super::plan::{DEVICES, Device, Plan};
 use super::report::{During, Failure, Operation, Step};
 
@@ -80,11 +82,6 @@ pub(super) fn enter<'a>(plan: &'a Plan<'_>) -> Step<'a> {
     // The host is still in view: what comes from it is taken now.
     let sys = sysfs()?;
     let devices = stage(plan, &root)?;
-    for file in &plan.files {
-        if let Some(mount) = file.mount.take() {
-            attach(&mount, &root, &file.target)?;
-        }
-    }
     // pivot_root(2), NOTES: with "." twice the old root ends up on top of the new one, and is taken off at once.
     // No path that an image controls is followed before it is gone.
     rustix::process::pivot_root(c".", c".").of(Operation::PivotRoot, c"/")?;
@@ -93,13 +90,47 @@ pub(super) fn enter<'a>(plan: &'a Plan<'_>) -> Step<'a> {
 
     attach(&filesystem(c"proc", &[], INERT)?, &root, c"proc")?;
     attach(&sys, &root, c"sys")?;
-    mount_remount(c"/sys", READ_ONLY_BIND | MountFlags::NODEV, c"")
-        .of(Operation::Mount, c"/sys")?;
-    dev(&root, &devices)?;
-    restrict()?;
+    dev(plan, &root, &devices)?;
+    for placed in &plan.mounts {
+        put(placed, &root)?;
+    }
     // Clears what the store's file system may have: a RUN executes files and honours setuid bits.
-    let flags = MountFlags::BIND | MountFlags::NODEV;
+    let flags = match plan.security {
+        Security::Sandbox => {
+            let flags = READ_ONLY_BIND | MountFlags::NODEV;
+            mount_remount(c"/sys", flags, c"").of(Operation::Mount, c"/sys")?;
+            restrict()?;
+            MountFlags::BIND | MountFlags::NODEV
+        }
+        Security::Insecure => {
+            let inert = MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::NODEV;
+            mount_remount(c"/sys", MountFlags::BIND | inert, c"").of(Operation::Mount, c"/sys")?;
+            MountFlags::BIND
+        }
+    };
     mount_remount(c"/", flags, c"").of(Operation::Mount, c"/")
+}
+
+/// Mounts what the plan asks for. Its place in the root file system was made before the clone; one on /dev, which came
+/// into being just now, is made here.
+fn put<'a>(placed: &'a Placed, root: &OwnedFd) -> Step<'a> {
+    for stub in &placed.device_stubs {
+        let path = stub.path.as_c_str();
+        if stub.is_directory {
+            let mode = Mode::from_raw_mode(0o755);
+            fs::mkdirat(root, path, mode).of(Operation::Mkdirat, path)?;
+        } else {
+            let (kind, mode) = (fs::FileType::RegularFile, Mode::from_raw_mode(0o644));
+            fs::mknodat(root, path, kind, mode, 0).of(Operation::Mknodat, path)?;
+        }
+    }
+    match &placed.what {
+        What::Detached(mount) => attach(mount, root, &placed.target),
+        What::File(file) => match file.mount.take() {
+            Some(mount) => attach(&mount, root, &placed.target),
+            None => Ok(()),
+        },
+    }
 }
 
 fn fs_chdir<'a>(directory: impl AsFd, path: &'a CStr) -> Step<'a> {
@@ -166,14 +197,14 @@ fn stage<'a>(plan: &'a Plan<'_>, root: &OwnedFd) -> Step<'a, Nodes> {
     for (device, slot) in DEVICES.iter().zip(&mut nodes) {
         *slot = Some(node(device, &stage)?);
     }
-    for file in &plan.files {
-        write(&stage, &file.staged, &file.content)?;
+    for file in files(plan) {
+        write(&stage, file)?;
     }
     let flags = READ_ONLY_BIND | MountFlags::NODEV;
     mount_remount(c"dev", flags, c"").of(Operation::Mount, c"dev")?;
-    for file in &plan.files {
+    for file in files(plan) {
         let mount = open_tree(&stage, file.staged.as_c_str(), CLONE);
-        let mount = mount.of(Operation::OpenTree, &file.target)?;
+        let mount = mount.of(Operation::OpenTree, &file.staged)?;
         file.mount.set(Some(mount));
     }
     unmount(c"dev", UnmountFlags::DETACH).of(Operation::Umount, c"dev")?;
@@ -193,11 +224,24 @@ fn node<'a>(device: &'static Device, stage: &OwnedFd) -> Step<'a, Node> {
     Ok(Node { mount, is_host })
 }
 
-fn write<'a>(directory: &OwnedFd, name: &'a CStr, content: &[u8]) -> Step<'a> {
+fn files<'p>(plan: &'p Plan<'_>) -> impl Iterator<Item = &'p MemoryFile> {
+    plan.mounts.iter().filter_map(|placed| match &placed.what {
+        What::File(file) => Some(file),
+        What::Detached(_) => None,
+    })
+}
+
+fn write<'a>(directory: &OwnedFd, wanted: &'a MemoryFile) -> Step<'a> {
+    let name = wanted.staged.as_c_str();
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let file = fs::openat(directory, name, flags, Mode::from_raw_mode(0o644));
+    let file = fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR);
     let file = file.of(Operation::Openat, name)?;
-    let mut rest = content;
+    let (uid, gid) = wanted.owner;
+    let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+    fs::fchown(&file, owner.0, owner.1).of(Operation::Fchown, name)?;
+    let mode = Mode::from_raw_mode(wanted.mode);
+    fs::fchmod(&file, mode).of(Operation::Fchmod, name)?;
+    let mut rest = wanted.content.as_slice();
     while !rest.is_empty() {
         let written = rustix::io::write(&file, rest).of(Operation::Write, name)?;
         rest = rest.get(written..).unwrap_or_default();
@@ -205,9 +249,13 @@ fn write<'a>(directory: &OwnedFd, name: &'a CStr, content: &[u8]) -> Step<'a> {
     Ok(())
 }
 
-fn dev<'a>(root: &OwnedFd, nodes: &Nodes) -> Step<'a> {
+fn dev<'a>(plan: &'a Plan<'_>, root: &OwnedFd, nodes: &Nodes) -> Step<'a> {
     let options = [(c"mode", c"755"), (c"size", c"65536k")];
-    attach(&filesystem(c"tmpfs", &options, INERT)?, root, c"dev")?;
+    let attributes = match plan.security {
+        Security::Sandbox => INERT,
+        Security::Insecure => NOSUID_NOEXEC,
+    };
+    attach(&filesystem(c"tmpfs", &options, attributes)?, root, c"dev")?;
     for (device, node) in DEVICES.iter().zip(nodes) {
         let Some(node) = node else { continue };
         let kind = fs::FileType::RegularFile;
@@ -225,8 +273,7 @@ fn dev<'a>(root: &OwnedFd, nodes: &Nodes) -> Step<'a> {
     // 5 is the group `tty` in every distribution.
     let pts = [(c"mode", c"620"), (c"ptmxmode", c"666"), (c"gid", c"5")];
     mount_new(c"/dev/pts", filesystem(c"devpts", &pts, NOSUID_NOEXEC)?)?;
-    // Docker's size of /dev/shm.
-    let shm = [(c"mode", c"1777"), (c"size", c"65536k")];
+    let shm = [(c"mode", c"1777"), (c"size", plan.shm_size.as_c_str())];
     mount_new(c"/dev/shm", filesystem(c"tmpfs", &shm, INERT)?)?;
     match filesystem(c"mqueue", &[], INERT) {
         Ok(mqueue) => mount_new(c"/dev/mqueue", mqueue),

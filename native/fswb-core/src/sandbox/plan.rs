@@ -9,6 +9,8 @@ use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Gid, Uid};
 
 use super::launcher::{self, launcher};
+use super::mount::{Limit, Network, Security};
+use super::placing::{self, Placed};
 use super::stubs::Stubs;
 use super::{RunSpec, Streams};
 use crate::error::{Context, Error, Result};
@@ -19,16 +21,8 @@ use crate::witness::Instruction;
 /// Where a command without a slash is searched if the environment has no PATH: Docker's default.
 const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// A file that exists for the run only.
-pub(super) struct MemoryFile {
-    /// Its name while it waits on the staging tmpfs.
-    pub(super) staged: CString,
-    pub(super) content: Vec<u8>,
-    /// Where it is mounted: an exact path, relative to the root.
-    pub(super) target: CString,
-    /// The child's: its mount, between staging and mounting.
-    pub(super) mount: Cell<Option<OwnedFd>>,
-}
+/// Docker's, in bytes.
+const SHM_SIZE: u64 = 64 << 20;
 
 /// A vector of C strings and the NULL-terminated vector of pointers that `execve` wants.
 pub(super) struct Strings {
@@ -73,7 +67,13 @@ pub(super) struct Plan<'a> {
     /// What executes the command.
     pub(super) launcher: OwnedFd,
     pub(super) witness: Option<Instruction>,
-    pub(super) files: Vec<MemoryFile>,
+    /// In the order of mounting.
+    pub(super) mounts: Vec<Placed>,
+    pub(super) network: Network,
+    pub(super) security: Security,
+    /// Of /dev/shm, in bytes.
+    pub(super) shm_size: CString,
+    pub(super) limits: &'a [Limit],
     pub(super) hostname: &'a [u8],
     pub(super) cwd: CString,
     /// The paths to execute, in the order of PATH.
@@ -107,17 +107,8 @@ impl<'a> Plan<'a> {
         for directory in ["proc", "sys", "dev"] {
             stubs.directory(root, &RelPath::new(directory)?)?;
         }
-        let mut files = Vec::with_capacity(spec.files.len());
-        for (index, (path, content)) in spec.files.iter().enumerate() {
-            let target = root.resolve(path)?;
-            stubs.file(root, &target)?;
-            files.push(MemoryFile {
-                staged: c_string(format!("file{index}").as_bytes())?,
-                content: content.clone(),
-                target: c_string(target.as_bytes())?,
-                mount: Cell::new(None),
-            });
-        }
+        let mounts = placing::place(root, &spec.mounts, stubs)?;
+        let shm_size = spec.shm_size.unwrap_or(SHM_SIZE);
         Ok(Self {
             root: root.fd(),
             stdin: streams.stdin.map(above_standard).transpose()?,
@@ -129,7 +120,11 @@ impl<'a> Plan<'a> {
             witness: witness
                 .map(|witness| witness.above(launcher::REPORT + 1))
                 .transpose()?,
-            files,
+            mounts,
+            network: spec.network,
+            security: spec.security,
+            shm_size: c_string(shm_size.to_string().as_bytes())?,
+            limits: &spec.limits,
             hostname: &spec.hostname,
             cwd: c_string(&spec.cwd)?,
             candidates: candidates(spec)?,

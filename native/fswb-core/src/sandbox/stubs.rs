@@ -17,6 +17,8 @@ struct Stub {
     directory: OwnedFd,
     path: RelPath,
     made: Entry,
+    /// Held open, so that no file that the run makes gets its inode number.
+    _inode: OwnedFd,
 }
 
 /// All mount points that we made, parents first.
@@ -76,8 +78,8 @@ impl Stubs {
             (flags, Mode::from_raw_mode(0o644))
         };
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let made = fs::openat(&directory, name, flags, mode).during("openat", path)?;
-        fs::fchmod(&made, mode).during("fchmod", path)?;
+        let inode = fs::openat(&directory, name, flags, mode).during("openat", path)?;
+        fs::fchmod(&inode, mode).during("fchmod", path)?;
         set_mtime(&directory, &parent, before)?;
         let made = stat_at(directory.as_fd(), name, path)?;
         let made = made.ok_or_else(|| Error::refused(path, "vanished while it was made"))?;
@@ -85,6 +87,7 @@ impl Stubs {
             directory,
             path: path.clone(),
             made,
+            _inode: inode,
         });
         Ok(())
     }

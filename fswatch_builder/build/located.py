@@ -1,0 +1,61 @@
+"""One file or directory of a source, for a mount: what it is as a digest, and a copy of it."""
+
+import os
+from dataclasses import dataclass
+
+from fswatch_builder._native import Entry, Rootfs, content_digest, copy
+from fswatch_builder.build.keys import tree_key
+from fswatch_builder.build.trees import Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """One file or directory of a source, by its exact path, and how it is seen there."""
+
+    tree: Tree
+    path: bytes
+    entry: Entry
+
+    @classmethod
+    def of(cls, rootfs: Rootfs, path: bytes) -> "Located":
+        """One that is there."""
+        entry = rootfs.entry(path)
+        if entry is None:
+            raise RuntimeError(f"{path!r} has gone")
+        return cls(Tree(rootfs, None, is_context=False), path, entry)
+
+    @property
+    def rootfs(self) -> Rootfs:
+        """Of its tree."""
+        return self.tree.rootfs
+
+    def digest(self) -> bytes:
+        """Over all that can be seen of it but times."""
+        tree = self.tree
+        owners = not tree.is_context
+        content = content_digest(tree.rootfs, [self.path], ignore=tree.ignore, owners=owners, context=tree.is_context)
+        return tree_key(self.entry, content, owners=owners)
+
+    def copy(self, directory: str) -> bytes:
+        """Copies a directory's content into ``directory``, which becomes like it; a file to a name in it, returned."""
+        tree, rootfs = self.tree, Rootfs(os.fsencode(directory))
+        is_directory = self.entry.kind == "directory"
+        name = b"" if is_directory else b"file"
+        owner = (0, 0) if tree.is_context else None
+        copy(
+            tree.rootfs,
+            [self.path],
+            rootfs,
+            b"/" + name,
+            ignore=tree.ignore,
+            owner=owner,
+            context=tree.is_context,
+        )
+        if is_directory:
+            entry = self.entry
+            os.chown(directory, *(owner or (entry.uid, entry.gid)))
+            os.chmod(directory, entry.mode)
+            for attribute, value in entry.xattrs:
+                os.setxattr(directory, attribute, value)
+            os.utime(directory, ns=(entry.mtime_ns, entry.mtime_ns))
+        return name
