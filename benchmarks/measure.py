@@ -20,6 +20,12 @@ class Cost:
         return Cost(self.seconds + later.seconds, max(self.peak_kib, later.peak_kib))
 
 
+def resident_kib() -> int:
+    """What this process takes now (proc_pid_statm(5))."""
+    with open("/proc/self/statm") as status:
+        return int(status.read().split()[1]) * resource.getpagesize() // 1024
+
+
 class CommandError(Exception):
     """A measured command did not succeed: its figure would mean nothing."""
 

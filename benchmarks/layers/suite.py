@@ -24,7 +24,7 @@ from benchmarks.report import markdown
 from benchmarks.row import Row
 
 RESULTS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "results")
-PARTS = ("pack", "memory", "unpack", "first-run", "realistic")
+PARTS = ("memory", "unpack", "first-run", "pack", "realistic")
 
 
 def _place(directory: str, name: str, stack: ExitStack) -> str:
@@ -33,21 +33,21 @@ def _place(directory: str, name: str, stack: ExitStack) -> str:
 
 def _rows(arguments: argparse.Namespace) -> Iterator[Row]:
     parts, repeat = arguments.only or PARTS, arguments.repeat
-    if "pack" in parts:
-        with ExitStack() as stack:
-            yield from pack_rows(_place(arguments.directory, "pack", stack), max(repeat, 7))
     if {"memory", "unpack", "first-run"} & set(parts):
         with ExitStack() as stack:
             work = _place(arguments.directory, "base", stack)
             rootfs, archive = os.path.join(work, "rootfs"), os.path.join(work, "rootfs.tar")
             make_rootfs(rootfs, arguments.files)
             pack(rootfs, archive)
+            if "memory" in parts:
+                yield from memory_rows(rootfs, _place(work, "memory", stack))
             if "unpack" in parts:
                 yield from unpack_rows(archive, arguments.files, work, repeat)
             if "first-run" in parts:
                 yield from first_run_rows(rootfs, arguments.files, _place(work, "first", stack), repeat)
-            if "memory" in parts:
-                yield from memory_rows(rootfs, _place(work, "memory", stack))
+    if "pack" in parts:
+        with ExitStack() as stack:
+            yield from pack_rows(_place(arguments.directory, "pack", stack), max(repeat, 7))
     if "realistic" in parts:
         with ExitStack() as stack:
             work = _place(arguments.directory, "realistic", stack)
