@@ -68,14 +68,14 @@ def test_every_flag_is_in_one_column(keyword: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("keyword", "flag"), [(keyword, flag) for keyword in sorted(TABLE) for flag in TABLE[keyword][0]]
+    ("keyword", "flag"), [(keyword, flag) for keyword in sorted(TABLE) for flag in sorted(TABLE[keyword][0])]
 )
 def test_what_works_is_planned(keyword: str, flag: str) -> None:
     assert planned(line_with(keyword, flag)).stages
 
 
 @pytest.mark.parametrize(
-    ("keyword", "flag"), [(keyword, flag) for keyword in sorted(TABLE) for flag in TABLE[keyword][1]]
+    ("keyword", "flag"), [(keyword, flag) for keyword in sorted(TABLE) for flag in sorted(TABLE[keyword][1])]
 )
 def test_what_is_refused_is_refused_by_its_name(keyword: str, flag: str) -> None:
     with pytest.raises(DockerfileError, match=f"--{flag}"):
