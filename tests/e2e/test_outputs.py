@@ -252,8 +252,8 @@ def test_timestamps_stay_if_asked_for(workshop: Workshop, tmp_path: Path) -> Non
 def test_type_image_names_the_image_in_the_store(workshop: Workshop) -> None:
     build(workshop, "--output=type=image,name=one:1,compression=zstd", "-t=two:2")
     listed = fswatch_builder("images", f"--store={workshop.store}").stdout.splitlines()[1:]
-    assert [line.split()[0] for line in listed] == ["one:1", "two:2"]
-    assert len({line.split()[1] for line in listed}) == 1
+    assert [":".join(line.split()[:2]) for line in listed] == ["one:1", "two:2"]
+    assert len({line.split()[2] for line in listed}) == 1
 
 
 # Engines.
