@@ -131,7 +131,7 @@ class Mounting:
             note = StepNote(number, f"waiting for the cache {first.id}: another RUN has it locked")
             directory = stack.enter_context(
                 self._caches.use(
-                    CacheUse(key, sharing, f"cache mount {first.id}"),
+                    CacheUse(key, sharing, first.id),
                     partial(self._fill, first),
                     waiting=partial(self._events.emit, note),
                     renew=renew,

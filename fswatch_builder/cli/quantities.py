@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from fswatch_builder.errors import UsageError
+from fswatch_builder.model.quantity import bytes_of
 
-_SIZE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kmgtp]?)(?:i?b)?", re.IGNORECASE)
 _DURATION: Final = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|[smhdw]))+")
 _PART: Final = re.compile(r"([0-9.]+)(ms|[smhdw])")
 _SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -14,10 +14,10 @@ _SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604
 
 def size(option: str, text: str) -> int:
     """Bytes, of ``10GB``, ``512m``, ``1.5g``, ``1024``. As with docker, k is 1024. Raises UsageError."""
-    match = _SIZE.fullmatch(text.strip())
-    if match is None:
-        raise UsageError(f"{option} {text}: not an amount of bytes", hint="such as 512MB or 10GB")
-    return int(float(match[1]) * 1024 ** " kmgtp".index(match[2].lower() or " "))
+    try:
+        return bytes_of(text.strip())
+    except ValueError:
+        raise UsageError(f"{option} {text}: not an amount of bytes", hint="such as 512MB or 10GB") from None
 
 
 def moment(option: str, text: str, now: float) -> float:

@@ -9,9 +9,9 @@ from typing import Annotated, Final
 
 import typer
 
+from fswatch_builder.cli import quantities
 from fswatch_builder.cli.values import choice
 from fswatch_builder.errors import UsageError
-from fswatch_builder.model.quantity import bytes_of
 from fswatch_builder.model.sandbox import ENTITLEMENTS, Network, SandboxOptions, Ulimit
 
 LARGEST_SECRET: Final = 500 << 10
@@ -137,7 +137,8 @@ def sandbox(
     return SandboxOptions(
         network=_network(network),
         hosts=tuple(_host(item) for item in add_host),
-        shm_size=None if shm_size is None else _size("--shm-size", shm_size),
+        # 0 is the default, as for Docker.
+        shm_size=(quantities.size("--shm-size", shm_size) or None) if shm_size is not None else None,
         ulimits=tuple({limit.name: limit for limit in map(_ulimit, ulimit)}.values()),
         allowed=frozenset(choice("--allow", name, ENTITLEMENTS) for item in allow for name in item.split(",")),
     )
@@ -163,13 +164,6 @@ def _host(item: str) -> tuple[str, str]:
         return name, str(ipaddress.ip_address(address))
     except ValueError:
         raise UsageError(f"--add-host {item}: invalid address {address!r}") from None
-
-
-def _size(option: str, text: str) -> int | None:
-    try:
-        return bytes_of(text) or None  # 0 is the default, as for Docker
-    except ValueError as error:
-        raise UsageError(f"{option}: {error}") from error
 
 
 def _ulimit(item: str) -> Ulimit:

@@ -20,6 +20,11 @@ def test_a_script_is_executed_by_its_interpreter_and_leaves_no_trace(workshop: W
     assert result.text(result.layers[0], "f") == "/.heredoc\n"
 
 
+def test_a_script_cannot_be_changed_by_its_run(workshop: Workshop) -> None:
+    text = 'FROM base\nRUN <<EOF\n#!/bin/sh\n! echo x >"$0" && ! rm "$0" && ! chmod 777 "$0" && echo kept >/f\nEOF\n'
+    assert workshop.build(text).names() == [["f"]]
+
+
 def test_a_heredoc_with_other_words_is_the_shells(workshop: Workshop) -> None:
     result = workshop.build("FROM base\nRUN cat <<A >/f && cat <<'B' >>/f\n$((1+1))\nA\n$x\nB\n")
     assert result.text(result.layers[0], "f") == "2\n$x\n"

@@ -27,7 +27,16 @@ def test_a_build_that_touches_no_file_works_and_fills_the_user_s_own_store(works
     assert as_user(home, "images").stdout.splitlines()[1].split()[:2] == ["mine", "latest"]
 
 
-@pytest.mark.parametrize("line", ["RUN echo x >/f", "COPY Dockerfile /d", "ADD Dockerfile /d", "WORKDIR /w"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "RUN echo x >/f",
+        "RUN --mount=type=cache,target=/c true",
+        "COPY Dockerfile /d",
+        "ADD Dockerfile /d",
+        "WORKDIR /w",
+    ],
+)
 def test_a_step_on_the_root_file_system_is_refused_at_once_with_cause_and_cure(
     workshop: Workshop, home: Path, line: str
 ) -> None:

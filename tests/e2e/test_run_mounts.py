@@ -14,6 +14,7 @@ from fswatch_builder.model.sandbox import NETWORK_HOST, SECURITY_INSECURE, Sandb
 from fswatch_builder.oci.keeping.kept import Kind
 from fswatch_builder.oci.store import Store
 from tests.support.builds import Recorder, Result, Workshop, args
+from tests.support.cli import fswatch_builder
 
 pytestmark = pytest.mark.root
 
@@ -251,6 +252,24 @@ def test_x5_without_the_cache_a_cache_mount_starts_empty_once(workshop: Workshop
     run(workshop, line.format("1"))
     assert run(workshop, line.format("2"), use_cache=False).recorder.printed() == "2\n"
     assert run(workshop, line.format("3")).recorder.printed() == "2\n2b\n2\n2b\n3\n"
+
+
+def test_x5_a_stage_without_the_cache_starts_its_own_cache_mounts_empty(workshop: Workshop) -> None:
+    text = (
+        "FROM base AS a\nRUN --mount=type=cache,id=a,target=/c ls /c; echo >/c/f{0}\n"
+        "FROM base\nCOPY --from=a /etc/passwd /p\nRUN --mount=type=cache,id=b,target=/c ls /c; echo >/c/g{0}\n"
+    )
+    workshop.build(text.format(1))
+    assert workshop.build(text.format(2), uncached_stages=frozenset({"a"})).recorder.printed() == "g1\n"
+    assert workshop.build(text.format(3)).recorder.printed() == "f2\ng1\ng2\n"
+
+
+def test_prune_removes_caches(workshop: Workshop) -> None:
+    line = "RUN --mount=type=cache,target=/c,id=mine ls /c; touch /c/f # "
+    run(workshop, f"{line}1")
+    done = fswatch_builder("prune", "-f", f"--store={workshop.store}")
+    assert "removed mount mine" in done.stdout + done.stderr
+    assert run(workshop, f"{line}2").recorder.printed() == ""
 
 
 def test_a_failed_run_leaves_its_cache_usable(workshop: Workshop) -> None:

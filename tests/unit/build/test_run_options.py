@@ -37,6 +37,13 @@ def test_g13_a_stage_that_only_a_mount_needs_is_built_and_others_are_not() -> No
     assert [stage.name for stage in planned(text).stages] == ["b", None]
 
 
+def test_g12_a_trigger_s_mount_is_resolved_in_the_stage_it_runs_in() -> None:
+    text = "FROM scratch AS a\nFROM scratch\n"
+    plan = planned(text, triggers={1: ("RUN --mount=from=a,target=/t x",)})
+    assert [stage.name for stage in plan.stages] == ["a", None]
+    assert dict(plan.stages[-1].mount_sources) == {"a": StageSource(0)}
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [

@@ -35,7 +35,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 @contextmanager
 def used(caches: Caches, sharing: Sharing = "shared", *, key: Digest = KEY, renew: bool = False) -> Iterator[Path]:
     """The directory, by a path that stays right."""
-    wanted = CacheUse(key, sharing, "cache mount x")
+    wanted = CacheUse(key, sharing, "x")
     with caches.use(wanted, nothing, waiting=must_not_wait, renew=renew) as directory:
         fd = os.open(directory.path, os.O_PATH)
         try:
@@ -164,7 +164,7 @@ def test_they_are_kept_things_with_a_name_and_not_removed_while_in_use(store: St
         (path / "d").mkdir()
         (path / "d/out").symlink_to("/")
         (thing,) = store.kept.things(Kind.MOUNT)
-        assert (thing.label, thing.in_use) == ("cache mount x", True)
+        assert (thing.label, thing.in_use) == ("x", True)
         assert not store.kept.remove(Kind.MOUNT, KEY)
     assert store.kept.remove(Kind.MOUNT, KEY)
     assert store.kept.things(Kind.MOUNT) == []
