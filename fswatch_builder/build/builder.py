@@ -1,6 +1,5 @@
 """The story of a build: read, plan, walk the stages, store the image."""
 
-import json
 import os
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
@@ -36,6 +35,7 @@ from fswatch_builder.model.plan import Stage
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.model.sandbox import SandboxOptions
 from fswatch_builder.oci.compression import Compression
+from fswatch_builder.oci.lookup import remember
 from fswatch_builder.oci.reference import Reference
 from fswatch_builder.oci.store import Store
 
@@ -217,7 +217,7 @@ def _store(image: Image, inherited: int, request: Request, store: Store, events:
     manifest = store.put_image(image, request.annotations)
     for name in request.names:
         store.tag(name, manifest, image.platform)
-    config = Digest(json.loads(store.read(manifest.digest))["config"]["digest"])
+    config = remember(store, manifest.digest)
     events.emit(
         ImageStored(
             manifest=str(manifest.digest),

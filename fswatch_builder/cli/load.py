@@ -16,7 +16,7 @@ from fswatch_builder.cli.patience import patience
 from fswatch_builder.errors import BaseImageError, UsageError
 from fswatch_builder.model.image import Descriptor
 from fswatch_builder.oci.blobs import write_errors
-from fswatch_builder.oci.lookup import image_id
+from fswatch_builder.oci.lookup import remember
 from fswatch_builder.oci.media_types import OCI_MANIFEST
 from fswatch_builder.oci.store import Store
 
@@ -78,7 +78,7 @@ def load_command(
                 opened.tag(name, manifest, image.platform)
                 print(f"Loaded image: {name.familiar()}")
             if not every:
-                print(f"Loaded image ID: {image_id(opened, digest)}")
+                print(f"Loaded image ID: {remember(opened, digest)}")
                 if not quiet:
                     print("note: it has no name: give it one with --tag", file=sys.stderr)
 

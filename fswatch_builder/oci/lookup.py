@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from fswatch_builder.errors import BaseImageError, StoreError
+from fswatch_builder.errors import BaseImageError, OutputError, StoreError
 from fswatch_builder.model.digest import Digest
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci import documents
@@ -17,6 +17,8 @@ from fswatch_builder.oci.store import Store
 _ID: Final = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})")
 _ALGORITHM: Final = "sha256:"
 _LISTED: Final = 5
+#: Of notes: image IDs and the manifests they stand for.
+_IMAGE_ID: Final = "image id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,30 +46,50 @@ class Listing:
 
 
 def list_images(store: Store) -> Listing:
-    """All images. One that is damaged does not hide the others. Raises StoreError for the store as a whole."""
-    found: dict[tuple[Digest, Platform], LocalImage] = {}
+    """All images of the store's index; one that is damaged does not hide the others. Raises StoreError."""
+    found: dict[Digest, LocalImage] = {}
     damaged: dict[Digest, StoreError] = {}
-    for stored in store.images():
-        key = (stored.digest, stored.platform)
-        if key in found:
-            found[key] = replace(found[key], names=(*found[key].names, stored.name))
-        elif stored.digest not in damaged:
+    for entry in store.names.entries():
+        digest = entry.digest
+        if digest not in found and digest not in damaged:
             try:
-                config = image_id(store, stored.digest)
+                found[digest] = _read(store, digest)
             except (StoreError, BaseImageError) as error:
-                damaged[stored.digest] = StoreError(f"{stored.name.familiar()}: {error.what}", hint=error.hint)
-                continue
-            found[key] = LocalImage(stored.digest, config, stored.platform, stored.created, stored.size, (stored.name,))
+                shown = entry.name.familiar() if entry.name else str(digest)
+                damaged[digest] = StoreError(f"{shown}: {error.what}", hint=error.hint)
+        if digest in found and entry.name is not None:
+            found[digest] = replace(found[digest], names=(*found[digest].names, entry.name))
     return Listing(tuple(found.values()), tuple(damaged.values()))
 
 
-def image_id(store: Store, manifest: Digest) -> Digest:
-    """Docker's image ID: the digest of the configuration. Raises StoreError, BaseImageError."""
+def _read(store: Store, manifest: Digest) -> LocalImage:
+    """Without its names. It is looked at and not used: nothing is leased."""
     what = f"image {manifest}"
     read = documents.read_manifest(store.read(manifest), "", what)
     if isinstance(read, documents.Index):
         raise StoreError(f"{what} is an index of several images")
-    return read.config.digest
+    config = read.config.digest
+    image = documents.read_image(store.read(config), read, what)
+    size = sum(layer.size for layer in read.layers)
+    return LocalImage(manifest, config, image.platform, image.created, size)
+
+
+def remember(store: Store, manifest: Digest) -> Digest:
+    """The image ID of a manifest, by which it is found from now on, without a name too. Raises StoreError,
+    BaseImageError.
+    """
+    config = _read(store, manifest).config
+    store.note(_IMAGE_ID, config.raw, manifest.raw)
+    return config
+
+
+def _remembered(store: Store, digest: Digest) -> Digest:
+    """The manifest of an image ID; what is none is a manifest's own. One that can only be read remembers nothing."""
+    try:
+        manifest = store.recall(_IMAGE_ID, digest.raw)
+    except OutputError:
+        return digest
+    return digest if manifest is None else Digest.from_raw(manifest)
 
 
 def find_image(store: Store, text: str, platform: Platform | None = None) -> LocalImage:
@@ -95,7 +117,8 @@ def find_image(store: Store, text: str, platform: Platform | None = None) -> Loc
         if starting:
             return _for_platform(starting, text, platform)
         if len(start) == 64:
-            return _by_digest(store, listing.images, Digest(_ALGORITHM + start), text, platform)
+            manifest = _remembered(store, Digest(_ALGORITHM + start))
+            return _by_digest(store, listing.images, manifest, text, platform)
     raise _unknown(text, listing)
 
 
@@ -120,11 +143,10 @@ def _by_digest(
     for image in images:
         if image.manifest == manifest and (platform is None or fits(image.platform, platform)):
             return image
-    read = store.load_image(manifest)
-    if platform is not None and not fits(read.platform, platform):
-        raise BaseImageError(f"{text} is for {read.platform}, not for {platform}")
-    size = sum(layer.descriptor.size for layer in read.layers)
-    return LocalImage(manifest, image_id(store, manifest), read.platform, read.created, size)
+    image = _read(store, manifest)
+    if platform is not None and not fits(image.platform, platform):
+        raise BaseImageError(f"{text} is for {image.platform}, not for {platform}")
+    return image
 
 
 def _for_platform(images: Sequence[LocalImage], text: str, platform: Platform | None) -> LocalImage:

@@ -207,3 +207,21 @@ def test_the_platform_chooses_among_images_of_a_name(store: Path) -> None:
     assert output(*ask, "far:1").strip() == "s390x"  # the only one there is
     assert "linux/amd64, linux/s390x" in output(*ask, "--platform=linux/arm64", "app:1", status=5)
     assert "PLATFORM" in output("images", f"--store={store}")
+
+
+def test_an_image_without_a_name_is_found_by_the_id_that_was_printed(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nENV a=b\n")
+    built = output("build", "-q", f"--store={store}", str(tmp_path)).strip()
+    assert output("inspect", "-f", "{{.Id}} {{.RepoTags}}", built, f"--store={store}") == f"{built} []\n"
+    assert output("images", "-q", f"--store={store}") == ""
+
+
+def test_what_another_tool_put_into_the_layout_without_a_name_is_dangling(store: Path, image: MadeImage) -> None:
+    index = json.loads((store / "index.json").read_text())
+    index["manifests"] = [{**index["manifests"][0], "annotations": {}}]
+    (store / "index.json").write_text(json.dumps(index))
+    (row,) = output("images", f"--store={store}").splitlines()[1:]
+    assert row.split()[:3] == ["<none>", "<none>", digest(image.config).removeprefix("sha256:")[:12]]
+    assert output("images", "-f", "dangling=false", "-q", f"--store={store}") == ""
+    assert output("images", "-f", "dangling=true", "-q", f"--store={store}") != ""
+    assert output("images", "app", "-q", f"--store={store}") == ""
