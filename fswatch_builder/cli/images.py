@@ -1,8 +1,7 @@
 """``fswatch-builder images``: what is in the store."""
 
-import fnmatch
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
@@ -11,13 +10,13 @@ import typer
 from fswatch_builder.cli import image_options, options, values
 from fswatch_builder.cli.ago import ago, local_time
 from fswatch_builder.cli.failure import reported
+from fswatch_builder.cli.image_filters import Filters, age
 from fswatch_builder.cli.listing import Row, form_of, lines
 from fswatch_builder.cli.opening import open_store
 from fswatch_builder.cli.printable import printable
 from fswatch_builder.cli.render import size_text
-from fswatch_builder.errors import UsageError
 from fswatch_builder.model.platform import Platform
-from fswatch_builder.oci.lookup import LocalImage, find_image, list_images
+from fswatch_builder.oci.lookup import LocalImage, list_images
 from fswatch_builder.oci.reference import Reference
 from fswatch_builder.oci.store import Store
 
@@ -32,7 +31,6 @@ HEADINGS: Final = {
     "Size": "SIZE",
     "Platform": "PLATFORM",
 }
-_FILTERS: Final = ("reference", "dangling", "label", "before", "since")
 
 Repository = Annotated[
     str | None,
@@ -42,7 +40,7 @@ Repository = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print image IDs alone.")]
 Digests = Annotated[bool, typer.Option("--digests", help="Show digests of manifests too.")]
-Filters = Annotated[
+FilterTexts = Annotated[
     list[str] | None,
     typer.Option(
         "--filter",
@@ -59,7 +57,7 @@ def images_command(
     quiet: Quiet = False,
     digests: Digests = False,
     no_trunc: image_options.NoTrunc = False,
-    filters: Filters = None,
+    filters: FilterTexts = None,
     format_: image_options.Format = None,
     json_: image_options.Json = False,
     store: options.StoreDirectory = None,
@@ -77,10 +75,10 @@ def images_command(
     """  # noqa: D301 - the escape keeps the lines as they are
     with open_store(values.store_directory(store)) as opened:
         listing = list_images(opened)
-        wanted = _wanted(opened, repository, filters or ())
-        kept = sorted(filter(wanted, listing.images), key=lambda image: _age(image.created))
-        patterns = _patterns(repository, filters or ())
-        rows = [row for image in kept for row in _rows(image, patterns, no_trunc, datetime.now(UTC))]
+        wanted = Filters.parse(opened, repository, filters or ())
+        kept = sorted(filter(wanted.take, listing.images), key=age)
+        now = datetime.now(UTC)
+        rows = [row for image in kept for row in _rows(image, wanted.names(image), no_trunc, now)]
         columns = ["Repository", "Tag", *(["Digest"] if digests else []), "ID", "CreatedSince", "Size"]
         if any(image.platform != Platform.host() for image in kept):
             columns.append("Platform")
@@ -93,15 +91,9 @@ def images_command(
             print(f"WARN: {printable(error.what)}", file=sys.stderr)
 
 
-def _age(created: datetime | None) -> float:
-    """Newest first; what has no date comes last."""
-    return float("inf") if created is None else -created.replace(tzinfo=created.tzinfo or UTC).timestamp()
-
-
-def _rows(image: LocalImage, patterns: Sequence[str], no_trunc: bool, now: datetime) -> Iterator[Row]:
-    """One for each name that was asked for; one for an image that has none."""
-    names: list[Reference | None] = [name for name in image.names if all(_matches(name, p) for p in patterns)]
-    for name in names or [None]:
+def _rows(image: LocalImage, names: Sequence[Reference], no_trunc: bool, now: datetime) -> Iterator[Row]:
+    """One for each name; one for an image that has none."""
+    for name in names or (None,):
         yield {
             "Repository": name.familiar_repository() if name else NONE,
             "Tag": (name.tag or NONE) if name else NONE,
@@ -112,53 +104,3 @@ def _rows(image: LocalImage, patterns: Sequence[str], no_trunc: bool, now: datet
             "Size": size_text(image.size),
             "Platform": str(image.platform),
         }
-
-
-def _patterns(repository: str | None, filters: Sequence[str]) -> list[str]:
-    named = [] if repository is None else [repository]
-    return named + [value for key, _, value in (text.partition("=") for text in filters) if key == "reference"]
-
-
-def _matches(name: Reference, pattern: str) -> bool:
-    """As docker: without a tag it is for all of them, and a wildcard stands for no slash."""
-    tagged = ":" in pattern.rpartition("/")[2]
-    tag = f":{name.tag}" if tagged else ""
-    if pattern == f"{name.registry}/{name.repository}{tag}":
-        return True
-    parts, wanted = f"{name.familiar_repository()}{tag}".split("/"), pattern.split("/")
-    return len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
-
-
-def _wanted(store: Store, repository: str | None, filters: Sequence[str]) -> Callable[[LocalImage], bool]:
-    """Whether an image passes everything that was asked for. Raises UsageError, BaseImageError."""
-    patterns = _patterns(repository, filters)
-    checks: list[Callable[[LocalImage], bool]] = []
-    if patterns:
-        checks.append(lambda image: any(all(_matches(name, p) for p in patterns) for name in image.names))
-    for text in filters:
-        key, equals, value = text.partition("=")
-        if not equals or key not in _FILTERS:
-            raise UsageError(f"--filter {text}: want one of {', '.join(f'{known}=...' for known in _FILTERS)}")
-        if key == "dangling":
-            if value not in ("true", "false"):
-                raise UsageError(f"--filter {text}: want true or false")
-            checks.append(lambda image, dangling=value == "true": dangling != bool(image.names))  # type: ignore[misc]
-        elif key == "label":
-            checks.append(lambda image, label=value: _has_label(store, image, label))  # type: ignore[misc]
-        elif key in ("before", "since"):
-            limit = _age(find_image(store, value).created)
-            before = key == "before"
-            checks.append(
-                lambda image, limit=limit, before=before: (
-                    _age(image.created) > limit  # type: ignore[misc]
-                    if before
-                    else _age(image.created) < limit
-                )
-            )
-    return lambda image: all(check(image) for check in checks)
-
-
-def _has_label(store: Store, image: LocalImage, label: str) -> bool:
-    name, equals, value = label.partition("=")
-    labels = store.load_image(image.manifest).config.labels
-    return name in labels and (not equals or labels[name] == value)

@@ -1,7 +1,7 @@
 """Which image of the store a user means: by name, by digest, by image ID or the start of one."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -30,6 +30,7 @@ class LocalImage:
     platform: Platform
     created: datetime | None
     size: int
+    labels: Mapping[str, str]
     names: tuple[Reference, ...] = ()
 
     def shown(self) -> str:
@@ -71,7 +72,7 @@ def _read(store: Store, manifest: Digest) -> LocalImage:
     config = read.config.digest
     image = documents.read_image(store.read(config), read, what)
     size = sum(layer.size for layer in read.layers)
-    return LocalImage(manifest, config, image.platform, image.created, size)
+    return LocalImage(manifest, config, image.platform, image.created, size, image.config.labels)
 
 
 def remember(store: Store, manifest: Digest) -> Digest:
