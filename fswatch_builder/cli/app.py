@@ -21,7 +21,6 @@ from fswatch_builder.cli.track import track_command
 
 app = typer.Typer(
     name="fswatch-builder",
-    add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -71,7 +70,8 @@ def root(
       fswatch-builder track /usr/local -- make install
       fswatch-builder images
 
-    Every option of a command can also be given by an environment variable, such as FSWATCH_BUILDER_STORE.
+    Options of build and track, and --store of every command, can also be given by environment variables, such as
+    FSWATCH_BUILDER_STORE. --install-completion teaches the shell commands, options and the names of images.
     """  # noqa: D301 - the escape keeps the lines as they are
 
 

@@ -26,8 +26,16 @@ CONFIG: Final = "config"
 _SETS: Final = ("Env", "ExposedPorts", "Volumes")
 _REASONS: Final = ("content", "target", "rdev", "mode", "uid", "gid", "xattrs", "links", "mtime", CONFIG)
 
-First = Annotated[str, typer.Argument(metavar="A", help="An image: name, digest, or the start of its ID.")]
-Second = Annotated[str, typer.Argument(metavar="B", help="The image that it is compared with.")]
+First = Annotated[
+    str,
+    typer.Argument(
+        metavar="A", help="An image: name, digest, or the start of its ID.", autocompletion=image_options.known_names
+    ),
+]
+Second = Annotated[
+    str,
+    typer.Argument(metavar="B", help="The image that it is compared with.", autocompletion=image_options.known_names),
+]
 Ignore = Annotated[
     list[str] | None,
     typer.Option(

@@ -18,7 +18,6 @@ from fswatch_builder.cli.render import size_text
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci.lookup import LocalImage, list_images
 from fswatch_builder.oci.reference import Reference
-from fswatch_builder.oci.store import Store
 
 NONE: Final = "<none>"
 HEADINGS: Final = {

@@ -1,7 +1,7 @@
 """The options of the command line: what they are called, what they default to, what ``--help`` says.
 
-Every option can be given by an environment variable, ``FSWATCH_BUILDER_`` and its name in capitals. How values are read
-is in ``values``, what is refused in ``refused``.
+Every option of build can be given by an environment variable, ``FSWATCH_BUILDER_`` and its name in capitals. How values
+are read is in ``values``, what is refused in ``refused``.
 """
 
 from typing import Annotated
