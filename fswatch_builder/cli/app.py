@@ -17,6 +17,7 @@ from fswatch_builder.cli.prune import prune_command
 from fswatch_builder.cli.refused import BuildCommand
 from fswatch_builder.cli.rmi import rmi_command
 from fswatch_builder.cli.run import run_command
+from fswatch_builder.cli.save import save_command
 from fswatch_builder.cli.track import track_command
 
 app = typer.Typer(
@@ -38,6 +39,7 @@ app.command("diff")(diff_command)
 app.command("cat")(cat_command)
 app.command("run", context_settings={"allow_interspersed_args": False, "max_content_width": 110})(run_command)
 app.command("load")(load_command)
+app.command("save")(save_command)
 app.command("rmi")(rmi_command)
 app.command("prune")(prune_command)
 
