@@ -15,6 +15,7 @@ from fswatch_builder.cli.limits import limits_command
 from fswatch_builder.cli.load import load_command
 from fswatch_builder.cli.prune import prune_command
 from fswatch_builder.cli.refused import BuildCommand
+from fswatch_builder.cli.report import report_command
 from fswatch_builder.cli.rmi import rmi_command
 from fswatch_builder.cli.run import run_command
 from fswatch_builder.cli.save import save_command
@@ -32,6 +33,7 @@ app.command("build", cls=BuildCommand)(build_command)
 app.command("track", context_settings={"allow_interspersed_args": False, "max_content_width": 110})(track_command)
 app.command("bench", context_settings={"allow_interspersed_args": False, "max_content_width": 110})(bench_command)
 app.command("limits")(limits_command)
+app.command("report")(report_command)
 app.command("images")(images_command)
 app.command("inspect")(inspect_command)
 app.command("history")(history_command)

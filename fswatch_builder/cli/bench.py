@@ -60,6 +60,7 @@ JsonFile = Annotated[
         help="Write all rows and what they say. Interrupted, the same command goes on with the rows in FILE.part.",
     ),
 ]
+HtmlFile = Annotated[str | None, typer.Option("--html", metavar="FILE", help="Write a page with plots and tables.")]
 List = Annotated[bool, typer.Option("--list", help="List corpora, workloads and strategies, and end.")]
 
 
@@ -76,6 +77,7 @@ def bench_command(
     directory: DirectoryOption = None,
     seed: Seed = 1,
     json_file: JsonFile = None,
+    html: HtmlFile = None,
     list_all: List = False,
 ) -> None:
     """Measure whether watching pays: on your own tree and command, or on made ones.
@@ -100,10 +102,15 @@ def bench_command(
     campaign = _campaign(argv, tree, corpus, workload, strategy, repeat, quick, cache, directory, seed)
 
     from fswatch_builder.cli.bench_text import lines
+    from fswatch_builder.cli.report import check_page, write_page
 
+    if html is not None:
+        check_page(html)
     found = _measured(campaign, json_file)
     for line in lines(found):
         print(line)
+    if html is not None:
+        write_page(html, [found], [])
 
 
 def _own_command(words: "Sequence[str]", tree: str | None) -> list[str]:

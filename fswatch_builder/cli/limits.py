@@ -40,6 +40,9 @@ DirectoryOption = Annotated[
 ]
 
 
+HtmlFile = Annotated[str | None, typer.Option("--html", metavar="FILE", help="Write a page with plots and tables.")]
+
+
 @reported
 def limits_command(
     names: Names = None,
@@ -49,6 +52,7 @@ def limits_command(
     repeat: Repeat = None,
     seed: Seed = 1,
     directory: DirectoryOption = None,
+    html: HtmlFile = None,
 ) -> None:
     """Find out how far watching goes here: watches, memory, queues, losses, latency.
 
@@ -62,6 +66,7 @@ def limits_command(
       fswatch-builder limits break-even --full --directory /var/tmp
     """  # noqa: D301 - the escape keeps the lines as they are
     from fswatch_builder.cli.limits_text import lines, listing
+    from fswatch_builder.cli.report import check_page, write_page
     from fswatch_builder.research import machine
     from fswatch_builder.research.bench.campaign import check_directory
     from fswatch_builder.research.limits.registry import chosen, experiments
@@ -76,8 +81,11 @@ def limits_command(
     for experiment in wanted:
         if names and experiment.needs_root and not here.is_root:
             raise UsageError(f"experiment {experiment.name} needs root: {experiment.needs_root}")
+    if html is not None:
+        check_page(html)
     if out is not None:
         _make(out)
+    reports = []
     for experiment in wanted:
         if experiment.needs_root and not here.is_root:
             print(f"{experiment.name} is left out, for it needs root: {experiment.needs_root}", file=sys.stderr)
@@ -85,6 +93,9 @@ def limits_command(
         report = _done(experiment, here, place, out, full=full, repeat=repeat, seed=seed)
         for line in lines(report):
             print(line)
+        reports.append(report)
+    if html is not None:
+        write_page(html, [], reports)
 
 
 def _make(out: str) -> None:

@@ -50,6 +50,7 @@ def _measure(laboratory: Laboratory, point: Point) -> Iterator[Row]:
     delays.sort()
     yield {
         **point,
+        "reader": "timer" if interval_ms else "events",
         "samples": len(delays),
         "median_us": delays[len(delays) // 2],
         "p90_us": delays[len(delays) * 9 // 10],
@@ -69,12 +70,13 @@ EXPERIMENT = Experiment(
     ),
     columns=(
         Column("interval_ms", "ms", "sleep of the reader; 0: woken by events"),
+        Column("reader", "", "what wakes the reader: events, or a timer"),
         Column("samples", "", "events of one repetition"),
         Column("median_us", "µs", "half took no longer"),
         Column("p90_us", "µs", "nine of ten took no longer"),
         Column("max_us", "µs", "the slowest"),
     ),
-    figures=(Figure("From change to reader", "line", "interval_ms", "median_us", "samples"),),
+    figures=(Figure("From change to reader", "line", "interval_ms", "median_us", "reader"),),
     points=_points,
     more=no_more,
     measure=_measure,

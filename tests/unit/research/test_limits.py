@@ -7,6 +7,7 @@ import os
 import pytest
 
 from fswatch_builder.errors import UsageError
+from fswatch_builder.research import results
 from fswatch_builder.research.limits import files, model
 from fswatch_builder.research.limits.experiment import Column, Experiment, Figure, Laboratory, grid, no_more
 from fswatch_builder.research.limits.registry import experiments
@@ -88,8 +89,8 @@ def test_reports_are_read_as_they_were_written_and_merged_by_experiment(tmp_path
         (tmp_path / name).mkdir()
         (tmp_path / name / "made.json").write_bytes(files.as_json(found))
         (tmp_path / name / "made.csv").write_bytes(files.as_csv(found))
-    assert files.read(str(tmp_path / "one")) == [found]
-    together = files.merged([*files.read(str(tmp_path / "one")), *files.read(str(tmp_path / "other" / "made.json"))])
+    assert results.read([str(tmp_path / "one")]).reports == (found,)
+    together = files.merged(results.read([str(tmp_path / "one"), str(tmp_path / "other" / "made.json")]).reports)
     assert {name: len(reports) for name, reports in together.items()} == {"made": 2}
     rows = list(csv.DictReader(io.StringIO((tmp_path / "one" / "made.csv").read_text())))
     assert len(rows) == 12
@@ -101,9 +102,9 @@ def test_what_is_no_report_is_told(tmp_path, content):
     if content is not None:
         (tmp_path / "x.json").write_bytes(content)
     with pytest.raises(UsageError):
-        files.read(str(tmp_path))
+        results.read([str(tmp_path)])
     with pytest.raises(UsageError):
-        files.read(str(tmp_path / "x.json"))
+        results.read([str(tmp_path / "x.json")])
 
 
 def test_a_line_is_fitted_through_points_on_it():

@@ -1,0 +1,1 @@
+"""One self-contained page out of what `bench` and `limits` measured."""

@@ -1,0 +1,214 @@
+"""Charts as Vega-Lite specifications: plain values, drawn by the page itself.
+
+Every chart has a legend that filters at a click, tooltips, and marks that can be told apart without colour.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fswatch_builder.research.bench.document import Document
+from fswatch_builder.research.limits.experiment import Column, Figure
+from fswatch_builder.research.limits.run import Report
+from fswatch_builder.research.strategies import UNWATCHED
+
+Spec = dict[str, Any]
+
+_SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
+_WIDTH, _HEIGHT = 560, 280
+WHERE = "measured on"
+"""The column that tells machines apart."""
+
+
+def figure(of: Figure, reports: Mapping[str, Report]) -> Spec:
+    """One figure of an experiment; ``reports`` by what each machine is called."""
+    columns = {column.name: column for report in reports.values() for column in report.columns}
+    names = (of.x, of.y, of.by)
+    data = [
+        {**{name: _value(row[name]) for name in names}, WHERE: where}
+        for where, report in reports.items()
+        for row in report.rows
+        if row[of.y] is not None
+    ]
+    axes = {
+        name: _axis(columns[name], log=log, values=[row[name] for row in data])
+        for name, log in ((of.x, of.log_x), (of.y, of.log_y))
+    }
+    match of.kind:
+        case "line":
+            spec = _lines(of, axes)
+        case "bar":
+            spec = _bars(of, axes)
+        case "marks":
+            spec = _marks(of)
+    if len(reports) > 1:
+        spec = {"facet": {"column": {"field": WHERE, "title": None}}, "spec": spec}
+    return {"$schema": _SCHEMA, "data": {"values": data}, **spec}
+
+
+def costs(document: Document, corpus: str) -> Spec:
+    """What a RUN costs under each strategy, by workload, on one tree."""
+    data = [
+        {
+            "workload": judged.contest.workload,
+            "strategy": summary.cell.strategy,
+            "milliseconds": summary.costs.median * 1000,
+            "low": summary.costs.low * 1000,
+            "high": summary.costs.high * 1000,
+            "missed": summary.missed,
+            "truth": "missed changes" if summary.missed else "",
+        }
+        for judged in document.results
+        for summary in judged.contest.summaries
+        if judged.contest.corpus == corpus and summary.costs is not None and summary.cell.strategy != UNWATCHED
+    ]
+    x = {"field": "milliseconds", "type": "quantitative", "title": "a RUN takes longer by, ms (95 % interval)"}
+    y = {"field": "strategy", "type": "nominal", "title": None}
+    shown = {"condition": {"param": "chosen", "value": 1}, "value": 0.12}
+    tooltip = [{"field": name} for name in ("workload", "strategy")]
+    tooltip += [{"field": name, "format": ".3~f"} for name in ("milliseconds", "low", "high", "missed")]
+    return {
+        "$schema": _SCHEMA,
+        "data": {"values": data},
+        "facet": {"row": {"field": "workload", "title": None, "header": {"labelAngle": 0, "labelAlign": "left"}}},
+        "spec": {
+            "width": _WIDTH,
+            "layer": [
+                {
+                    "params": [_filter("strategy")],
+                    "mark": {"type": "bar"},
+                    "encoding": {
+                        "x": x,
+                        "y": y,
+                        "color": {"field": "strategy", "type": "nominal", "title": "strategy (click)"},
+                        "opacity": shown,
+                        "tooltip": tooltip,
+                    },
+                },
+                {
+                    "mark": {"type": "rule"},
+                    "encoding": {"x": {"field": "low", "type": "quantitative"}, "x2": {"field": "high"}, "y": y},
+                },
+                {
+                    "mark": {"type": "text", "align": "left", "dx": 6, "fontWeight": "bold"},
+                    "encoding": {
+                        "x": {"field": "high", "type": "quantitative"},
+                        "y": y,
+                        "text": {"field": "truth"},
+                        "color": {"value": "#c0392b"},
+                    },
+                },
+            ],
+        },
+        "resolve": {"scale": {"x": "independent"}},
+    }
+
+
+def _lines(of: Figure, axes: Mapping[str, Spec]) -> Spec:
+    colour = {"field": of.by, "type": "nominal", "title": f"{of.by} (click)"}
+    shown = {"condition": {"param": "chosen", "value": 1}, "value": 0.08}
+    middle = {**axes[of.y], "aggregate": "median"}
+    both = {"x": axes[of.x], "color": colour, "opacity": shown}
+    extent = {"aggregate": "min", "field": of.y, "type": "quantitative", "title": middle["title"]}
+    return {
+        "width": _WIDTH,
+        "height": _HEIGHT,
+        "layer": [
+            {
+                "params": [_filter(of.by)],
+                "mark": {"type": "line", "point": {"size": 50}},
+                "encoding": {
+                    **both,
+                    "y": middle,
+                    "strokeDash": {"field": of.by, "type": "nominal", "legend": None},
+                    "shape": {"field": of.by, "type": "nominal", "legend": None},
+                    "tooltip": [
+                        {"field": of.by, "type": "nominal"},
+                        {"field": of.x, "type": "quantitative"},
+                        {"aggregate": "median", "field": of.y, "type": "quantitative", "format": ".4~g"},
+                        {"aggregate": "count", "title": "rows"},
+                    ],
+                },
+            },
+            {
+                "mark": {"type": "rule"},
+                "encoding": {**both, "y": extent, "y2": {"aggregate": "max", "field": of.y}},
+            },
+        ],
+    }
+
+
+def _bars(of: Figure, axes: Mapping[str, Spec]) -> Spec:
+    return {
+        "width": _WIDTH,
+        "height": {"step": 26},
+        "params": [_filter(of.by)],
+        "mark": {"type": "bar"},
+        "encoding": {
+            "y": {"field": of.x, "type": "nominal", "title": of.x},
+            "yOffset": {"field": of.by, "type": "nominal"},
+            "x": {**axes[of.y], "aggregate": "median"},
+            "color": {"field": of.by, "type": "nominal", "title": f"{of.by} (click)"},
+            "opacity": {"condition": {"param": "chosen", "value": 1}, "value": 0.12},
+            "tooltip": [
+                {"field": of.x, "type": "nominal"},
+                {"field": of.by, "type": "nominal"},
+                {"aggregate": "median", "field": of.y, "type": "quantitative", "format": ".4~g"},
+            ],
+        },
+    }
+
+
+def _marks(of: Figure) -> Spec:
+    """Yes or no for each pair: a filled square or a cross, not colour alone."""
+    return {
+        "width": {"step": 90},
+        "height": {"step": 20},
+        "params": [_filter(of.y)],
+        "mark": {"type": "point", "filled": True, "size": 130},
+        "encoding": {
+            "x": {"field": of.x, "type": "nominal", "title": of.x, "axis": {"orient": "top", "labelAngle": 0}},
+            "y": {"field": of.by, "type": "nominal", "title": None, "axis": {"labelLimit": 300}},
+            "shape": {
+                "field": of.y,
+                "type": "nominal",
+                "scale": {"domain": ["yes", "no"], "range": ["square", "cross"]},
+            },
+            "color": {
+                "field": of.y,
+                "type": "nominal",
+                "title": f"{of.y} (click)",
+                "scale": {"domain": ["yes", "no"], "range": ["#2a9d8f", "#c0392b"]},
+            },
+            "opacity": {"condition": {"param": "chosen", "value": 1}, "value": 0.08},
+            "tooltip": [{"field": name, "type": "nominal"} for name in (of.x, of.by, of.y)],
+        },
+    }
+
+
+def _filter(by: str) -> Spec:
+    return {"name": "chosen", "select": {"type": "point", "fields": [by]}, "bind": "legend"}
+
+
+def _axis(column: Column, *, log: bool, values: Sequence[object]) -> Spec:
+    numbers = [value for value in values if isinstance(value, int | float)]
+    # What is nothing at times has no logarithm.
+    scale: Spec = {"type": "log"} if log and numbers and min(numbers) > 0 else {"zero": True}
+    return {"field": column.name, "type": "quantitative", "title": _said(column), "scale": scale}
+
+
+def _said(column: Column) -> str:
+    """The name of a column for people: its unit stands once."""
+    name = column.name
+    for unit in ("_ms", "_us"):
+        name = name.removesuffix(unit)
+    name = name.replace("_", " ")
+    return f"{name}, {column.unit}" if column.unit else name
+
+
+def _value(value: object) -> object:
+    return ("yes" if value else "no") if isinstance(value, bool) else value
+
+
+def corpora(document: Document) -> Sequence[str]:
+    """Trees that were measured, in order."""
+    return list(dict.fromkeys(judged.contest.corpus for judged in document.results))

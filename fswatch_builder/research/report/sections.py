@@ -1,0 +1,210 @@
+"""The parts of the page: what was asked, what came out, and everything it takes to doubt it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from typing import TYPE_CHECKING
+
+from fswatch_builder.research.bench.verdict import Outcome
+from fswatch_builder.research.limits.model import Model, advice, models
+from fswatch_builder.research.limits.run import LOAD
+from fswatch_builder.research.machine import NOISY, Machine
+from fswatch_builder.research.report import charts
+from fswatch_builder.research.report.charts import Spec
+from fswatch_builder.research.report.tables import Cell, number, table
+from fswatch_builder.research.strategies import strategies
+
+if TYPE_CHECKING:
+    from fswatch_builder.research.bench.document import Document, Judged
+    from fswatch_builder.research.bench.summary import Summary
+    from fswatch_builder.research.estimates import Estimate
+    from fswatch_builder.research.limits.experiment import Scalar
+    from fswatch_builder.research.limits.run import Report
+
+_ROWS_SHOWN = 400
+
+_BENCH_HEADER = (
+    ("strategy", "how changes are found"),
+    ("a RUN costs, ms", "what a RUN takes longer than the command alone: slowdown, settling, comparing"),
+    ("±", "half the interval that holds the median with 95 % confidence"),
+    ("missed", "changes that were not told, judged independently"),
+    ("spurious", "changes that were told and are none"),
+    ("slows by", "the watched command's time to the unwatched one's"),
+    ("finds out, ms", "from the command's end to the list of changes"),
+    ("arms, ms", "once a build"),
+    ("packs, ms", "the layer, without compression"),
+    ("processor, ms", "of the builder, the command's not counted"),
+    ("memory, MiB", "of the builder at most"),
+    ("looked at", "entries"),
+)
+
+
+@dataclass(slots=True)
+class Page:
+    """HTML and the charts it refers to, as they come together."""
+
+    parts: list[str] = field(default_factory=list)
+    charts: dict[str, Spec] = field(default_factory=dict)
+    links: list[tuple[str, str]] = field(default_factory=list)
+
+    def chart(self, spec: Spec, says: str) -> str:
+        """Where a chart will be drawn; ``says`` is for those who cannot see it."""
+        name = f"chart-{len(self.charts)}"
+        self.charts[name] = spec
+        return f'<div class="chart" id="{name}" role="img" aria-label="{escape(says)}"></div>'
+
+
+def bench(page: Page, document: "Document") -> None:
+    """The sections of one run of `bench`."""
+    page.parts.append(_head(document.plan.machine, document.taken, document.command, f"{document.plan.cache} cache"))
+    if document.noise > NOISY:
+        page.parts.append(_noisy(document.noise))
+    page.parts.append(_wins(document))
+    for number_, corpus in enumerate(charts.corpora(document)):
+        anchor = f"tree-{len(page.links)}-{number_}"
+        page.links.append((anchor, corpus))
+        entries = next((tree.entries for tree in document.trees if tree.name == corpus), 0)
+        page.parts.append(f'<section><h2 id="{anchor}">{escape(corpus)}: {entries:,} entries</h2>')
+        page.parts.append(page.chart(charts.costs(document, corpus), f"What a RUN costs on {corpus}"))
+        for judged in document.results:
+            if judged.contest.corpus == corpus:
+                page.parts.append(_contest(judged))
+        page.parts.append("</section>")
+    meanings = "".join(f"<dt>{escape(it.name)}</dt><dd>{escape(it.means)}</dd>" for it in strategies().values())
+    page.parts.append(f"<section><h2>Strategies</h2><dl>{meanings}</dl></section>")
+
+
+def experiment(page: Page, name: str, reports: "Mapping[str, Report]") -> None:
+    """The section of one experiment, of one machine or several."""
+    first = next(iter(reports.values()))
+    page.links.append((f"limits-{name}", name))
+    page.parts.append(f'<section><h2 id="limits-{name}">{escape(first.asks)}</h2><p>{escape(first.method)}</p>')
+    for where, report in reports.items():
+        machine, label = report.settings.machine, f"{where}, " if len(reports) > 1 else ""
+        page.parts.append(_head(machine, report.taken, report.command, f"{label}{report.settings.repeat} repetitions"))
+        loads = [float(row[LOAD.name] or 0) for row in report.rows]
+        if loads and sum(loads) / len(loads) > NOISY:
+            page.parts.append(_noisy(sum(loads) / len(loads)))
+        page.parts += [f'<p class="verdict">{escape(advice(model))}</p>' for model in _models(name, report)]
+    for figure in first.figures:
+        page.parts.append(f"<h3>{escape(figure.title)}</h3>")
+        page.parts.append(page.chart(charts.figure(figure, reports), figure.title))
+    for where, report in reports.items():
+        page.parts.append(_rows(report, where if len(reports) > 1 else ""))
+    page.parts.append("</section>")
+
+
+def _models(name: str, report: "Report") -> "Sequence[Model]":
+    return models(report.rows) if name == "break-even" else ()
+
+
+def _head(machine: Machine, taken: str, command: str, more: str) -> str:
+    what = (
+        f"{machine.processor}, {machine.cores} processors, {machine.memory / 2**30:.0f} GiB, Linux {machine.kernel}, "
+        f"{machine.file_system}; {machine.watches:,} watches and queues of {machine.queued_events:,} events allowed; "
+        f"fswatch-builder {machine.version}, Python {machine.python}; {taken}; {more}"
+    )
+    return f'<p class="soft">{escape(what)}</p><pre>{escape(command)}</pre>'
+
+
+def _noisy(noise: float) -> str:
+    return f'<p class="noisy">Noisy: other programs kept {noise:.0%} of the processors busy; take times with care.</p>'
+
+
+def _wins(document: "Document") -> str:
+    """Who won where: watching's losses stand beside its wins."""
+    rows = []
+    for judged in document.results:
+        verdict = judged.verdict
+        if verdict is not None:
+            kind = "bad" if verdict.outcome is Outcome.SCANNING else ""
+            rows.append(
+                (
+                    Cell(judged.contest.corpus),
+                    Cell(judged.contest.workload, kind="text"),
+                    Cell(verdict.outcome.value, kind=kind),
+                    Cell(verdict.use),
+                    number(verdict.saves_s, scale=1000),
+                    number(verdict.of_s, scale=1000),
+                )
+            )
+    header = (
+        ("tree", "what it was measured on"),
+        ("command", "the workload"),
+        ("cheaper", "watching, scanning, or equal within what was measured"),
+        ("use", "the strategy to use"),
+        ("watching saves, ms", "a RUN; less than nothing where it costs"),
+        ("of, ms", "what the scan that is as exact costs"),
+    )
+    return f"<section><h2>Who won where</h2>{table(header, rows)}</section>"
+
+
+def _contest(judged: "Judged") -> str:
+    contest, best = judged.contest, judged.verdict.use if judged.verdict else None
+    parts = [f"<h3>{escape(contest.workload)}</h3>"]
+    if judged.sentence is not None and judged.verdict is not None:
+        loses = " loses" if judged.verdict.outcome is Outcome.SCANNING else ""
+        parts.append(f'<p class="verdict{loses}">{escape(judged.sentence)}</p>')
+    summaries = [summary for summary in contest.summaries if summary.costs is not None]
+    rows = [_summary(summary) for summary in summaries]
+    parts.append(table(_BENCH_HEADER, rows, [summary.cell.strategy == best for summary in summaries]))
+    parts += [f"<p>{escape(it.cell.strategy)}: {escape(it.problem)}</p>" for it in contest.failures]
+    return "".join(parts)
+
+
+def _summary(summary: "Summary") -> list[Cell]:
+    def ms(estimate: "Estimate | None") -> Cell:
+        return number(None if estimate is None else estimate.median, scale=1000)
+
+    half = None if summary.costs is None else (summary.costs.high - summary.costs.low) / 2
+    return [
+        Cell(summary.cell.strategy),
+        ms(summary.costs),
+        number(half, scale=1000),
+        number(summary.missed, kind="bad" if summary.missed else ""),
+        number(summary.spurious, kind="bad" if summary.spurious else ""),
+        number(summary.slowdown.median),
+        ms(summary.after),
+        ms(summary.arm),
+        ms(summary.pack),
+        ms(summary.own_cpu),
+        number(float(summary.peak_rss), scale=1 / 2**20, digits=0),
+        number(summary.looked_at),
+    ]
+
+
+def _rows(report: "Report", where: str) -> str:
+    header = [(f"{it.name}, {it.unit}" if it.unit else it.name, it.meaning) for it in report.columns]
+    names = [column.name for column in report.columns]
+    shown = report.rows[:_ROWS_SHOWN]
+    rest = len(report.rows) - len(shown)
+    more = f"<p>and {rest:,} rows more in the file</p>" if rest else ""
+    dictionary = "".join(
+        f"<dt>{escape(it.name)}{f', {escape(it.unit)}' if it.unit else ''}</dt><dd>{escape(it.meaning)}</dd>"
+        for it in report.columns
+    )
+    title = f"{len(report.rows):,} rows{f', {escape(where)}' if where else ''}"
+    rows = table(header, [[_plain(row[name]) for name in names] for row in shown])
+    return f"<details><summary>{title}</summary><dl>{dictionary}</dl>{rows}{more}</details>"
+
+
+def _plain(value: "Scalar") -> Cell:
+    match value:
+        case None:
+            return Cell("")
+        case bool():
+            return Cell("yes" if value else "no")
+        case int():
+            return number(value)
+        case float():
+            return Cell(f"{value:.6g}", value)
+        case _:
+            return Cell(value, kind="text")
+
+
+def labelled(reports: "Sequence[Report]") -> "Iterator[tuple[str, Report]]":
+    """Each report with a name for where it was measured, as short as tells them apart."""
+    short = [f"Linux {report.settings.machine.kernel}, {report.settings.machine.file_system}" for report in reports]
+    for place, (name, report) in enumerate(zip(short, reports, strict=True)):
+        same = short.count(name) > 1
+        yield (f"{name} ({place + 1})" if same else name), report

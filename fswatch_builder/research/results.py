@@ -1,0 +1,63 @@
+"""What `bench` and `limits` wrote, read again."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from fswatch_builder.errors import UsageError
+from fswatch_builder.research.bench.document import SCHEMA as BENCH_SCHEMA
+from fswatch_builder.research.bench.document import Document
+from fswatch_builder.research.limits.run import SCHEMA as LIMITS_SCHEMA
+from fswatch_builder.research.limits.run import Report
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """In the order in which they were named."""
+
+    benches: tuple[Document, ...]
+    reports: tuple[Report, ...]
+
+
+def read(paths: Sequence[str]) -> Results:
+    """Files, and all JSON files of directories. UsageError for one that holds no results."""
+    found = [_read(file) for path in paths for file in _files(path)]
+    return Results(
+        tuple(one for one in found if isinstance(one, Document)),
+        tuple(one for one in found if isinstance(one, Report)),
+    )
+
+
+def _files(path: str) -> list[str]:
+    if not os.path.isdir(path):
+        return [path]
+    found = sorted(os.path.join(path, name) for name in os.listdir(path) if name.endswith(".json"))
+    if not found:
+        raise UsageError(f"{path} holds no results", hint="give what `bench --json` or `limits --out` wrote")
+    return found
+
+
+def _decoded(content: bytes) -> Document | Report:
+    """Whether it has a plan tells which it is."""
+    if msgspec.json.decode(content, type=dict[str, msgspec.Raw]).keys() >= {"plan"}:
+        return msgspec.json.decode(content, type=Document)
+    return msgspec.json.decode(content, type=Report)
+
+
+def _read(path: str) -> Document | Report:
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+        found = _decoded(content)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    except msgspec.DecodeError as error:
+        raise UsageError(f"{path} holds no results: {error}") from error
+    schema, known = (
+        (found.schema, BENCH_SCHEMA) if isinstance(found, Document) else (found.settings.schema, LIMITS_SCHEMA)
+    )
+    if schema != known:
+        raise UsageError(f"{path} is of version {schema}, and {known} is what this program reads")
+    return found

@@ -1,0 +1,115 @@
+"""The page in a browser, as a reader has it."""
+
+import shutil
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.support.cli import fswatch_builder
+
+CHROMIUM = shutil.which("chromium")
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """Of a run of each, as short as they come: what it looks like does not depend on the figures."""
+    place = tmp_path_factory.mktemp("report")
+    out = place / "report.html"
+    fswatch_builder(
+        "bench",
+        "--corpus=wide-100",
+        "--workload=disguised",
+        "--workload=one-file",
+        "--strategy=scan,scan-hash,scan-time",
+        "--repeat=2",
+        f"--json={place}/bench.json",
+        f"--directory={place}",
+    )
+    fswatch_builder("limits", "coalescing", "clock", "shared", "--repeat=1", f"--out={place}/limits")
+    fswatch_builder("report", f"{place}/bench.json", f"{place}/limits", "-o", str(out))
+    return out
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def opened(browser: Browser, report, scheme: str = "light") -> tuple[Page, list[str]]:
+    """The page, drawn, and everything it complained of or asked a network for."""
+    page = browser.new_context(color_scheme=scheme).new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: complaints.append(request.url) if request.url.startswith("http") else None)
+    page.goto(report.as_uri())
+    page.wait_for_function("document.documentElement.dataset.drawn")
+    return page, complaints
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_plot_is_drawn_without_a_complaint_and_without_a_network(browser, report, scheme):
+    page, complaints = opened(browser, report, scheme)
+    drawn = page.locator(".chart svg.marks")
+    assert drawn.count() == page.locator(".chart").count() == 4
+    assert all(box is not None and box["width"] > 200 for box in (each.bounding_box() for each in drawn.all()))
+    assert complaints == []
+
+
+def test_dark_and_light_are_not_the_same(browser, report):
+    def background(scheme):
+        page, _ = opened(browser, report, scheme)
+        return page.evaluate("getComputedStyle(document.body).backgroundColor")
+
+    assert background("dark") != background("light")
+
+
+def test_a_click_on_the_legend_filters(browser, report):
+    page, _ = opened(browser, report)
+    chart = page.locator(".chart").first
+    bars = chart.locator("g.mark-rect.role-mark path")
+    assert set(bars.evaluate_all("all => all.map(it => it.getAttribute('opacity') ?? '1')")) == {"1"}
+    chart.locator("g.role-legend-label text", has_text="scan-hash").click()
+    faded = bars.evaluate_all("all => all.filter(it => it.getAttribute('opacity') === '0.12').length")
+    assert faded == bars.count() * 2 // 3
+
+
+def test_a_click_on_a_heading_sorts_by_what_it_says(browser, report):
+    page, _ = opened(browser, report)
+    table = page.locator("section:has(h2#tree-0-0) table").first
+
+    def costs():
+        return [float(text.replace(",", "")) for text in table.locator("tbody tr td:nth-child(2)").all_inner_texts()]
+
+    heading = table.locator("thead th:nth-child(2) button")
+    heading.click()
+    assert costs() == sorted(costs())
+    heading.click()
+    assert costs() == sorted(costs(), reverse=True)
+    assert table.locator("thead th:nth-child(2)").get_attribute("aria-sort") == "descending"
+
+
+def test_what_was_missed_is_said_as_loudly_as_what_was_won(browser, report):
+    page, _ = opened(browser, report)
+    assert page.locator("td.bad").count() >= 1
+    assert "missed changes" in page.locator(".chart").first.inner_text()
+
+
+def test_it_prints_with_all_its_plots(browser, report):
+    page, complaints = opened(browser, report)
+    assert page.pdf()[:5] == b"%PDF-"
+    page.emulate_media(media="print")
+    assert not page.locator("nav").is_visible()
+    assert complaints == []
+
+
+@pytest.mark.parametrize("arguments", [["missing.json"], ["."]])
+def test_what_is_no_result_is_told(tmp_path, arguments):
+    done = fswatch_builder("report", *arguments, check=False, cwd=str(tmp_path))
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr

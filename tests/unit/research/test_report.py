@@ -1,0 +1,88 @@
+"""The page, as text: nothing in it leads out, and no name gets out of where it stands."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from fswatch_builder.errors import UsageError
+from fswatch_builder.research.bench.document import document
+from fswatch_builder.research.bench.rows import Plan
+from fswatch_builder.research.limits.experiment import Column, Figure
+from fswatch_builder.research.limits.run import LOAD, REPETITION, SCHEMA, Report, Settings
+from fswatch_builder.research.machine import describe
+from fswatch_builder.research.report import charts
+from fswatch_builder.research.report.page import page
+from tests.unit.research.test_bench_engine import STRATEGIES, run
+
+HOSTILE = '</script><script>alert("x")</script><!-- &'
+
+
+@pytest.fixture
+def machine(tmp_path):
+    return describe(str(tmp_path))
+
+
+@pytest.fixture
+def bench(machine):
+    plan = Plan(("tree",), ("work",), STRATEGIES, 3, 1, "warm", machine)
+    return document(plan, run(), taken="2026-01-01T00:00:00+00:00", command="fswatch-builder bench")
+
+
+@pytest.fixture
+def limits(machine):
+    columns = (Column("size", "B", "how large"), Column("shape", "", "how"), Column("seconds", "s", "how long"))
+    rows = [
+        {"size": size, "shape": shape, "seconds": size * 0.5, "repetition": 0, "load": 0.0}
+        for size in (1, 10)
+        for shape in ("a", HOSTILE)
+    ]
+    return Report(
+        Settings(SCHEMA, "made", (), 1, 1, machine),
+        "2026-01-01T00:00:00+00:00",
+        "fswatch-builder limits made",
+        "Why?",
+        "By asking.",
+        (*columns, REPETITION, LOAD),
+        (Figure("It", "line", "size", "seconds", "shape", log_x=True),),
+        tuple(rows),
+    )
+
+
+def test_a_page_holds_all_it_needs(bench, limits):
+    text = page([bench], [limits]).decode()
+    outside = re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)
+    assert not re.findall(r"""(?:src|href)\s*=\s*["']?https?:""", outside)
+    assert "@import" not in text.split("<script>")[0]
+    assert "watching saves 2.5 s of 4.0 s a RUN here; use fanotify" in text
+    assert "fswatch-builder limits made" in text
+
+
+def test_a_name_stays_a_name(bench, limits):
+    text = page([replace(bench, command=HOSTILE)], [limits]).decode()
+    assert HOSTILE not in text
+    assert 'alert("x")' not in text
+    # Those of the page itself: data, the engine, what puts it to use.
+    assert text.count("<script") == text.count("</script>") == 3
+
+
+def test_several_machines_stand_side_by_side(machine, limits):
+    other = replace(limits, settings=replace(limits.settings, machine=replace(machine, kernel="6.1.0")))
+    text = page([], [limits, other]).decode()
+    assert "Linux 6.1.0" in text
+    assert text.count('<h2 id="limits-made"') == 1
+
+
+def test_a_logarithm_is_taken_of_what_has_one(limits):
+    (figure,) = limits.figures
+    spec = charts.figure(figure, {"here": limits})
+    assert spec["layer"][0]["encoding"]["x"]["scale"] == {"type": "log"}
+    nothing = replace(limits, rows=(*limits.rows, {**limits.rows[0], "size": 0}))
+    spec = charts.figure(figure, {"here": nothing})
+    assert spec["layer"][0]["encoding"]["x"]["scale"] == {"zero": True}
+
+
+def test_what_draws_it_may_be_missing(monkeypatch, bench):
+    monkeypatch.setitem(__import__("sys").modules, "vl_convert", None)
+    with pytest.raises(UsageError, match="vl-convert-python"):
+        page([bench], [])
