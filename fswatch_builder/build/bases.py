@@ -5,7 +5,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Final
 
 import msgspec
@@ -17,6 +17,7 @@ from fswatch_builder.model.image import DEFAULT_PATH, Descriptor, History, Image
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci.blobs import write_errors
 from fswatch_builder.oci.compression import Compression
+from fswatch_builder.oci.keeping.kept import Kind
 from fswatch_builder.oci.packing import Recipe, compressing
 from fswatch_builder.oci.reference import IMAGE_SCHEME, Reference
 from fswatch_builder.oci.store import Store
@@ -30,10 +31,9 @@ _NOTE: Final = "base"
 
 
 class _Imported(msgspec.Struct):
-    """What is remembered of an import: its manifest, and for a directory the saved baseline it was compared with."""
+    """What is remembered of an import: its manifest."""
 
     manifest: str
-    baseline: str = ""
 
 
 def bases(value: str, store: Store, platform: Platform) -> Digest:
@@ -101,7 +101,7 @@ def _key(path: str, platform: Platform, *facts: int) -> bytes:
 def _recall(store: Store, key: bytes) -> _Imported | None:
     value = store.recall(_NOTE, key)
     known = msgspec.json.decode(value, type=_Imported) if value is not None else None
-    return known if known is not None and store.has(Digest(known.manifest)) else None
+    return known if known is not None and store.is_whole(Digest(known.manifest)) else None
 
 
 # Files.
@@ -163,10 +163,10 @@ def _directory(path: str, store: Store, platform: Platform) -> Digest:
     known = _recall(store, key)
     if known is not None:
         with _told(path):
-            if _unchanged(Rootfs(os.fsencode(path)), os.path.join(_baselines(store), known.baseline)):
+            if _unchanged(Rootfs(os.fsencode(path)), store, _record(key, known)):
                 return Digest(known.manifest)
     manifest, baseline = _imported(path, store, platform)
-    _remember(store, key, manifest, baseline, known)
+    _remember(store, path, key, _Imported(manifest.text), baseline, known)
     return manifest
 
 
@@ -211,23 +211,30 @@ def _everything() -> HintSet:
     return hints
 
 
-def _unchanged(rootfs: Rootfs, baseline: str) -> bool:
-    try:
-        return not len(Baseline.open(os.fsencode(baseline)).reconcile(rootfs, _everything()))
-    except (FileNotFoundError, RefusedError):  # gone, or of another version
-        return False
+def _unchanged(rootfs: Rootfs, store: Store, record: Digest) -> bool:
+    with store.kept.use(Kind.BASELINE, record) as found:
+        if found.path is None:
+            return False
+        try:
+            return not len(Baseline.open(os.fsencode(found.path)).reconcile(rootfs, _everything()))
+        except RefusedError:  # of another version, or damaged
+            return False
 
 
-def _baselines(store: Store) -> str:
-    return os.path.join(store.directory, "baselines")
+def _record(key: bytes, imported: _Imported) -> Digest:
+    """What the baseline of a directory, as it was imported, is kept as."""
+    return Digest.of(key + imported.manifest.encode())
 
 
-def _remember(store: Store, key: bytes, manifest: Digest, baseline: Baseline, before: _Imported | None) -> None:
-    name = f"{key.hex()[:16]}-{manifest.hex[:16]}"
-    with write_errors(store.directory):
-        os.makedirs(_baselines(store), mode=0o700, exist_ok=True)
-        baseline.save(os.fsencode(os.path.join(_baselines(store), name)))
-        store.note(_NOTE, key, msgspec.json.encode(_Imported(manifest.text, name)))
-        if before is not None and before.baseline != name:
-            with suppress(FileNotFoundError):
-                os.unlink(os.path.join(_baselines(store), before.baseline))
+def _remember(
+    store: Store, path: str, key: bytes, now: _Imported, baseline: Baseline, before: _Imported | None
+) -> None:
+    with write_errors(store.directory), store.workspace() as draft:
+        saved = os.path.join(draft, "baseline")
+        baseline.save(os.fsencode(saved))
+        for outdated in (now, before):
+            if outdated is not None:
+                store.kept.remove(Kind.BASELINE, _record(key, outdated))
+        with store.kept.use(Kind.BASELINE, _record(key, now)):
+            store.kept.publish(Kind.BASELINE, _record(key, now), saved, label=path)
+        store.note(_NOTE, key, msgspec.json.encode(now))

@@ -37,7 +37,7 @@ Verify = Annotated[
 _WARNING = """\
 This will remove:
   - all blobs that no image needs: layers of stages and of replaced images, results of cached steps
-  - all unpacked bases
+  - all unpacked bases, and what is recorded of directories that were used as bases
   - all cache mounts (RUN --mount=type=cache)"""
 _ALL = "  - all images"
 _SPARED = "What a running build uses stays."

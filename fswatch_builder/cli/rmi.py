@@ -9,6 +9,7 @@ from fswatch_builder.cli import options, values
 from fswatch_builder.cli.failure import message, reported
 from fswatch_builder.errors import BaseImageError, BuildError
 from fswatch_builder.model.digest import Digest
+from fswatch_builder.oci.keeping.reserve import give_up_reserve
 from fswatch_builder.oci.keeping.untag import untag
 from fswatch_builder.oci.lookup import find_image
 from fswatch_builder.oci.names import Entry
@@ -36,6 +37,7 @@ def rmi_command(images: Images, force: Force = False, store: options.StoreDirect
     """  # noqa: D301 - the escape keeps the lines as they are
     failed: BuildError | None = None
     directory = values.store_directory(store)
+    give_up_reserve(directory)
     for text in images:
         try:
             for line in remove(directory, text, force):

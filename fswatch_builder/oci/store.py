@@ -259,7 +259,7 @@ class Store:
 
     def load_image(self, manifest: Digest) -> Image:
         """The image of a manifest in the store; its blobs stay. Raises BaseImageError, StoreError."""
-        self._is_whole(manifest)  # for its leases: what is missing is told when it is read
+        self.is_whole(manifest)  # for its leases: what is missing is told when it is read
         return self._image(manifest)
 
     def _image(self, manifest: Digest) -> Image:
@@ -285,8 +285,8 @@ class Store:
             return self._by_digest(name.digest, platform)
         return self.names.find(name, platform)
 
-    def _is_whole(self, manifest: Digest) -> bool:
-        """Whether all of an image is here; what is, stays."""
+    def is_whole(self, manifest: Digest) -> bool:
+        """Whether all blobs of an image are here; what is here, stays. Raises BaseImageError, StoreError for damage."""
         if not self.has(manifest):
             return False
         read = documents.read_manifest(self.read(manifest), "", f"image {manifest}")
@@ -300,7 +300,7 @@ class Store:
         read = documents.read_manifest(self.read(digest), "", f"image {digest}")
         if isinstance(read, documents.Index):
             digest = read.choose(platform, f"image {digest}").digest
-        return digest if self._is_whole(digest) else None
+        return digest if self.is_whole(digest) else None
 
     def images(self) -> list[StoredImage]:
         """All names, sorted. Raises StoreError for the list as a whole."""

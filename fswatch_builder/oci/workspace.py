@@ -9,18 +9,24 @@ being, and stale ones are looked for, under ``work/.lock`` only, so that no swee
     locks NAME.lock (of no use now)
 
 The kernel drops the lock with its holder, however that ends; a name without a lock file is not ours and is left alone.
+Where machines share the file system, a lock may be lost on the way while its holder lives: a workspace that was begun
+under another kernel there is taken for stale only after a day.
 """
 
 import errno
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Final
 
 from fswatch_builder import _native
-from fswatch_builder.oci.filesystem import unmount_below
+from fswatch_builder.oci.boot import boot_id
+from fswatch_builder.oci.filesystem import is_local, unmount_below
 
 _LOCK_SUFFIX = ".lock"
+_STALE_S: Final = 24 * 3600
 
 
 @contextmanager
@@ -39,6 +45,7 @@ def _create(work: str) -> tuple[str, int]:
         lock = os.open(directory + _LOCK_SUFFIX, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            os.write(lock, boot_id().encode())
             os.mkdir(directory, 0o700)
         except BaseException:
             os.unlink(directory + _LOCK_SUFFIX)
@@ -105,7 +112,8 @@ def _lock_if_stale(work: str, name: str) -> int | None:
         return None  # another user's
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(lock).st_nlink:  # 0: its owner removed it between our open and our lock
+        # No link: its owner removed it between our open and our lock.
+        if os.fstat(lock).st_nlink and not (_may_be_of_another(lock) and not is_local(work)):
             return lock
     except OSError as error:
         if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN):
@@ -113,3 +121,7 @@ def _lock_if_stale(work: str, name: str) -> int | None:
             raise
     os.close(lock)
     return None
+
+
+def _may_be_of_another(lock: int) -> bool:
+    return os.read(lock, 64) != boot_id().encode() and time.time() - os.fstat(lock).st_mtime < _STALE_S

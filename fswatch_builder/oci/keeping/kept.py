@@ -1,7 +1,7 @@
-"""The registry of kept things: blobs, unpacked bases, cache mounts. One way to use, publish, find and remove them all.
+"""The registry of kept things, blobs and others: one way to use, publish, find and remove them all.
 
     DIR/blobs/sha256/HEX     Kind.BLOB
-    DIR/kept/KIND/HEX        every other kind: a directory
+    DIR/kept/KIND/HEX        every other kind: a directory, or a file
     DIR/kept/KIND/gone-HEX   discarded while somebody used it
     DIR/kept/KIND/HEX.lock   somebody has a turn
 
@@ -32,7 +32,8 @@ from typing import Final
 from fswatch_builder.errors import StoreError
 from fswatch_builder.model.digest import Digest
 from fswatch_builder.oci.blobs import Blobs, is_there, sync_directory, write_errors
-from fswatch_builder.oci.keeping.sessions import Session, boot_id
+from fswatch_builder.oci.boot import boot_id
+from fswatch_builder.oci.keeping.sessions import Session
 from fswatch_builder.oci.keeping.turns import is_turn, turn
 from fswatch_builder.oci.state import State
 from fswatch_builder.oci.workspace import workspace
@@ -50,6 +51,8 @@ class Kind(StrEnum):
     TREE = "tree"
     #: A directory of RUN --mount=type=cache. Changes with each use.
     MOUNT = "mount"
+    #: What is recorded of a directory that was read in as a base: a file. Without it the directory is read again.
+    BASELINE = "baseline"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,7 @@ class KeptThings:
 
     def publish(self, kind: Kind, key: Digest, directory: str, label: str = "") -> str:
         """Moves ``directory``, of a workspace of this store, to where ``use`` finds it: its path there. Whole, at once.
+        It may be a file.
 
         If somebody else was faster, theirs stays and is the one; ``directory`` is left to its workspace. Call it inside
         ``use`` of the same key, else another process may remove it at once. Raises OutputError.

@@ -30,6 +30,7 @@ from typing import Final
 
 from fswatch_builder.errors import BuildError
 from fswatch_builder.oci.blobs import write_errors
+from fswatch_builder.oci.boot import boot_id
 from fswatch_builder.oci.filesystem import is_local
 from fswatch_builder.oci.state import State
 
@@ -37,15 +38,6 @@ DIRECTORY: Final = "sessions"
 #: Seconds. A session on another machine that lost its lock is dead after that long without a sign of life.
 _EXPIRES_S: Final = 900
 _REFRESH_S: Final = 60
-
-
-def boot_id() -> str:
-    """Of the kernel that runs, a new one with each boot (random(4)); "" without /proc."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
-    except FileNotFoundError:
-        return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,6 +145,18 @@ def _forget_what_is_gone(store: Store, report: Report) -> None:
 def _sweep(store: Store, report: Report) -> None:
     with store.workspace() as grave:
         report.swept += store.kept.bury_strays(grave)
+        with write_errors(store.directory):
+            report.swept += _outdated(store.directory, grave)
     store.session.strangers()
     with write_errors(store.directory):
         report.swept += sweep_strays(store.workspaces)
+
+
+def _outdated(directory: str, grave: str) -> list[str]:
+    """What stores of the first version had, and nobody reads any more."""
+    path = os.path.join(directory, "baselines")
+    try:
+        os.rename(path, os.path.join(grave, "baselines"))
+    except FileNotFoundError:
+        return []
+    return [path]

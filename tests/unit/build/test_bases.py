@@ -18,6 +18,7 @@ from fswatch_builder.model.digest import Digest
 from fswatch_builder.model.image import DEFAULT_PATH, Descriptor, Layer
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci.compression import decompressed
+from fswatch_builder.oci.keeping.kept import Kind
 from fswatch_builder.oci.reference import Reference
 from fswatch_builder.oci.store import Store
 from tests.support.images import make_image, tar_directory, tar_of, write_layout
@@ -76,10 +77,20 @@ def test_an_unchanged_directory_is_not_packed_again(store: Store, tree: Path, mo
     (tree / "etc" / "new").touch()
     third = bases(str(tree), store, AMD64)
     assert "etc/new" in names_of(store, third)
-    assert len(os.listdir(os.path.join(store.directory, "baselines"))) == 1
-    for name in os.listdir(os.path.join(store.directory, "baselines")):
-        Path(store.directory, "baselines", name).write_bytes(b"damaged")
+    (baseline,) = store.kept.things(Kind.BASELINE)
+    assert baseline.label == str(tree)
+    Path(baseline.path).write_bytes(b"damaged")
     assert bases(str(tree), store, AMD64) == third
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "pack_layer", None)
+        assert bases(str(tree), store, AMD64) == third
+
+
+def test_a_directory_whose_image_is_not_whole_any_more_is_read_again(store: Store, tree: Path) -> None:
+    first = bases(str(tree), store, AMD64)
+    os.unlink(store.blob_path(store.load_image(first).layers[0].descriptor.digest))
+    assert bases(str(tree), store, AMD64) == first
+    assert store.is_whole(first)
 
 
 def test_an_empty_directory_is_an_image_without_layers(store: Store, tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from fswatch_builder.errors import OutputError, StoreError
 from fswatch_builder.model.digest import DiffID, Digest
 from fswatch_builder.model.image import Descriptor, History, Image, Layer, RunConfig
 from fswatch_builder.model.platform import Platform
-from fswatch_builder.oci import media_types
+from fswatch_builder.oci import media_types, workspace
+from fswatch_builder.oci.boot import boot_id
 from fswatch_builder.oci.compression import Compression
 from fswatch_builder.oci.reference import Reference
 from fswatch_builder.oci.store import StepResult, Store
@@ -118,6 +119,29 @@ def test_a_live_workspace_is_never_swept(store: Store) -> None:
         with Store.open(store.directory):
             assert (Path(directory) / "file").read_text() == "mine"
     assert not os.path.exists(directory)
+
+
+def test_where_machines_share_the_file_system_a_free_lock_alone_sweeps_no_workspace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of another machine's builder, which may live and have lost it. Of one of this machine it does."""
+    Store.open(str(tmp_path)).close()
+    lock = tmp_path / "work" / "theirs.lock"
+    lock.write_text("another boot")
+    (tmp_path / "work" / "theirs").mkdir()
+    (tmp_path / "work" / "ours.lock").write_text(boot_id())
+    (tmp_path / "work" / "ours").mkdir()
+    monkeypatch.setattr(workspace, "is_local", lambda _: False)
+    Store.open(str(tmp_path)).close()
+    assert names_in(str(tmp_path / "work")) == ["theirs", "theirs.lock"]
+    os.utime(lock, (1, 1))
+    Store.open(str(tmp_path)).close()
+    assert names_in(str(tmp_path / "work")) == []
+    lock.write_text("another boot")
+    (tmp_path / "work" / "theirs").mkdir()
+    monkeypatch.undo()
+    Store.open(str(tmp_path)).close()
+    assert names_in(str(tmp_path / "work")) == [], "before this boot"
 
 
 def _churn(directory: str, results: "multiprocessing.Queue[str]") -> None:
