@@ -46,6 +46,8 @@ def _create(work: str) -> tuple[str, int]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             os.write(lock, boot_id().encode())
+            if not is_local(work):
+                os.fsync(lock)  # else another machine may see an empty file, as of one who died just before
             os.mkdir(directory, 0o700)
         except BaseException:
             os.unlink(directory + _LOCK_SUFFIX)
@@ -124,4 +126,4 @@ def _lock_if_stale(work: str, name: str) -> int | None:
 
 
 def _may_be_of_another(lock: int) -> bool:
-    return os.read(lock, 64) != boot_id().encode() and time.time() - os.fstat(lock).st_mtime < _STALE_S
+    return os.read(lock, 64) not in (b"", boot_id().encode()) and time.time() - os.fstat(lock).st_mtime < _STALE_S
