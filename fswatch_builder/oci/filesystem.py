@@ -25,15 +25,19 @@ def is_local(directory: str, table: str = _TABLE) -> bool:
     return kind in _LOCAL
 
 
-def unmount_below(directory: str) -> None:
-    """Unmounts what is mounted on ``directory`` and in it, the last first: nobody needs it any more. Raises OSError."""
+def mounts_below(directory: str) -> list[str]:
+    """The mount points on ``directory`` and in it, in the order of mounting."""
     inside = _closed(os.fsencode(os.path.realpath(directory)))
-    points = [point for point, _ in _mounts(_TABLE) if point.startswith(inside)]
-    if points:
-        libc = ctypes.CDLL(None, use_errno=True)
-        for point in reversed(points):
-            if libc.umount2(point.rstrip(b"/"), _MNT_DETACH):
-                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), os.fsdecode(point))
+    return [os.fsdecode(point.rstrip(b"/")) for point, _ in _mounts(_TABLE) if point.startswith(inside)]
+
+
+def unmount_below(directory: str) -> list[str]:
+    """Unmounts what is mounted on ``directory`` and in it, the last first: nobody needs it any more. Raises OSError."""
+    points = mounts_below(directory)
+    for point in reversed(points):
+        if ctypes.CDLL(None, use_errno=True).umount2(os.fsencode(point), _MNT_DETACH):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), point)
+    return points
 
 
 def _closed(path: bytes) -> bytes:

@@ -95,7 +95,7 @@ class Store:
         try:
             _prepare(directory)
         except OSError as error:
-            if error.errno in _NOT_TO_WRITE and os.access(os.path.join(directory, INDEX), os.R_OK):
+            if error.errno in _NOT_TO_WRITE and _can_be_read(directory):
                 return cls(directory, write_error(directory, error))
             raise StoreError(
                 f"cannot use the store {directory}: {error.filename or directory}: {error.strerror or error}",
@@ -362,6 +362,14 @@ def _lost_database(directory: str, damage: str) -> str:
 
 
 _NOT_TO_WRITE: Final = (errno.EROFS, errno.EACCES, errno.EPERM, *NO_SPACE)
+
+
+def _can_be_read(directory: str) -> bool:
+    try:
+        with open(os.path.join(directory, INDEX), "rb"):
+            return True
+    except OSError:  # then the error that led here is the one to tell
+        return False
 
 
 def _prepare(directory: str) -> None:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from fswatch_builder.oci.store import Store
 from tests.support.builds import Workshop
 from tests.support.ordinary_user import NOBODY, as_user
+from tests.support.stores import make_image
 
 pytestmark = pytest.mark.root  # to become somebody else
 
@@ -59,3 +61,19 @@ def test_somebody_else_s_store_is_refused_with_a_way_out(workshop: Workshop, hom
     assert "Permission denied" in done.stderr
     assert "[Errno" not in done.stderr
     assert "--store" in done.stderr
+
+
+def test_somebody_else_s_store_that_may_be_read_is_read_and_not_written(workshop: Workshop, home: Path) -> None:
+    with Store.open(str(workshop.store)) as store:
+        make_image(store, b"layer", name="theirs")
+    for path in (workshop.store, *workshop.store.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    option = f"--store={workshop.store}"
+    assert "theirs" in as_user(home, "images", option).stdout
+    assert "theirs:latest" in as_user(home, "inspect", option, "theirs").stdout
+    workshop.write("Dockerfile", "FROM scratch\nENV a=b\n")
+    for command in (["prune", "-f", option], ["prune", "--verify", option], ["rmi", option, "theirs"],
+                    ["build", "-t", "mine", option, str(workshop.context)]):  # fmt: skip
+        done = as_user(home, *command)
+        assert (done.returncode, "Permission denied" in done.stderr) == (9, True), done.stderr
+        assert "Traceback" not in done.stderr

@@ -18,7 +18,6 @@ in which boot it was last known to be whole, and a label for people; should it g
         ...                                                # path stays where it is
 """
 
-import errno
 import os
 import re
 import time
@@ -31,8 +30,9 @@ from typing import Final
 
 from fswatch_builder.errors import StoreError
 from fswatch_builder.model.digest import Digest
-from fswatch_builder.oci.blobs import Blobs, is_there, sync_directory, write_errors
+from fswatch_builder.oci.blobs import Blobs, is_there, sync_directory, write_error, write_errors
 from fswatch_builder.oci.boot import boot_id
+from fswatch_builder.oci.filesystem import mounts_below
 from fswatch_builder.oci.keeping.sessions import Session
 from fswatch_builder.oci.keeping.turns import is_turn, turn
 from fswatch_builder.oci.state import State
@@ -183,6 +183,9 @@ class KeptThings:
                 return []
             leased = self._session.leased(kind)
             free = [key for key in keys if key.text not in leased]
+            if kind is not Kind.BLOB:
+                for key in free:
+                    _check_nothing_is_mounted(self.path(kind, key))
             for key in free:
                 self._move(self.path(kind, key), os.path.join(grave, f"{kind}-{key.hex}"))
                 self._forget(kind, key)
@@ -262,9 +265,13 @@ class KeptThings:
         except FileNotFoundError:
             pass
         except OSError as error:
-            if error.errno == errno.EBUSY:
-                raise StoreError(
-                    f"{path} cannot be removed: something is mounted on it", hint=f"umount {path}"
-                ) from error
-            with write_errors(path):
-                raise
+            raise write_error(path, error) from error
+
+
+def _check_nothing_is_mounted(path: str) -> None:
+    """Else what goes might be of somewhere else."""
+    for point in mounts_below(path):
+        raise StoreError(
+            f"{path} cannot be removed: something is mounted on {point}",
+            hint=f"umount {point}, or `fswatch-builder prune --verify`",
+        )

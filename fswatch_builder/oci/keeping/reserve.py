@@ -7,6 +7,8 @@ import os
 from contextlib import suppress
 from typing import Final
 
+from fswatch_builder.oci.blobs import write_errors
+
 _NAME: Final = "reserve"
 _BYTES: Final = 1 << 20
 
@@ -28,6 +30,6 @@ def keep_reserve(store: str) -> None:
 
 
 def give_up_reserve(store: str) -> None:
-    """Before room is made. The next one who closes the store sees to another."""
-    with suppress(FileNotFoundError):
+    """Before room is made. The next one who closes the store sees to another. Raises OutputError."""
+    with write_errors(store), suppress(FileNotFoundError, NotADirectoryError):
         os.unlink(os.path.join(store, _NAME))

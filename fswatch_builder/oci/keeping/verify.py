@@ -12,6 +12,7 @@ from typing import Final
 from fswatch_builder.errors import StoreError
 from fswatch_builder.model.digest import Digest
 from fswatch_builder.oci.blobs import is_there, write_errors
+from fswatch_builder.oci.filesystem import unmount_below
 from fswatch_builder.oci.keeping.contents import blobs_of
 from fswatch_builder.oci.keeping.kept import Kind
 from fswatch_builder.oci.names import Entry
@@ -57,6 +58,7 @@ def verify(store: Store, checks: Checks) -> Generator[Progress, None, Report]:
     report.damage += store.mend()
     damaged = yield from _read_blobs(store, report)
     _remove(store, Kind.BLOB, damaged, report)
+    report.swept += _unmount(store)
     for kind, check in checks.items():
         found = {thing.key: wrong for thing in store.kept.things(kind) if (wrong := check(thing.path)) is not None}
         _remove(store, kind, found, report)
@@ -96,6 +98,15 @@ def _size(path: str) -> int:
         return os.stat(path).st_size
     except FileNotFoundError:
         return 0
+
+
+def _unmount(store: Store) -> list[str]:
+    """What is mounted in things that nobody uses."""
+    idle = [
+        thing.path for kind in Kind if kind is not Kind.BLOB for thing in store.kept.things(kind) if not thing.in_use
+    ]
+    with write_errors(store.directory):
+        return [f"mount {point}" for path in idle for point in unmount_below(path)]
 
 
 def _remove(store: Store, kind: Kind, wrong: Mapping[Digest, str], report: Report) -> None:

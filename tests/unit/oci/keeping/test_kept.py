@@ -15,6 +15,7 @@ from fswatch_builder.model.digest import Digest
 from fswatch_builder.oci.keeping import kept
 from fswatch_builder.oci.keeping.kept import Kind
 from fswatch_builder.oci.store import Store
+from tests.support.store_churn import verified
 from tests.support.stores import elsewhere, killed_elsewhere, make_layer, publish, using
 
 KEY, OTHER = Digest.of(b"key"), Digest.of(b"other")
@@ -197,15 +198,22 @@ def test_many_who_publish_the_same_at_once_all_use_one(store: Store) -> None:
 
 
 @pytest.mark.root
-def test_what_is_mounted_on_a_thing_is_not_removed_with_it(store: Store) -> None:
+def test_what_is_mounted_in_a_thing_is_not_removed_with_it(store: Store) -> None:
     path = publish(store, Kind.MOUNT, KEY)
-    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", path], check=True)
+    point = os.path.join(path, "point")
+    os.mkdir(point)
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", point], check=True)
     try:
-        with pytest.raises(StoreError, match="mounted") as caught:
+        with pytest.raises(StoreError, match="something is mounted on") as caught:
             store.kept.remove(Kind.MOUNT, KEY)
-        assert caught.value.hint == f"umount {path}"
-    finally:
-        subprocess.run(["umount", path], check=True)
+        assert caught.value.hint is not None
+        assert f"umount {point}" in caught.value.hint
+        assert os.path.exists(point)
+        with Store.open(store.directory) as again:
+            assert f"mount {point}" in verified(again).swept
+    except BaseException:
+        subprocess.run(["umount", point], check=True)
+        raise
     assert store.kept.remove(Kind.MOUNT, KEY)
 
 
