@@ -70,7 +70,9 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """A kept thing. ``used``: when it was last used; of one that is in use (leased by a session that lives): now."""
+    """A kept thing. ``used``: when it was last used; of one that is in use (leased by a session that lives): now.
+    ``of_this_boot``: as ``Found`` has it.
+    """
 
     kind: Kind
     key: Digest
@@ -78,6 +80,7 @@ class Thing:
     label: str
     used: datetime
     in_use: bool
+    of_this_boot: bool
 
 
 class KeptThings:
@@ -241,7 +244,9 @@ class KeptThings:
         with self._state.transaction():
             leased = self._session.leased(kind)
             uses = dict(self._state.rows("SELECT key, used FROM uses WHERE kind = ?", kind))
-            labels = dict(self._state.rows("SELECT key, label FROM kept WHERE kind = ?", kind))
+            known = {
+                row[0]: row[1:] for row in self._state.rows("SELECT key, label, boot FROM kept WHERE kind = ?", kind)
+            }
         now = int(time.time())
         for key in keys:
             path = self.path(kind, key)
@@ -251,7 +256,8 @@ class KeptThings:
                 continue
             in_use = key.text in leased
             used = now if in_use else uses.get(key.text, made)
-            yield Thing(kind, key, path, labels.get(key.text, ""), datetime.fromtimestamp(used, UTC), in_use)
+            label, boot = known.get(key.text, ("", ""))
+            yield Thing(kind, key, path, label, datetime.fromtimestamp(used, UTC), in_use, boot == boot_id())
 
     def _forget(self, kind: Kind, key: Digest) -> None:
         self._state.change("DELETE FROM kept WHERE kind = ? AND key = ?", kind, key.text)

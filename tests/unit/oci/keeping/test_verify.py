@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from fswatch_builder.model.digest import Digest
+from fswatch_builder.oci.keeping import kept
 from fswatch_builder.oci.keeping.kept import Kind
 from fswatch_builder.oci.keeping.verify import Progress, Report, verify
 from fswatch_builder.oci.store import Store
 from tests.support.store_churn import verified
-from tests.support.stores import NOON, elsewhere, make_image, make_layer, publish
+from tests.support.stores import NOON, elsewhere, make_image, make_layer, publish, using
 
 KEY = Digest.of(b"key")
 
@@ -170,6 +171,18 @@ def test_rows_of_blobs_that_are_gone_are_told(place: str) -> None:
     database = sqlite3.connect(Path(place, "state.db"))
     assert database.execute("SELECT count(*) FROM layers").fetchone() == (1,)
     database.close()
+
+
+def test_a_tree_that_a_power_cut_may_have_cut_into_goes(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = Path(place, "kept", "tree", KEY.hex)
+    monkeypatch.setattr(kept, "boot_id", lambda: "another boot")
+    with elsewhere(place, using(Kind.TREE, KEY)):
+        assert run(place).swept == []
+        assert tree.exists(), "a build uses it, and has to know"
+    report = run(place)
+    assert report.is_clean
+    assert report.swept == [f"{tree}, unpacked before this boot"]
+    assert not tree.exists()
 
 
 def test_kinds_that_can_be_looked_into_are(place: str) -> None:
