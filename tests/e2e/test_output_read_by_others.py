@@ -1,4 +1,4 @@
-"""What we write is read by tools no one here wrote: skopeo and umoci."""
+"""What we write is read by tools no one here wrote: skopeo, umoci and buildah."""
 
 import json
 import os
@@ -71,6 +71,28 @@ def test_skopeo_reads_and_copies_every_output(
     skopeo("copy", "--quiet", name, f"dir:{tmp_path}/copy")
     diff_ids = json.loads(store.read(config_of(store, manifest)))["rootfs"]["diff_ids"]
     assert inspect(name)["rootfs"]["diff_ids"] == diff_ids
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("write", "form", "transport"),
+    [
+        (write_archive, "docker", "docker-archive"),
+        (write_archive, "oci", "oci-archive"),
+        (write_directory, "docker", "oci"),
+    ],
+)
+def test_buildah_pulls_every_output_into_its_storage(
+    store: Store, manifest: Descriptor, tmp_path: Path, write: Callable[..., None], form: Form, transport: str
+) -> None:
+    """By the libraries of podman load: layers are unpacked there."""
+    need("buildah")
+    write(store, [NamedImage(manifest, (NAME,))], form, str(tmp_path / "out"))
+    buildah = ["buildah", "--root", f"{tmp_path}/storage", "--runroot", f"{tmp_path}/run", "--storage-driver", "vfs"]
+    command = [*buildah, "pull", "--quiet", f"{transport}:{tmp_path}/out"]
+    pulled = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert pulled.returncode == 0, pulled.stderr
+    assert pulled.stdout.strip() == config_of(store, manifest).hex
 
 
 def config_of(store: Store, manifest: Descriptor) -> Digest:
