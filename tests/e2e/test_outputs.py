@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import signal
 import stat
 import subprocess
 import sys
@@ -170,6 +171,24 @@ def test_a_reader_that_goes_away_ends_the_command_quietly(workshop: Workshop) ->
         process.stderr.close()
         assert process.wait(60) == 141, said
         assert said == b""
+
+
+@pytest.mark.parametrize("spec", ["-", "type=oci"])
+def test_ctrl_c_ends_an_output_though_its_reader_stalls(workshop: Workshop, spec: str) -> None:
+    workshop.write("large", os.urandom(4 << 20))  # more than a pipe holds
+    workshop.write("Dockerfile", "FROM base\nCOPY large /\n")
+    command = [sys.executable, "-m", "fswatch_builder", "build", str(workshop.context), f"--store={workshop.store}"]
+    command += [f"--build-context=base={workshop.base}", "-q", "--output", spec]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.read(1)  # it is under way, and we read no more
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    assert process.stderr.read() == b"ERROR: interrupted\n"
+    process.stdout.close()
+    process.stderr.close()
+    assert [name for name in os.listdir(workshop.store / "work") if not name.startswith(".")] == []
 
 
 def test_two_outputs_do_not_share_standard_output(workshop: Workshop) -> None:

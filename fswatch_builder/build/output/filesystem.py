@@ -2,8 +2,9 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from threading import Thread
 from typing import Final
 
 from fswatch_builder._native import Baseline, HintSet, RefusedError, Rootfs, copy, pack_layer, remove_tree
@@ -12,6 +13,8 @@ from fswatch_builder.build.worksite import Worksite
 from fswatch_builder.errors import OutputError
 from fswatch_builder.model.image import Image
 from fswatch_builder.oci.blobs import write_errors
+from fswatch_builder.oci.compression import pipe
+from fswatch_builder.oci.packing import pieces
 from fswatch_builder.oci.store import Store
 from fswatch_builder.oci.whole import resolved, whole_directory, whole_file
 
@@ -24,8 +27,13 @@ def write_tar(store: Store, image: Image, output: TarOutput) -> None:
         site.bring_to(image.layers)
         nothing = Baseline.empty(site.rootfs)
         everything = nothing.reconcile(site.rootfs, _whole())
-        with whole_file(output.dest) as file, _told(output.dest):
-            pack_layer(site.rootfs, nothing, everything, file.fileno())
+        with (
+            whole_file(output.dest) as file,
+            _told(output.dest),
+            _fed(lambda sink: pack_layer(site.rootfs, nothing, everything, sink)) as tar,
+        ):
+            for piece in pieces(tar):
+                file.write(piece)
 
 
 def write_tree(store: Store, image: Image, output: TreeOutput) -> None:
@@ -52,6 +60,33 @@ def _whole() -> HintSet:
     hints = HintSet()
     hints.add(b"", "subtree")
     return hints
+
+
+@contextmanager
+def _fed(write: Callable[[int], object]) -> Iterator[int]:
+    """A pipe to read what ``write`` writes, in a thread of its own: should whoever reads our output stall, the thread
+    that was called still hears of Ctrl-C.
+    """
+    reading, writing = pipe()
+    failure: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            write(writing)
+        except BaseException as error:  # noqa: BLE001 - it is raised again in the reader's thread
+            failure.append(error)
+        finally:
+            os.close(writing)
+
+    thread = Thread(target=work, name="pack", daemon=True)
+    thread.start()
+    try:
+        yield reading
+    finally:
+        os.close(reading)  # one that is not done meets EPIPE
+        thread.join()
+    if failure:
+        raise failure[0]
 
 
 @contextmanager
