@@ -29,10 +29,13 @@ def place(action: CopyAction, sources: Sources, site: Worksite) -> Placed:
     """Writes it. After an error the destination is undefined. Raises BuildContextError, DockerfileError, OSError."""
     how = _How(site.rootfs, os.fsencode(action.dest), _owner(action, site.rootfs), _mode(action.chmod))
     written: list[Copied] = []
+    notes: list[str] = []
     for is_local, run in groupby(action.words, lambda word: isinstance(word, str)):
         if is_local:
             words = [word for word in run if isinstance(word, str)]
             tree = sources.tree(action.source)
+            if not action.parents:
+                notes += tree.taken_by_nothing(words)
             for selection in tree.select(words, action.exclude, parents=action.parents):
                 written += how.take(tree, selection, extract=action.extracts(words[0]) and selection.include is None)
         else:
@@ -48,7 +51,7 @@ def place(action: CopyAction, sources: Sources, site: Worksite) -> Placed:
     return Placed(
         paths=sorted({path for copied in written for path in copied.paths}),
         led_through=sorted(led_through),
-        warnings=[warning for copied in written for warning in copied.warnings],
+        warnings=[*notes, *(warning for copied in written for warning in copied.warnings)],
     )
 
 

@@ -90,5 +90,5 @@ def _nearest_stage(stage: Stage, dockerfile: Dockerfile) -> str | None:
     from difflib import get_close_matches
 
     froms = [one for one in dockerfile.instructions if isinstance(one, From)][: stage.index]
-    near = get_close_matches(stage.base_text, [one.name for one in froms if one.name], 1)
+    near = get_close_matches(stage.base_text.lower(), [one.name for one in froms if one.name], 1)
     return f"did you mean the stage {near[0]}?" if near else None

@@ -243,6 +243,7 @@ class Sources:
                 ignore=IgnorePatterns(ignored) if ignored else None,
                 is_context=True,
                 workspaces=None if workspaces.split("/")[0] == ".." else os.fsencode(workspaces),
+                patterns=tuple(ignored),
             )
         except ValueError as error:
             raise BuildContextError(f"the ignore file of {path} cannot be used: {error}") from error

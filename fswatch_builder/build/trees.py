@@ -26,7 +26,8 @@ class Tree:
     """An open source. Files of a context become root's; those of a stage or image keep their owners.
 
     ``workspaces`` is the relative path of the store's root file systems, where the store lies in this very
-    directory; ``lone`` the file that the tree stands for, if it is not a directory.
+    directory; ``lone`` the file that the tree stands for, if it is not a directory; ``patterns`` are those of
+    ``ignore``.
     """
 
     rootfs: Rootfs
@@ -34,6 +35,7 @@ class Tree:
     is_context: bool
     workspaces: bytes | None = None
     lone: bytes | None = None
+    patterns: tuple[bytes, ...] = ()
 
     def select(self, words: Sequence[str], exclude: Sequence[str] = (), *, parents: bool = False) -> list[Selection]:
         """What ``words`` take, in order. With ``parents`` each names a directory and, behind ``/./``, what to take
@@ -46,6 +48,16 @@ class Tree:
             paths = [path for word in words for path in self._expand(word, excluded)]
             return [Selection(tuple(paths), None, excluded)]
         return [self._below(word, excluded) for word in words]
+
+    def taken_by_nothing(self, words: Sequence[str]) -> list[str]:
+        """What to say of patterns that match nothing: no error, but seldom meant."""
+        notes: list[str] = []
+        for word in words:
+            if _WILDCARDS & {*word} and not self._expand(word, None):
+                hidden = expand(self.rootfs, os.fsencode(word)) if self.ignore is not None else []
+                why = f": the ignore file excludes the {len(hidden)} that it names" if hidden else ""
+                notes.append(f"{word} matches nothing{why}")
+        return notes
 
     def everything(self, exclude: Sequence[str]) -> Selection:
         """All of a tree that was fetched: the one file, or the directory."""
@@ -97,10 +109,18 @@ class Tree:
             )
 
     def _hint(self, word: str) -> str:
-        place = os.fsdecode(self.rootfs.path)
-        if self.ignore is not None and self.rootfs.entry(os.fsencode(normpath("/" + word).strip("/"))) is not None:
-            return f"it is in {place}, but the ignore file excludes it"
+        path = os.fsencode(normpath("/" + word).strip("/"))
+        if self.ignore is not None and self.rootfs.entry(path) is not None:
+            pattern = os.fsdecode(self._excluding(path))
+            return f"it is in {os.fsdecode(self.rootfs.path)}, but the ignore file excludes it: {pattern}"
         return "paths are relative to the root of the build context" if self.is_context else "it is not in the source"
+
+    def _excluding(self, path: bytes) -> bytes:
+        """The last pattern that hides a path which is hidden."""
+        hiding = (
+            one for one in reversed(self.patterns) if not one.startswith(b"!") and IgnorePatterns([one]).matches(path)
+        )
+        return next(hiding, b"")
 
 
 def _patterns(exclude: Sequence[str]) -> IgnorePatterns:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fswatch_builder.build.events import WarningFound
+from fswatch_builder.build.events import StepNote, WarningFound
 from fswatch_builder.errors import BuildContextError, DockerfileError, UsageError
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci.store import Store
@@ -152,3 +152,23 @@ def test_a_base_for_another_platform_warns_and_the_image_is_for_the_one_asked_fo
     warned = [event for event in result.recorder.events if isinstance(event, WarningFound)]
     assert [(event.rule, event.where.line) for event in warned] == [("InvalidBaseImagePlatform", 1)]
     assert result.built.image.platform == Platform.host()
+
+
+def test_a_source_that_the_ignore_file_hides_names_the_line_that_does(workshop: Workshop) -> None:
+    workshop.write("a/secret.txt")
+    workshop.write(".dockerignore", "*.log\n**/secret*\n!a/other\n")
+    with pytest.raises(BuildContextError, match=r'"/a/secret\.txt": not found') as caught:
+        workshop.build("FROM base\nCOPY a/secret.txt /\n")
+    assert (caught.value.hint or "").endswith("but the ignore file excludes it: **/secret*")
+    assert caught.value.where is not None
+    assert caught.value.where.line == 2
+
+
+def test_f8_a_pattern_that_matches_nothing_is_told_and_no_error(workshop: Workshop) -> None:
+    workshop.write("a.log")
+    workshop.write("b.log")
+    workshop.write(".dockerignore", "*.log\n")
+    result = workshop.build("FROM base\nCOPY *.log no* Dockerfile /d/\n")
+    notes = [event.text for event in result.recorder.events if isinstance(event, StepNote)]
+    assert notes == ["*.log matches nothing: the ignore file excludes the 2 that it names", "no* matches nothing"]
+    assert result.names() == [["d", "d/Dockerfile"]]

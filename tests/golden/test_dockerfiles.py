@@ -27,6 +27,7 @@ GO_DIFFERS = {
     "backtick": "it always takes the backslash as escape within flags; newer BuildKit the directive's",
 }
 E2B_DIFFERS = {
+    "onbuild": "it reads no heredoc of a trigger",
     "arithmetic": "it takes the shift for a heredoc and misses its end",
     "lone-escape": "it begins the instruction at the escape, we where its keyword stands: there a user has to look",
     "dash-and-blank": "we take what the shell takes",

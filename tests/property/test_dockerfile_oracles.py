@@ -81,6 +81,8 @@ def instructions(draw: st.DrawFn) -> str:
                 "USER",
                 "STOPSIGNAL",
                 "SHELL",
+                "HEALTHCHECK",
+                "MAINTAINER",
                 "FROM",
             ]
         )
@@ -116,6 +118,12 @@ def instructions(draw: st.DrawFn) -> str:
             words = draw(st.lists(WORDS, min_size=1, max_size=3))
         case "SHELL":
             words = [draw(JSON)]
+        case "HEALTHCHECK":
+            flags = draw(st.sampled_from([[], ["--interval=5s"], ["--timeout=1m30s", "--retries=3"]]))
+            command = draw(st.one_of(st.lists(QUOTED, min_size=1, max_size=3), JSON.map(lambda text: [text])))
+            words = draw(st.sampled_from([["NONE"], ["CMD", *command], ["cmd", *command]]))
+        case "MAINTAINER":
+            words = draw(st.lists(WORDS, min_size=1, max_size=3))
         case _:
             words = draw(st.lists(WORDS, min_size=1, max_size=2))
     return separated(draw, draw(keywords(keyword)), *flags, *words) + "\n" + after

@@ -65,11 +65,11 @@ def view(file: Dockerfile) -> View:
             one.where.end_line,
             _flags(one),
             _arguments(one),
-            isinstance(one, Run | Cmd | Entrypoint) and one.form == "exec",
+            isinstance(one, Run | Cmd | Entrypoint | Healthcheck) and one.form == "exec",
             [_body(body.name, body.body, body.fd) for body in _heredocs(one)],
         ]
         for one in file.instructions
-        if not isinstance(one, Healthcheck | Maintainer | Onbuild)
+        if not isinstance(one, Onbuild)  # theirs are taken apart, ours are text until a child runs them
     ]
 
 
@@ -114,6 +114,10 @@ def _arguments(one: Instruction) -> list[str]:
             return [str(one.name)]
         case Stopsignal():
             return [str(one.signal)]
+        case Healthcheck():
+            return ["NONE"] if one.form is None else ["CMD", *one.argv]
+        case Maintainer():
+            return [one.author]
     raise AssertionError(f"no view of {type(one)}")
 
 
@@ -148,7 +152,7 @@ def e2b(text: str) -> View:
         )
         for one in parsed.instructions
     ]
-    return [one for one in found if one[0] not in ("HEALTHCHECK", "ONBUILD", "MAINTAINER")]
+    return [one for one in found if one[0] != "ONBUILD"]
 
 
 def _ported_arguments(keyword: str, arguments: list[str], is_json: bool) -> list[str]:
@@ -176,13 +180,16 @@ def _foreign(
         words = [next(names, (word,))[0] if re.match(r"\d*<<", word) else word for word in words]
     if keyword in ("RUN", "CMD", "ENTRYPOINT") and not words and not is_json:
         words = [""]
+    if keyword == "HEALTHCHECK":
+        words[0] = words[0].upper()
+        flags = ()  # ours are durations already
     return [
         keyword,
         start,
         end,
         sorted(_flag(flag) for flag in flags),
         words,
-        is_json and keyword in ("RUN", "CMD", "ENTRYPOINT"),
+        is_json and keyword in ("RUN", "CMD", "ENTRYPOINT", "HEALTHCHECK"),
         [_body(*heredoc) for heredoc in heredocs],
     ]
 
@@ -211,7 +218,7 @@ class GoOracle:
         if answer is None:
             return None
         found = [_foreign(*one) for one in answer]
-        return [one for one in found if one[0] not in ("HEALTHCHECK", "ONBUILD", "MAINTAINER")]
+        return [one for one in found if one[0] != "ONBUILD"]
 
     def close(self) -> None:
         """Ends the process."""

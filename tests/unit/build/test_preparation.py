@@ -53,6 +53,7 @@ class Nothing:
     ("text", "hint", "line"),
     [
         ("FROM scratch AS builder\nFROM buildr\n", "did you mean the stage builder?", 2),
+        ("FROM scratch AS A\nFROM A\n", "did you mean the stage a?", 2),
         ("FROM alpine\n", "look elsewhere", 1),
         ("FROM other\nFROM scratch AS others\nCOPY --from=0 / /\n", "look elsewhere", 1),
     ],
