@@ -80,6 +80,11 @@ class Request:
     sandbox: SandboxOptions = field(default_factory=SandboxOptions)
     lent: Lent = field(default_factory=Lent)
 
+    @property
+    def keeps_git_dir(self) -> bool:
+        """Whether a build context from git shall have its ``.git``."""
+        return self.build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR", "").lower() in ("1", "t", "true")
+
 
 @dataclass(frozen=True, slots=True)
 class BuiltImage:

@@ -11,14 +11,14 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from posixpath import normpath
 from typing import BinaryIO, Final
 
 from fswatch_builder._native import ArchiveError, RefusedError, Rootfs, add_archive, remove_tree
 from fswatch_builder.build.events import Events, StepFinished, StepStarted
 from fswatch_builder.errors import BuildContextError, DockerfileError, UsageError
-from fswatch_builder.model.remote import HttpFile, Remote
+from fswatch_builder.model.remote import GitTree, HttpFile, Remote
 from fswatch_builder.oci.compression import decompressed, is_archive
 from fswatch_builder.oci.decoding import CompressionError
 from fswatch_builder.remote import git, http
@@ -52,12 +52,18 @@ class Context:
 
 @contextmanager
 def open_context(
-    spec: str, file: str | None, stdin: BinaryIO, workspace: Workspace, events: Events
+    spec: str,
+    file: str | None,
+    stdin: BinaryIO,
+    workspace: Workspace,
+    events: Events,
+    *,
+    keep_git_dir: bool = False,
 ) -> Iterator[Context]:
     """The context that ``spec`` means, and its Dockerfile: ``file``, where ``-`` is ``stdin``.
 
-    What has to be unpacked or fetched lies in a ``workspace``, and goes at the end. Raises UsageError,
-    BuildContextError, DockerfileError.
+    With ``keep_git_dir`` a repository brings its ``.git`` along. What has to be unpacked or fetched lies in a
+    ``workspace``, and goes at the end. Raises UsageError, BuildContextError, DockerfileError.
     """
     if spec == file == _STDIN:
         raise UsageError("context and Dockerfile cannot both come from standard input")
@@ -67,7 +73,7 @@ def open_context(
         yield Context(directory, "stdin" if text is not None else find_dockerfile(directory, file), text)
         return
     with workspace() as place:
-        directory, name, lone = _bring(spec, stdin, place, events)
+        directory, name, lone = _bring(spec, stdin, place, events, keep_git_dir)
         if lone is not None and file is not None:
             raise UsageError(
                 f"{name} is a Dockerfile, and so is --file {file}", hint="leave one out, or give a context with files"
@@ -93,7 +99,7 @@ def temporary() -> Iterator[str]:
         remove_tree(os.fsencode(directory))
 
 
-def _bring(spec: str, stdin: BinaryIO, place: str, events: Events) -> tuple[str, str, bytes | None]:
+def _bring(spec: str, stdin: BinaryIO, place: str, events: Events, keep_git_dir: bool) -> tuple[str, str, bytes | None]:
     """The directory, what it comes from, and the Dockerfile if that is all there was."""
     if spec == _STDIN:
         path = os.path.join(place, "stdin")
@@ -105,6 +111,8 @@ def _bring(spec: str, stdin: BinaryIO, place: str, events: Events) -> tuple[str,
         remote = remote_context(spec)
     except ValueError as error:
         raise UsageError(f"the context {shown(spec)} cannot be used: {error}") from error
+    if keep_git_dir and isinstance(remote, GitTree):
+        remote = replace(remote, keep_git_dir=True)
     if remote is not None:
         with _told(f"load the build context from {shown(spec)}", events):
             return _fetched(remote, shown(spec), place)

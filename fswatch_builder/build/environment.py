@@ -11,7 +11,23 @@ from fswatch_builder.dockerfile.expansion import expand_word
 from fswatch_builder.model.instruction import Arg
 from fswatch_builder.model.platform import Platform
 
-#: Arguments that speak to the builder: declared and shown, and never a variable.
+#: Build arguments that speak to the builder and need no ARG: docs/dockerfile.md has what they do.
+BUILDER_ARGS = frozenset(
+    f"BUILDKIT_{name}"
+    for name in (
+        "BUILD_NAME",
+        "CACHE_MOUNT_NS",
+        "CONTEXT_KEEP_GIT_DIR",
+        "DOCKERFILE_CHECK",
+        "INLINE_CACHE",
+        "MULTI_PLATFORM",
+        "SANDBOX_HOSTNAME",
+        "SBOM_SCAN_CONTEXT",
+        "SBOM_SCAN_STAGE",
+        "SYNTAX",
+    )
+)
+#: Those of them that are never a variable, even if an ARG declares them.
 _NO_VARIABLES = frozenset({"BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"})
 
 PROXY_NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")

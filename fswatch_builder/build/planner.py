@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import chain, takewhile
 
 from fswatch_builder.build import stages
-from fswatch_builder.build.environment import PROXY_NAMES, add_global, platform_args
+from fswatch_builder.build.environment import BUILDER_ARGS, PROXY_NAMES, add_global, platform_args
 from fswatch_builder.build.from_checks import from_warnings
 from fswatch_builder.errors import DockerfileError, UsageError
 from fswatch_builder.model.epoch import parse_epoch
@@ -85,16 +85,12 @@ def _from_warnings(
 
 def _unused(dockerfile: Dockerfile, needed: Sequence[Stage], build_args: Mapping[str, str]) -> tuple[str, ...]:
     """Build arguments for which there is no ARG, neither a global one nor in a stage that is built."""
-    known = {EPOCH, *platform_args(Platform.host(), Platform.host(), None)}
+    known = {EPOCH, *BUILDER_ARGS, *platform_args(Platform.host(), Platform.host(), None)}
     above = takewhile(lambda instruction: not isinstance(instruction, From), dockerfile.instructions)
     for instruction in chain(above, *(stage.instructions for stage in needed)):
         if isinstance(instruction, Arg):
             known.update(name.text for name, _ in instruction.items)
-    return tuple(
-        name
-        for name in sorted(build_args)
-        if name not in known and name.upper() not in PROXY_NAMES and not name.startswith("BUILDKIT_")
-    )
+    return tuple(name for name in sorted(build_args) if name not in known and name.upper() not in PROXY_NAMES)
 
 
 def refuse_unsupported(instruction: Instruction) -> None:

@@ -124,7 +124,9 @@ def build_command(
         asked = Call.parse(call, check)
         shown = renderer(progress, sys.stderr)
         try:
-            with open_context(context, file, sys.stdin.buffer, temporary, shown) as found:
+            with open_context(
+                context, file, sys.stdin.buffer, temporary, shown, keep_git_dir=request.keeps_git_dir
+            ) as found:
                 status = answer(asked, _in_context(request, found), values.store_directory(store))
         finally:
             shown.close()
@@ -135,7 +137,9 @@ def build_command(
         _check(outputs, opened)
         shown = renderer(progress, sys.stderr)
         try:
-            with open_context(context, file, sys.stdin.buffer, opened.workspace, shown) as found:
+            with open_context(
+                context, file, sys.stdin.buffer, opened.workspace, shown, keep_git_dir=request.keeps_git_dir
+            ) as found:
                 request = _in_context(request, found)
                 built = _build(request, opened, shown)
             _write_outputs(built, request, outputs, opened, shown)

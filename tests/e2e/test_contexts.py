@@ -114,6 +114,17 @@ def test_a_repository_and_its_subdirectory(tmp_path: Path, store: str, web: Web)
     assert built(tmp_path, store, f"{repository.url}?tag=v1&subdir=sub") == {"from-sub"}
 
 
+@pytest.mark.parametrize(("value", "kept"), [("1", True), ("true", True), ("0", False), ("", False)])
+def test_a_context_from_git_keeps_its_git_dir_if_asked_to(
+    tmp_path: Path, store: str, web: Web, value: str, kept: bool
+) -> None:
+    need("git")
+    repository = Repository(web, "r")
+    repository.commit(FILES)
+    flag = f"--build-arg=BUILDKIT_CONTEXT_KEEP_GIT_DIR={value}"
+    assert ("c/.git/HEAD" in built(tmp_path, store, flag, repository.url)) is kept
+
+
 def test_named_contexts_from_the_web_and_from_git(tmp_path: Path, store: str, web: Web) -> None:
     need("git")
     repository = Repository(web, "r")

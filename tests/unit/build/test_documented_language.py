@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from fswatch_builder.build.environment import BUILDER_ARGS
 from fswatch_builder.dockerfile.flags import FLAGS
 from fswatch_builder.dockerfile.instructions import KEYWORDS
 from fswatch_builder.errors import DockerfileError
@@ -80,3 +81,8 @@ def test_what_works_is_planned(keyword: str, flag: str) -> None:
 def test_what_is_refused_is_refused_by_its_name(keyword: str, flag: str) -> None:
     with pytest.raises(DockerfileError, match=f"--{flag}"):
         planned(line_with(keyword, flag))
+
+
+def test_every_argument_for_the_builder_is_in_the_docs() -> None:
+    section = DOCS.read_text().partition("## Predefined arguments")[2].partition("\n## ")[0]
+    assert set(re.findall(r"`(BUILDKIT_[A-Z_]+)`", section)) == BUILDER_ARGS
