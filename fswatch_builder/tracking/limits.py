@@ -5,6 +5,7 @@ user_namespaces(7); pinned in tests/kernel/test_inotify_limits.py). It is shared
 editors, file managers, other builds. So the builder leaves a part of it alone, and scans what it may not watch.
 """
 
+import errno
 import os
 from dataclasses import dataclass
 
@@ -70,6 +71,10 @@ def watches_held(pid: int) -> int:
                         held += sum(line.startswith(b"inotify ") for line in lines)
             except FileNotFoundError:
                 continue  # Closed meanwhile.
+            except OSError as error:
+                if error.errno != errno.ENAMETOOLONG:
+                    raise
+                # A file so deep down that the kernel cannot spell its path, hence no inotify instance.
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         pass
     return held

@@ -58,6 +58,22 @@ def test_watches_are_counted_one_by_one(tmp_path: Path) -> None:
     assert limits.watches_held(os.getpid()) == before
 
 
+def test_a_descriptor_whose_path_the_kernel_cannot_spell_is_no_instance(tmp_path: Path) -> None:
+    before = limits.watches_held(os.getpid())
+    deep = os.open(tmp_path, os.O_RDONLY)
+    try:
+        for _ in range(20):  # of 250 bytes each: more than PATH_MAX
+            os.mkdir("d" * 250, dir_fd=deep)
+            below = os.open("d" * 250, os.O_RDONLY, dir_fd=deep)
+            os.close(deep)
+            deep = below
+        with pytest.raises(OSError, match="File name too long"):
+            os.readlink(f"/proc/self/fd/{deep}")
+        assert limits.watches_held(os.getpid()) == before
+    finally:
+        os.close(deep)
+
+
 def test_a_process_that_ended_holds_none() -> None:
     child = os.fork()
     if child == 0:
