@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 from fswatch_builder.build.configure import configure
 from fswatch_builder.build.stages import find_target, split
-from fswatch_builder.build.state import SCRATCH, begin
+from fswatch_builder.build.state import SCRATCH, StageState, begin, inherit
+from fswatch_builder.build.steps import translate
 from fswatch_builder.errors import Location
 from fswatch_builder.model.instruction import Arg, Dockerfile, Env, From, Instruction
-from fswatch_builder.model.plan import Plan, Stage
+from fswatch_builder.model.mount import SecretMount, SshMount
+from fswatch_builder.model.plan import Plan, Stage, StageSource
+from fswatch_builder.model.step import RootfsStep, RunAction
 
 _NAME = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 
@@ -37,12 +40,23 @@ class Argument:
 
 
 @dataclass(frozen=True, slots=True)
+class Supplied:
+    """A secret or an SSH agent that a RUN of the stage, or of one it needs, mounts."""
+
+    name: str
+    required: bool
+    where: Location
+
+
+@dataclass(frozen=True, slots=True)
 class Outline:
     """A stage and what it takes."""
 
     name: str
     description: str
     arguments: tuple[Argument, ...]
+    secrets: tuple[Supplied, ...] = ()
+    agents: tuple[Supplied, ...] = ()
 
 
 def targets(dockerfile: Dockerfile) -> tuple[Target, ...]:
@@ -75,7 +89,29 @@ def outline(dockerfile: Dockerfile, plan: Plan, target: str | None) -> Outline:
             if argument is not None:
                 found.setdefault(name, argument)
     arguments = sorted(found.values(), key=lambda one: (one.where.line, one.where.column))
-    return Outline(start.name or "", _description(start.comments, start.name or ""), tuple(arguments))
+    return Outline(
+        start.name or "",
+        _description(start.comments, start.name or ""),
+        tuple(arguments),
+        _supplied(plan, SecretMount),
+        _supplied(plan, SshMount),
+    )
+
+
+def _supplied(plan: Plan, kind: type[SecretMount] | type[SshMount]) -> tuple[Supplied, ...]:
+    """Each name once, at its first RUN in the file."""
+    found: dict[str, Supplied] = {}
+    states: dict[int, StageState] = {}
+    for stage in plan.stages:
+        state = inherit(states[stage.base.index]) if isinstance(stage.base, StageSource) else begin(SCRATCH)
+        for instruction in stage.instructions:
+            step, state = translate(instruction, state, stage, plan)
+            if isinstance(step, RootfsStep) and isinstance(step.action, RunAction):
+                for mount in step.action.mounts:
+                    if isinstance(mount, kind):
+                        found.setdefault(mount.id, Supplied(mount.id, mount.required, instruction.where))
+        states[stage.index] = state
+    return tuple(found.values())
 
 
 def _globals(dockerfile: Dockerfile, plan: Plan) -> dict[str, tuple[Argument, frozenset[str]]]:

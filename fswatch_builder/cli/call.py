@@ -10,7 +10,7 @@ from typing import Final, Self
 
 from fswatch_builder.build.builder import Request, beside, parsed, plan_options, source
 from fswatch_builder.build.checking import Findings, check
-from fswatch_builder.build.description import Outline, Target, outline, targets
+from fswatch_builder.build.description import Outline, Supplied, Target, outline, targets
 from fswatch_builder.build.planner import plan
 from fswatch_builder.cli.failure import source_lines
 from fswatch_builder.cli.printable import printable
@@ -19,7 +19,7 @@ from fswatch_builder.cli.values import choice
 from fswatch_builder.dockerfile.ignorefile import read_ignore
 from fswatch_builder.dockerfile.parser import ParseError
 from fswatch_builder.dockerfile.rules import RULES, rule_url
-from fswatch_builder.errors import Location, UsageError
+from fswatch_builder.errors import BuildError, Location, UsageError
 from fswatch_builder.oci.store import Store
 
 _FOUND: Final = 1  # as docker buildx build --check ends
@@ -54,6 +54,14 @@ class Call:
 def answer(call: Call, request: Request, store_directory: str) -> int:
     """Prints it to standard output: the exit status. Raises BuildError."""
     text, name = source(request)
+    try:
+        return _answer(call, request, text, name, store_directory)
+    except BuildError as error:
+        error.text = text
+        raise
+
+
+def _answer(call: Call, request: Request, text: bytes, name: str, store_directory: str) -> int:
     if call.method == "check":
         return _check(call, request, text, name, store_directory)
     dockerfile = parsed(request, text, name)
@@ -74,7 +82,6 @@ def _check(call: Call, request: Request, text: bytes, name: str, store_directory
     found = _findings(request, text, name, store_directory)
     _say(call, _findings_json(found, text, name), _findings_text(found, text))
     if found.error is not None:
-        found.error.text = text
         if call.as_json:
             return found.error.exit_status
         raise found.error
@@ -159,11 +166,14 @@ def _outline_text(described: Outline) -> str:
     head = [("TARGET:", described.name or "(default)")]
     if described.description:
         head.append(("DESCRIPTION:", described.description))
-    if not described.arguments:
-        return _table(head)
-    rows = [("BUILD ARG", "VALUE", "DESCRIPTION")]
-    rows += [(one.name, one.value, one.description) for one in described.arguments]
-    return f"{_table(head)}\n\n{_table(rows)}"
+    tables: list[Sequence[tuple[str, ...]]] = [head]
+    if described.arguments:
+        arguments = [(one.name, one.value, one.description) for one in described.arguments]
+        tables.append([("BUILD ARG", "VALUE", "DESCRIPTION"), *arguments])
+    for title, supplied in (("SECRET", described.secrets), ("SSH", described.agents)):
+        if supplied:
+            tables.append([(title, "REQUIRED"), *((one.name, "true" if one.required else "") for one in supplied)])
+    return "\n\n".join(_table(rows) for rows in tables)
 
 
 def _outline_json(described: Outline, text: bytes) -> object:
@@ -171,7 +181,18 @@ def _outline_json(described: Outline, text: bytes) -> object:
         _present(name=one.name, description=one.description, value=one.value, location=_location(one.where))
         for one in described.arguments
     ]
-    return _present(name=described.name, description=described.description, args=arguments, sources=[_encoded(text)])
+    return _present(
+        name=described.name,
+        description=described.description,
+        args=arguments,
+        secrets=_supplied_json(described.secrets),
+        ssh=_supplied_json(described.agents),
+        sources=[_encoded(text)],
+    )
+
+
+def _supplied_json(supplied: Sequence[Supplied]) -> object:
+    return [_present(name=one.name, required=one.required, location=_location(one.where)) for one in supplied]
 
 
 def _present(**members: object) -> dict[str, object]:

@@ -92,6 +92,35 @@ def test_an_outline_as_text(ask: Ask) -> None:
     ]
 
 
+def test_an_outline_has_the_secrets_and_agents_of_all_stages_it_needs(ask: Ask) -> None:
+    text = (
+        "FROM scratch AS a\nRUN --mount=type=secret,id=key,required x\nFROM scratch AS unused\n"
+        "RUN --mount=type=secret,id=other x\nFROM a\nRUN --mount=type=ssh --mount=type=secret,id=key x\n"
+    )
+    assert ask(text, "--call=outline").stdout.splitlines() == [
+        "TARGET:  (default)",
+        "",
+        "SECRET  REQUIRED",
+        "key     true",
+        "",
+        "SSH      REQUIRED",
+        "default",
+    ]
+    document = json.loads(ask(text, "--call=outline,format=json").stdout)
+    assert document["secrets"] == [
+        {"name": "key", "required": True, "location": {"ranges": [{"start": {"line": 2}, "end": {"line": 2}}]}}
+    ]
+    assert [one["name"] for one in document["ssh"]] == ["default"]
+
+
+def test_an_error_shows_the_line_of_a_file_from_standard_input(tmp_path: Path) -> None:
+    store = f"--store={tmp_path}/store"
+    for method in ("outline", "targets", "check"):
+        done = CliRunner().invoke(app, ["build", store, f"--call={method}", "-"], input="FROM scratch\nNOPE\n")
+        assert done.exit_code == 3
+        assert "     2 | NOPE\n       | ^\n" in done.stderr
+
+
 def test_an_argument_that_only_a_default_needs_is_in_the_outline(ask: Ask) -> None:
     text = "ARG A=1\nARG B=x$A\nARG C=$D\nFROM alpine:$B\n"
     document = json.loads(ask(text, "--call=outline,format=json").stdout)
