@@ -9,6 +9,7 @@ from fswatch_builder._native import Rootfs
 from fswatch_builder.build.worksite import Worksite
 from fswatch_builder.errors import RunError, UsageError
 from fswatch_builder.model.image import Image, RunConfig
+from fswatch_builder.model.sandbox import Network
 from fswatch_builder.oci.store import Store
 from fswatch_builder.runtime import host
 from fswatch_builder.runtime.attached import Attachment, run_attached
@@ -30,6 +31,8 @@ class Wish:
     user: str = ""
     cwd: str = ""
     hostname: str | None = None
+    network: Network = "default"
+    """``none``: its own, with a loopback; else the host's."""
 
 
 def command_of(config: RunConfig, wish: Wish, *, hostname: str, terminal: bool) -> Command:
@@ -48,6 +51,7 @@ def command_of(config: RunConfig, wish: Wish, *, hostname: str, terminal: bool) 
         cwd=posixpath.normpath("/" + (wish.cwd or config.working_dir).lstrip("/")),
         user=wish.user or config.user,
         hostname=hostname,
+        network=wish.network,
     )
 
 

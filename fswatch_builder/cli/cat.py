@@ -34,6 +34,7 @@ def cat_command(
       fswatch-builder cat app:1 /usr/bin/app > app
     """  # noqa: D301 - the escape keeps the lines as they are
     with open_store(values.store_directory(store)) as opened:
+        path = path or "/"
         found = find_image(opened, image, image_options.platform(platform))
         with patience(f"reading the layers of {image}"):
             files = ImageFiles(opened, opened.load_image(found.manifest).layers)

@@ -12,6 +12,7 @@ from fswatch_builder.cli import image_options, options, values
 from fswatch_builder.cli.failure import reported
 from fswatch_builder.cli.opening import open_store
 from fswatch_builder.errors import BuildError, UsageError
+from fswatch_builder.model.sandbox import Network
 from fswatch_builder.oci.lookup import find_image
 from fswatch_builder.runtime.attached import Attachment
 
@@ -36,6 +37,9 @@ Entrypoint = Annotated[
     typer.Option("--entrypoint", metavar="PROGRAM", help="In the place of the image's; its CMD is dropped."),
 ]
 Hostname = Annotated[str | None, typer.Option("--hostname", metavar="NAME", help="[default: a random one]")]
+NetworkKind = Annotated[
+    str, typer.Option("--network", metavar="KIND", help="host, which is the default too; or none: a loopback alone.")
+]
 Interactive = Annotated[
     bool | None,
     typer.Option(
@@ -68,6 +72,7 @@ def run_command(
     user: User = "",
     entrypoint: Entrypoint = None,
     hostname: Hostname = None,
+    network: NetworkKind = "default",
     interactive: Interactive = None,
     tty: Tty = None,
     platform: image_options.PlatformName = None,
@@ -77,8 +82,8 @@ def run_command(
 ) -> None:
     """Run a command in an image, in the sandbox of a build's RUN.
 
-    Its root file system is made for it and removed after it, with all it changed. It has the host's network. Options
-    come before IMAGE. The exit status is the command's, or 125 if it could not be run.
+    Its root file system is made for it and removed after it, with all it changed. It has the host's network, but for
+    --network none. Options come before IMAGE. The exit status is the command's, or 125 if it could not be run.
 
     \b
     Examples:
@@ -101,6 +106,7 @@ def run_command(
             user=user,
             cwd=_absolute(workdir),
             hostname=hostname,
+            network=_network(network),
         )
         attachment = _attachment(interactive, tty)
         with open_store(values.store_directory(store)) as opened:
@@ -123,6 +129,16 @@ def _attachment(interactive: bool | None, tty: bool | None) -> Attachment:
     if interactive is None:
         interactive = tty or os.isatty(stdin)
     return Attachment(stdin if interactive or tty else None, stdout, stderr, terminal=tty)
+
+
+def _network(kind: str) -> Network:
+    match kind:
+        case "default" | "host" | "none":
+            return kind
+        case _:
+            raise UsageError(
+                f"--network {kind}: want host or none", hint="there are no networks between containers here"
+            )
 
 
 def _absolute(workdir: str) -> str:

@@ -85,7 +85,8 @@ def test_bytes_are_as_they_are(store: Path) -> None:
         ("/passwd", "which leads to /etc/passwd"),  # the host has one
         ("/loop", "Too many levels of symbolic links"),
         ("/etc", "/etc has kept, os-release"),
-        ("/", "is a directory"),
+        ("/", "/ is a directory"),
+        ("", "/ is a directory"),
         ("/fifo", "not a file of app:1 but a fifo"),
         ("/etc/kept/", "/etc/kept is no directory"),
         ("/x\x1b[2J", "there is no /x"),

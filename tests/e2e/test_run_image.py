@@ -130,6 +130,17 @@ def test_a_user_may_open_standard_output_by_its_name(store: Path) -> None:
     assert printed(store, "-u", "app", "app:1", "echo named > /dev/stdout") == "named\n"
 
 
+def test_a_network_of_its_own_is_a_loopback_alone(store: Path) -> None:
+    interfaces = "cut -d: -f1 -s /proc/net/dev | tr -d ' '"
+    assert printed(store, "--network", "none", "app:1", interfaces) == "lo\n"
+    there = Path("/proc/net/dev").read_text()
+    names = [line.partition(":")[0].strip() for line in there.splitlines() if ":" in line]
+    assert printed(store, "--network=host", "app:1", interfaces).split() == names
+    refused = run(store, "--network", "bridge", "app:1")
+    assert refused.returncode == 125
+    assert "want host or none" in refused.stderr
+
+
 def test_what_docker_has_and_we_do_not_is_refused_by_name(store: Path) -> None:
     refused = run(store, "-v", "/:/host", "app:1", "true")
     assert refused.returncode == 125
