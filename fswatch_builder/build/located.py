@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 
-from fswatch_builder._native import Entry, Rootfs, content_digest, copy
+from fswatch_builder._native import Copied, Entry, Rootfs, content_digest, copy
 from fswatch_builder.build.keys import tree_key
 from fswatch_builder.build.trees import Tree
 
@@ -36,26 +36,29 @@ class Located:
         content = content_digest(tree.rootfs, [self.path], ignore=tree.ignore, owners=owners, context=tree.is_context)
         return tree_key(self.entry, content, owners=owners)
 
-    def copy(self, directory: str) -> bytes:
-        """Copies a directory's content into ``directory``, which becomes like it; a file to a name in it, returned."""
+    @property
+    def name(self) -> bytes:
+        """Where ``copy`` puts it."""
+        return b"" if self.entry.kind == "directory" else b"file"
+
+    def copy(self, directory: str) -> Copied:
+        """Copies a directory's content into ``directory``, which becomes like it, a file to ``name`` in it."""
         tree, rootfs = self.tree, Rootfs(os.fsencode(directory))
-        is_directory = self.entry.kind == "directory"
-        name = b"" if is_directory else b"file"
         owner = (0, 0) if tree.is_context else None
-        copy(
+        copied = copy(
             tree.rootfs,
             [self.path],
             rootfs,
-            b"/" + name,
+            b"/" + self.name,
             ignore=tree.ignore,
             owner=owner,
             context=tree.is_context,
         )
-        if is_directory:
+        if self.entry.kind == "directory":
             entry = self.entry
             os.chown(directory, *(owner or (entry.uid, entry.gid)))
             os.chmod(directory, entry.mode)
             for attribute, value in entry.xattrs:
                 os.setxattr(directory, attribute, value)
             os.utime(directory, ns=(entry.mtime_ns, entry.mtime_ns))
-        return name
+        return copied

@@ -85,7 +85,7 @@ class Mounting:
                 directory = os.path.join(scratch, str(position))
                 match mount:
                     case BindMount():
-                        mounts.append(self._bind(mount, directory))
+                        mounts.append(self._bind(mount, directory, number))
                     case CacheMount():
                         mounts.append(_cache(mount, caches[position]))
                     case TmpfsMount(target=target, size=size, writable=writable):
@@ -98,12 +98,14 @@ class Mounting:
 
     # Bind mounts.
 
-    def _bind(self, mount: BindMount, directory: str) -> _native.Mount:
+    def _bind(self, mount: BindMount, directory: str, number: int) -> _native.Mount:
         target = os.fsencode(mount.target)
         if isinstance(mount.origin, Scratch):
             os.mkdir(directory, 0o755)
             return _native.Mount.tree(target, Rootfs(os.fsencode(directory)), b"", writable=mount.writable)
-        located = self._sources.settled(mount.origin, mount.source)
+        located, warnings = self._sources.settled(mount.origin, mount.source)
+        for warning in warnings:
+            self._events.emit(StepNote(number, warning))
         if mount.writable:
             os.mkdir(directory, 0o700)
             located = _writable(located, directory)
@@ -198,8 +200,8 @@ def _writable(located: Located, directory: str) -> Located:
             pass  # no overlay on this file system, or on an overlay: a copy does as well, and costs more
     copy = os.path.join(directory, "copy")
     os.mkdir(copy, 0o755)
-    name = located.copy(copy)
-    return Located.of(Rootfs(os.fsencode(copy)), name)
+    located.copy(copy)
+    return Located.of(Rootfs(os.fsencode(copy)), located.name)
 
 
 def _cache(mount: CacheMount, rootfs: Rootfs) -> _native.Mount:

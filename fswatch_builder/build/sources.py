@@ -172,23 +172,25 @@ class Sources:
             raise BuildContextError(f'"/{spelled}": only a file or a directory can be mounted')
         return Located(tree, exact, entry)
 
-    def settled(self, source: CopySource, path: str) -> Located:
+    def settled(self, source: CopySource, path: str) -> tuple[Located, Sequence[str]]:
         """The same, out of reach of whoever changes a context meanwhile: of that it is a copy, made once.
 
-        It is what `mounted` was told of, or a BuildContextError: else a key would stand for other files.
+        It is what `mounted` was told of, or a BuildContextError: else a key would stand for other files. With it comes
+        what could not be copied as it is.
         """
         located = self.located(source, path)
         if not located.tree.is_context:
-            return located
+            return located, ()
         key = (source, located.path)
+        warnings: Sequence[str] = ()
         if key not in self._copies:
             directory = os.path.join(self._stack.enter_context(self._store.workspace()), "copy")
             os.mkdir(directory, 0o755)
-            name = located.copy(directory)
+            warnings = located.copy(directory).warnings
             if self.located(source, path).digest() != self.mounted(source, path):
                 raise BuildContextError(f'"{path}" was changed during the build', hint="build again")
-            self._copies[key] = Located.of(Rootfs(os.fsencode(directory)), name)
-        return self._copies[key]
+            self._copies[key] = Located.of(Rootfs(os.fsencode(directory)), located.name)
+        return self._copies[key], warnings
 
     def tree(self, source: CopySource) -> Tree:
         """The open source. A stage or image is unpacked now if it was not yet."""

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import count
 
 from fswatch_builder._native import Rootfs
 from fswatch_builder.model.digest import Digest
@@ -58,14 +57,15 @@ class Caches:
 
     def _free(self, key: Digest, stack: ExitStack) -> Digest:
         """The first private directory that nobody uses; from now on we do."""
-        for number in count(1):
+        number = 0
+        while True:
+            number += 1
             derived = Digest.from_raw(sha256(b"%s private %d" % (key.raw, number)).digest())
             try:
                 stack.enter_context(self._store.kept.turn(Kind.MOUNT, derived, _give_way))
             except _TakenError:
                 continue
             return derived
-        raise AssertionError("there is no end to numbers")
 
     def _discard(self, key: Digest) -> None:
         if self._store.kept.find(Kind.MOUNT, key) is not None:

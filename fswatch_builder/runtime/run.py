@@ -153,7 +153,14 @@ def not_started(error: OSError, command: Command, output: Output) -> Outcome:
         return Outcome(127 if error.errno == errno.ENOENT else 126, message)
     if operation in ("chdir", "getcwd"):
         raise RunError(f"cannot enter the working directory {command.cwd}: {cause}", code=126) from error
+    if operation == "prlimit":
+        raise SandboxError(
+            f"the limits of --ulimit cannot be set: {cause}",
+            hint="the kernel may have a lower one of its own, as fs.nr_open is for nofile",
+        ) from error
     path = os.fsdecode(error.filename or "")
+    if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+        raise RunError(f"cannot run here: /{path.lstrip('/')}: {cause}", code=126) from error
     hint = host.PRIVILEGED if error.errno in (errno.EPERM, errno.EACCES) else None
     raise SandboxError(f"cannot set up the isolation of a RUN: {operation} {path}: {cause}", hint=hint) from error
 

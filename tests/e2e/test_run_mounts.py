@@ -2,11 +2,13 @@
 
 import gzip
 import os
+import socket
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from fswatch_builder._native import Copied
 from fswatch_builder.build.events import Event, StepNote
 from fswatch_builder.build.mounting import Lent
 from fswatch_builder.errors import BuildContextError, BuildError, DockerfileError, UsageError
@@ -60,6 +62,15 @@ def test_a_bind_mount_of_a_stage_an_image_and_a_named_context(workshop: Workshop
     result = workshop.build(text, contexts={"base": str(workshop.base), "extra": str(other)})
     assert result.recorder.printed() == "staged\nnamed\n1000\nroot:x:0:0:root:/root:/bin/sh\n"
     assert result.layers == ()
+
+
+def test_a_socket_of_the_context_is_no_way_to_the_host_and_that_is_told(workshop: Workshop) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{workshop.context}/s")
+        result = run(workshop, "RUN --mount=target=/c test -f /c/s && echo 'an empty file'")
+    assert result.recorder.printed() == "an empty file\n"
+    notes = [event.text for event in result.recorder.events if isinstance(event, StepNote)]
+    assert "s: a socket, copied as an empty file" in notes
 
 
 @pytest.mark.parametrize("source", ["from=made,source=/d", "source=d", "from=made,source=/d/f", "source=d/f"])
@@ -131,7 +142,7 @@ def test_l6_a_context_that_changes_after_its_key_was_made_is_an_error(
     workshop.write("d/f", "old")
     copy = Located.copy
 
-    def copied_late(self: Located, directory: str) -> bytes:
+    def copied_late(self: Located, directory: str) -> Copied:
         workshop.write("d/f", "new")
         return copy(self, directory)
 

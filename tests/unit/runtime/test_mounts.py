@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fswatch_builder._native import Mount, Rootfs
-from fswatch_builder.errors import RunError
+from fswatch_builder.errors import RunError, SandboxError
 from fswatch_builder.model.sandbox import SandboxOptions, Ulimit
 from tests.support.running import attempt, says
 from tests.unit.runtime.test_mount_points import state
@@ -132,6 +132,17 @@ def test_a_mount_over_a_file_of_ours_wins(root: Path, rootfs: Rootfs, name: str)
     assert says(rootfs, f"cat /etc/{name}", mounts=(file(f"/etc/{name}"),)) == "mounted\n"
     assert "localhost" in says(rootfs, "cat /etc/hosts; echo x >/etc/x", mounts=(tmpfs("/etc"),))
     assert says(rootfs, "ls /etc", mounts=(tmpfs("/etc", writable=False),)) == ""
+    assert state(root) == before
+
+
+@pytest.mark.parametrize(("target", "cause"), [("/" + "x" * 300, "File name too long"), ("/loop/x", "Too many levels")])
+def test_a_target_that_leads_nowhere_is_the_run_s_error_and_not_the_host_s(
+    root: Path, rootfs: Rootfs, target: str, cause: str
+) -> None:
+    (root / "loop").symlink_to("loop")
+    before = state(root)
+    with pytest.raises(RunError, match=f"cannot run here: {target}: {cause}"):
+        attempt(rootfs, "true", mounts=(tmpfs(target),))
     assert state(root) == before
 
 
@@ -270,6 +281,13 @@ def test_r6_without_network_what_listens_on_the_host_is_out_of_reach(
             server.shutdown(socket.SHUT_RDWR)
         thread.join()
     assert bool(met) == reached
+
+
+def test_r8_a_limit_that_the_kernel_refuses_is_told_as_what_it_is(rootfs: Rootfs) -> None:
+    options = SandboxOptions(ulimits=(Ulimit("nofile", 1 << 40, 1 << 40),))
+    with pytest.raises(SandboxError, match="the limits of --ulimit cannot be set") as caught:
+        attempt(rootfs, "true", options=options)
+    assert "fs.nr_open" in (caught.value.hint or "")
 
 
 def test_r8_hosts_limits_and_the_size_of_shm(rootfs: Rootfs) -> None:
