@@ -183,6 +183,9 @@ class Baseline:
     def open(path: bytes) -> Baseline: ...
     def save(self, path: bytes) -> None:
         """Writes everything to a new file (temporary, fsync, rename) and goes on with that file as its mapped base."""
+    def clone_tree(self, rootfs: Rootfs, into: Rootfs) -> Baseline:
+        """Makes all that is recorded of ``rootfs`` anew in ``into``, which is empty, and returns what is recorded of that. Files
+        share their blocks; ``OSError`` (EOPNOTSUPP, EXDEV) where they cannot."""
     def __len__(self) -> int:
         """Number of entries, the root not counted."""
     @property
@@ -190,6 +193,8 @@ class Baseline:
     def entry(self, path: bytes) -> Entry | None: ...
     def paths(self) -> list[bytes]:
         """All of them, sorted; for tests and audits."""
+    def null_device(self) -> bytes | None:
+        """The path of a character device 0/0, if one is recorded. overlayfs would take it for a deleted file."""
     def linked_elsewhere(self) -> HintSet:
         """A hint for each inode that has more links than names here: a write through a name outside is seen by no tracker
         that goes by names."""

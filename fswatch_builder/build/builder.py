@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -10,6 +10,7 @@ from fswatch_builder.build.cache import StepCache
 from fswatch_builder.build.checking import in_order
 from fswatch_builder.build.contexts import read_dockerfile
 from fswatch_builder.build.events import ArgsUnused, Events, ImageStored, StoreMended, WarningFound
+from fswatch_builder.build.ground import KeptBases
 from fswatch_builder.build.mounting import Lent, Mounting
 from fswatch_builder.build.output.variants import AS_IT_IS, Packing, packed
 from fswatch_builder.build.planner import PlanOptions
@@ -48,7 +49,8 @@ CHECK_ARG: Final = "BUILDKIT_DOCKERFILE_CHECK"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be built, and how. ``context`` is a directory, ``dockerfile`` the path of a file.
+    """What is to be built, and how. ``context`` is a directory, ``dockerfile`` the path of a file. With ``keep_bases``
+    bases stay unpacked for later builds.
 
     ``squash`` makes one layer of the build's own, or of all. Steps make layers of ``compression``; those of the image
     are then as ``packing`` wants them.
@@ -72,6 +74,7 @@ class Request:
     use_cache: bool = True
     uncached_stages: frozenset[str] = frozenset()
     refresh: bool = False  # images of registries are asked for even if they are in the store
+    keep_bases: bool = True
     compression: Compression = Compression.GZIP
     packing: Packing = AS_IT_IS
     squash: Literal["no", "own", "all"] = "no"
@@ -106,12 +109,14 @@ def build(request: Request, store: Store, events: Events) -> BuiltImage:
     finished: dict[int, Finished] = {}
     steps = Steps(events)
     with (
+        KeptBases(store, steps) if request.keep_bases else nullcontext() as kept,
         Sources(
             store,
             request.context,
             beside(request),
             request.platform,
             finished,
+            kept,
             ignorefile=request.ignorefile,
             refresh=request.refresh,
         ) as sources,
@@ -129,7 +134,7 @@ def build(request: Request, store: Store, events: Events) -> BuiltImage:
         mounting = Mounting(store, sources, request.lent, events)
         walker = Walker(the_plan, cache, sources, mounting, how, steps, finished)
         for position, stage in enumerate(the_plan.stages, 1):
-            site = sites.enter_context(Worksite(store, request.tracker))
+            site = sites.enter_context(Worksite(store, request.tracker, kept))
             finished[stage.index] = walker.walk(stage, site)
             site.stop_tracking()
             _release(finished, the_plan.stages[position:])

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 
-from fswatch_builder.build.events import Events, Status, StepFinished, StepReport, StepStarted
+from fswatch_builder.build.events import Events, Status, StepFinished, StepNote, StepReport, StepStarted
 from fswatch_builder.build.failures import explained
 from fswatch_builder.errors import Location
 from fswatch_builder.model.plan import Stage
@@ -32,6 +32,7 @@ class Steps:
         """They are told to ``events``."""
         self.events = events
         self._numbers = count(1)
+        self._latest = 0
 
     @contextmanager
     def instruction(self, stage: Stage, position: int, title: str, where: Location) -> Iterator[Progress]:
@@ -49,8 +50,13 @@ class Steps:
         with self._step(StepStarted(next(self._numbers), "internal", 0, 0, title)) as progress:
             yield progress
 
+    def note(self, text: str) -> None:
+        """Something worth knowing, about the step that began last."""
+        self.events.emit(StepNote(self._latest, text))
+
     @contextmanager
     def _step(self, started: StepStarted) -> Iterator[Progress]:
+        self._latest = started.number
         progress = Progress(started.number, self.events)
         self.events.emit(started)
         try:

@@ -5,13 +5,14 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from fswatch_builder._native import IgnorePatterns, Rootfs, content_digest
 from fswatch_builder.build.fetched import Fetched
 from fswatch_builder.build.keys import content_key, selection_key
 from fswatch_builder.build.located import Located
 from fswatch_builder.build.trees import Tree
-from fswatch_builder.build.worksite import Worksite
+from fswatch_builder.build.worksite import Base, Worksite
 from fswatch_builder.errors import BaseImageError, BuildContextError, RegistryError
 from fswatch_builder.model.image import Image
 from fswatch_builder.model.plan import CopySource, ImageSource, MainContext, NamedContext, StageSource
@@ -21,6 +22,9 @@ from fswatch_builder.model.step import CopyAction
 from fswatch_builder.oci.reference import IMAGE_SCHEME
 from fswatch_builder.oci.store import Store
 from fswatch_builder.remote.address import remote_context
+
+if TYPE_CHECKING:
+    from fswatch_builder.build.ground import KeptBases
 
 _CONTENT = "copy content"
 _MOUNTED = "mounted content"
@@ -45,16 +49,19 @@ class Sources:
         dockerfile: str | None,
         platform: Platform,
         stages: Mapping[int, Built],
+        kept: "KeptBases | None" = None,
         *,
         ignorefile: str | None = None,
         refresh: bool = False,
     ) -> None:
         """``dockerfile`` says where an ignore file of its own may be; None: none that is there counts for the context.
         ``ignorefile`` goes before those of Dockerfile and context. ``stages`` is filled while the build goes on.
+        Images are unpacked by way of ``kept``, if given.
 
         With ``refresh`` an image is asked for at its registry, whether or not the store has one of that name.
         """
         self._store = store
+        self._kept = kept
         self._context = context
         self._dockerfile = dockerfile
         self._platform = platform
@@ -216,7 +223,8 @@ class Sources:
         image = self._image_of(source)
         if image is None:
             raise RuntimeError(f"no image for {source}")
-        site = self._stack.enter_context(Worksite(self._store, "scan"))
+        site = self._stack.enter_context(Worksite(self._store, "scan", self._kept))
+        site.base = Base(image.layers, source.reference if isinstance(source, ImageSource) else "")
         site.bring_to(image.layers)
         return Tree(site.rootfs, None, is_context=False)
 

@@ -14,7 +14,7 @@ from fswatch_builder.build.progress import Progress, Steps
 from fswatch_builder.build.sources import Built, Sources
 from fswatch_builder.build.state import SCRATCH, StageState, begin, inherit
 from fswatch_builder.build.steps import translate
-from fswatch_builder.build.worksite import Worksite
+from fswatch_builder.build.worksite import Base, Worksite
 from fswatch_builder.errors import BaseImageError
 from fswatch_builder.model.digest import Digest
 from fswatch_builder.model.image import History, Image, Layer
@@ -78,7 +78,7 @@ class Walker:
     def walk(self, stage: Stage, site: Worksite) -> Finished:
         """The stage's image. ``site`` stays empty if the cache knows every step."""
         with self._steps.instruction(stage, 1, f"FROM {stage.base_text}", stage.where) as progress:
-            base, state, inherited = self._base(stage)
+            base, state, inherited = self._base(stage, site)
             progress.done("done")
         layers: tuple[Layer, ...] = base.layers
         history = _full_history(base)
@@ -99,16 +99,18 @@ class Walker:
         image = assemble(stage.platform, state.config, state.author, layers, history, start, epoch)
         return Finished(image, site, state, inherited)
 
-    def _base(self, stage: Stage) -> tuple[Image, StageState, int]:
+    def _base(self, stage: Stage, site: Worksite) -> tuple[Image, StageState, int]:
         """The image a stage starts from, its state before the first instruction, and how many layers no stage made."""
         match stage.base:
             case Scratch():
                 return Image(platform=stage.platform, config=SCRATCH), begin(SCRATCH), 0
             case StageSource(index=index):
                 parent = self._finished[index]
+                site.base = parent.site.base
                 return parent.image, inherit(parent.state), parent.inherited
             case NamedContext() | ImageSource() as source:
                 image = self._sources.image(source, stage.platform)
+                site.base = Base(image.layers, stage.base_text)
                 return image, begin(image.config, image.author), len(image.layers)
 
     def _rootfs_step(
@@ -124,7 +126,7 @@ class Walker:
         executor.check(step.action)
         renew = anew or not self._cache.read
         if isinstance(step.action, CopyAction) and step.action.link:
-            with Worksite(self._cache.store, "scan") as apart:
+            with Worksite(self._cache.store, "scan", None) as apart:
                 apart.bring_to(())
                 performed = executor.perform(step.action, apart, progress.number, renew=renew)
         else:

@@ -1,7 +1,8 @@
 """The root file system of a stage, made when a step needs it and not before.
 
-Layers are unpacked with the baseline built on the way, so there is no initial scan; the tracker is armed before the
-first RUN and stays in force until the stage is done with.
+It begins with a base that is kept unpacked (ground.py), where that can be. Layers are unpacked with the baseline built
+on the way, so there is no initial scan; the tracker is armed before the first RUN and stays in force until the stage is
+done with.
 """
 
 import os
@@ -9,15 +10,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from fswatch_builder._native import ArchiveError, Baseline, ChangeSet, RefusedError, Rootfs, unpack_layer
-from fswatch_builder.errors import BaseImageError
+from fswatch_builder._native import Baseline, ChangeSet, Rootfs
 from fswatch_builder.model.image import Layer
 from fswatch_builder.oci.store import Store
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from fswatch_builder.build.ground import Ground, KeptBases
     from fswatch_builder.tracking.protocol import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What a rootfs begins with: an image from elsewhere, under a name for people, or nothing."""
+
+    layers: tuple[Layer, ...] = ()
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +40,12 @@ class Armed:
 class Worksite:
     """A rootfs, its baseline and its tracker, in step. A context manager: everything goes at its end."""
 
-    def __init__(self, store: Store, tracker: str) -> None:
-        """Nothing is made yet; ``tracker`` is a name or ``auto``."""
+    def __init__(self, store: Store, tracker: str, kept: "KeptBases | None") -> None:
+        """Nothing is made yet; ``tracker`` is a name or ``auto``. Without ``kept`` the base is always unpacked."""
         self._store = store
         self._tracker = tracker
+        self._kept = kept
+        self.base = Base()
         self._workspace: AbstractContextManager[str] | None = None
         self._directory = ""
         self._rootfs: Rootfs | None = None
@@ -52,6 +63,7 @@ class Worksite:
         """Removes all of it. A second call does nothing."""
         self.stop_tracking()
         self._rootfs = self._baseline = None
+        self._layers = ()
         if self._workspace is not None:
             self._workspace.__exit__(None, None, None)
             self._workspace = None
@@ -87,19 +99,23 @@ class Worksite:
 
     def bring_to(self, layers: Sequence[Layer]) -> None:
         """Makes the rootfs if there is none, and unpacks those of ``layers`` that it lacks."""
-        if self._rootfs is None:
-            self._make()
-        done = len(self._layers)
-        if self._layers != tuple(layers[:done]):
-            raise RuntimeError("these layers are not on top of the ones unpacked")
-        if layers[done:]:
-            self.stop_tracking()
-        for layer in layers[done:]:
-            self._unpack(layer)
-        fresh = done == 0 and layers
-        if fresh:
-            self.baseline.save(os.fsencode(f"{self._directory}/baseline"))
-        self._layers = tuple(layers)
+        if self._rootfs is not None:
+            self._unpack(layers)
+            return
+        self._make(self.base)
+        try:
+            self._unpack(layers)
+        except PermissionError as error:
+            # overlayfs makes no character device 0/0 (ovl_mknod()), and a cached layer may bring one.
+            if self._kept is None or not self.rootfs.merged or getattr(error, "operation", "") != "mknodat":
+                raise
+            self._kept.tell.note(
+                "the base is unpacked anew: a cached layer has a device 0/0, which an overlay cannot hold"
+            )
+            self.close()
+            self._kept = None
+            self._make(Base())
+            self._unpack(layers)
 
     def stop_tracking(self) -> None:
         """At the end of the stage, and before layers go on top of a watched rootfs (a step that hits the cache after
@@ -109,36 +125,40 @@ class Worksite:
             self._armed.session.close()
             self._armed = None
 
-    def _make(self) -> None:
+    def _make(self, base: Base) -> None:
+        from fswatch_builder.build.unpacking import new_rootfs
         from fswatch_builder.runtime.host import check_owners
 
         check_owners()
         self._workspace = self._store.workspace()
         self._directory = self._workspace.__enter__()
-        path = f"{self._directory}/rootfs"
-        os.mkdir(path, 0o755)
-        os.chmod(path, 0o755)  # mkdir's mode is cut by the umask  # noqa: S103
-        self._rootfs = Rootfs(os.fsencode(path))
-        self._baseline = Baseline.empty(self._rootfs)
+        ground = self._ground(base)
+        if ground is None:
+            self._rootfs, self._baseline = new_rootfs(f"{self._directory}/rootfs")
+        else:
+            self._rootfs, self._baseline = ground.rootfs, ground.baseline
+            self._layers = base.layers
 
-    def _unpack(self, layer: Layer) -> None:
-        from fswatch_builder.oci.compression import decompressed
-        from fswatch_builder.oci.decoding import CompressionError
+    def _ground(self, base: Base) -> "Ground | None":
+        from fswatch_builder.tracking.selection import takes_overlay
 
-        place = f"layer {layer.diff_id}"
-        self._store.size(layer.descriptor.digest)  # a missing blob is told as what it is
-        try:
-            with decompressed(self._store.blob_path(layer.descriptor.digest)) as descriptor:
-                unpacked = unpack_layer(self.rootfs, self.baseline, descriptor)
-        except ArchiveError as error:
-            raise BaseImageError(f"{place} cannot be unpacked: {error}") from error
-        except (RefusedError, CompressionError) as error:
-            raise BaseImageError(f"{place} cannot be unpacked: {error}") from error
-        if unpacked.diff_id != layer.diff_id.raw:
-            raise BaseImageError(
-                f"{place} is damaged: its tar has digest sha256:{unpacked.diff_id.hex()}",
-                hint="remove the image and fetch it again",
-            )
+        if self._kept is None:
+            return None
+        return self._kept.begin(base, self._directory, takes_overlay(self._tracker))
+
+    def _unpack(self, layers: Sequence[Layer]) -> None:
+        done = len(self._layers)
+        if self._layers != tuple(layers[:done]):
+            raise RuntimeError("these layers are not on top of the ones unpacked")
+        if layers[done:]:
+            from fswatch_builder.build.unpacking import unpack
+
+            self.stop_tracking()
+            for layer in layers[done:]:
+                unpack(layer, self._store, self.rootfs, self.baseline)
+        if done == 0 and layers:
+            self.baseline.save(os.fsencode(f"{self._directory}/baseline"))
+        self._layers = tuple(layers)
 
     @property
     def armed(self) -> Armed:

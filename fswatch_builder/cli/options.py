@@ -185,6 +185,14 @@ CompressionName = Annotated[
     ),
 ]
 NoCache = Annotated[bool, typer.Option("--no-cache", envvar=_env("NO_CACHE"), help="Do every step again.")]
+NoKeptBases = Annotated[
+    bool,
+    typer.Option(
+        "--no-kept-bases",
+        envvar=_env("NO_KEPT_BASES"),
+        help="Unpack every base anew, in place; leave none unpacked for later builds.",
+    ),
+]
 IIDFile = Annotated[
     str | None,
     typer.Option(

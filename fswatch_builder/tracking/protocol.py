@@ -72,6 +72,10 @@ class Tracker(Protocol):
     def in_place(self) -> bool:
         """Whether the sessions' ``rootfs`` is the one that was armed. If not, nobody may write to that one any more."""
 
+    @property
+    def on_overlay(self) -> bool:
+        """Whether it is exact on the merged view of an overlay (``Rootfs.merged``). If not, ``probe`` refuses one."""
+
     def probe(self, rootfs: Rootfs) -> Capability:
         """Tries whether it works here, rather than guess from a version."""
 

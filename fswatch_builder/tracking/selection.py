@@ -1,5 +1,6 @@
 """Which tracker a build uses, and why."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fswatch_builder._native import Baseline, Rootfs
@@ -11,6 +12,8 @@ from fswatch_builder.tracking.registry import trackers
 AUTO = "auto"
 PREFERRED = ("fanotify", "inotify", "scan")
 """What ``auto`` tries, cheapest first. The last one works everywhere."""
+ON_OVERLAY = ("overlay", "inotify", "scan")
+"""The same for the merged view of an overlay. There the first one needs neither watches nor a count of links."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +30,10 @@ def select(name: str, rootfs: Rootfs, baseline: Baseline) -> Selection:
     ``UsageError`` for an unknown name, ``TrackingError`` if a tracker asked for by name cannot work here: only
     ``auto`` falls back.
     """
-    known = trackers()
-    if name != AUTO and name not in known:
-        raise UsageError(f"there is no tracker {name!r}", hint=f"known are {', '.join((AUTO, *known))}")
+    known = _known(name)
+    preferred = ON_OVERLAY if rootfs.merged else PREFERRED
     why: list[str] = []
-    for candidate in PREFERRED if name == AUTO else (name,):
+    for candidate in preferred if name == AUTO else (name,):
         tracker = known[candidate]
         capability = tracker.probe(rootfs)
         why.append(f"{candidate}: {capability.reason}")
@@ -43,6 +45,19 @@ def select(name: str, rootfs: Rootfs, baseline: Baseline) -> Selection:
         f"the {name} tracker cannot be used: {why[-1].removeprefix(f'{name}: ')}",
         hint="use --tracker auto or --tracker scan",
     )
+
+
+def takes_overlay(name: str) -> bool:
+    """Whether the tracker of that name, or ``auto``, may be given the merged view of an overlay. Raises UsageError."""
+    known = _known(name)
+    return name == AUTO or known[name].on_overlay
+
+
+def _known(name: str) -> Mapping[str, Tracker]:
+    known = trackers()
+    if name != AUTO and name not in known:
+        raise UsageError(f"there is no tracker {name!r}", hint=f"known are {', '.join((AUTO, *known))}")
+    return known
 
 
 def _shortage(directories: int) -> list[str]:

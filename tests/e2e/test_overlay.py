@@ -24,7 +24,14 @@ EPOCH = args(SOURCE_DATE_EPOCH="1000000000")
 def build(workshop: Workshop, lines: str, **how: object) -> Result:
     """Under the overlay and under a scan in place, in a store each: equal images, and no workspace left."""
     results = [
-        workshop.build(lines, tracker=tracker, store=workshop.store / tracker, build_args=EPOCH, **how)
+        workshop.build(
+            lines,
+            tracker=tracker,
+            keep_bases=tracker == "overlay",
+            store=workshop.store / tracker,
+            build_args=EPOCH,
+            **how,
+        )
         for tracker in ("overlay", "scan")
     ]
     assert results[0].names() == results[1].names()
@@ -163,7 +170,8 @@ def can_be_mounted(workspace: Path) -> bool:
     """Whether overlayfs lets go of the upper directory: it refuses one that another overlay has (EBUSY)."""
     (layers,) = workspace.glob("overlay-*")
     shutil.rmtree(layers / "work/work/incompat", ignore_errors=True)  # says that nothing was synced
-    options = f"index=on,lowerdir={workspace}/rootfs,upperdir={layers}/upper,workdir={layers}/work"
+    (lower,) = (workspace.parent.parent / "kept/tree").glob("*/rootfs")
+    options = f"index=on,lowerdir={lower},upperdir={layers}/upper,workdir={layers}/work"
     command = ["unshare", "--mount", "mount", "-t", "overlay", "overlay", "-o", options, "/mnt"]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 

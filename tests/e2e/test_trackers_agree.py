@@ -20,7 +20,8 @@ from tests.support.overlays import HERE, OVERLAY
 
 pytestmark = pytest.mark.root
 
-TRACKERS = ("inotify", "scan", "overlay") if HERE else ("inotify", "scan")
+#: Trackers, and whether the base is kept: then they look at the merged view of an overlay.
+WAYS = [("inotify", False), ("scan", False)] + ([("overlay", True), ("inotify", True)] if HERE else [])
 EPOCH = "1000000000"
 OLD = "2001-01-01 00:00:00"
 
@@ -41,7 +42,7 @@ Build = Callable[[str], Result]
 
 @pytest.fixture
 def build(workshop: Workshop) -> Build:
-    """Builds under each tracker, in a store each, and gives inotify's result if the images are equal."""
+    """Builds in each of the ways, in a store each, and gives the first's result if the images are equal."""
     workshop.write("f", "content of f\n")
     workshop.write("d/sub/g")
     workshop.write("t.tar", tar_of({"h": "h", "etc/new": "n"}))
@@ -51,10 +52,11 @@ def build(workshop: Workshop) -> Build:
             workshop.build(
                 f"FROM base\n{lines}",
                 tracker=tracker,
-                store=workshop.store / tracker,
+                keep_bases=keep,
+                store=workshop.store / f"{tracker}-{keep}",
                 build_args=args(SOURCE_DATE_EPOCH=EPOCH),
             )
-            for tracker in TRACKERS
+            for tracker, keep in WAYS
         ]
         for result in results[1:]:
             assert result.names() == results[0].names()

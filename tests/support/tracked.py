@@ -44,9 +44,9 @@ def usable_here(rootfs: native.Rootfs) -> list[Tracker]:
 class Armed:
     """Every tracker in force on ``rootfs``, all from one baseline; the oracle has seen the state before."""
 
-    def __init__(self, rootfs: native.Rootfs) -> None:
+    def __init__(self, rootfs: native.Rootfs, baseline: native.Baseline | None) -> None:
         self.rootfs = rootfs
-        self.baseline, _ = native.Baseline.record(rootfs)
+        self.baseline = baseline or native.Baseline.record(rootfs)[0]
         self.before = oracle.snapshot(rootfs.path)
         self.sessions = [tracker.arm(rootfs, self.baseline) for tracker in usable_here(rootfs)]
 
@@ -66,8 +66,9 @@ class Armed:
 
 
 @contextmanager
-def armed(rootfs: native.Rootfs) -> Iterator[Armed]:
-    together = Armed(rootfs)
+def armed(rootfs: native.Rootfs, baseline: native.Baseline | None = None) -> Iterator[Armed]:
+    """``baseline``: recorded before. Else it is recorded now."""
+    together = Armed(rootfs, baseline)
     try:
         yield together
     finally:

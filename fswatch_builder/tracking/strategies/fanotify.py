@@ -41,6 +41,7 @@ class FanotifyTracker:
 
     name = "fanotify"
     in_place = True
+    on_overlay = False
 
     def probe(self, rootfs: Rootfs) -> Capability:
         """Marks the file system, makes one harmless event on the root directory and looks for it in the queue."""

@@ -20,6 +20,7 @@ class InotifyTracker:
 
     name = "inotify"
     in_place = True
+    on_overlay = True
 
     def probe(self, rootfs: Rootfs) -> Capability:
         """Makes one harmless event on the root directory and waits for nothing: it must be there at once.

@@ -6,8 +6,6 @@ Copying up a file costs its size. What makes it exact is argued in ``tracking/RE
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from tempfile import mkdtemp
 
 from fswatch_builder._native import (
@@ -21,13 +19,13 @@ from fswatch_builder._native import (
     remove_tree,
 )
 from fswatch_builder.errors import TrackingError
+from fswatch_builder.tracking.overlays import PREFIX, cause, obstacle
 from fswatch_builder.tracking.protocol import Capability
 
 BLIND_SPOTS = (
     "a command sees an overlay: it cannot make a character device 0/0, and a file it opened for reading before it was "
     "first written shows the old content",
 )
-_PREFIX = "overlay-"
 
 
 class OverlayTracker:
@@ -35,17 +33,14 @@ class OverlayTracker:
 
     name = "overlay"
     in_place = False
+    on_overlay = True
 
     def probe(self, rootfs: Rootfs) -> Capability:
         """Mounts an overlay beside the root file system and tries what exactness hangs on."""
         if not rootfs.merged:
-            try:
-                with _scratch(rootfs) as directory:
-                    wrong = _try_it(directory)
-            except (OSError, RefusedError) as error:
-                return Capability(usable=False, reason=f"no overlay on this file system: {_cause(error)}")
-            if wrong is not None:
-                return Capability(usable=False, reason=f"an overlay on this file system {wrong}")
+            why_not = obstacle(_beside(rootfs))
+            if why_not is not None:
+                return Capability(usable=False, reason=why_not)
         return Capability(usable=True, reason="steps run on an overlay", blind_spots=BLIND_SPOTS)
 
     def arm(self, rootfs: Rootfs, baseline: Baseline) -> "OverlaySession":
@@ -56,7 +51,7 @@ class OverlayTracker:
         directory = None
         try:
             if not rootfs.merged:
-                directory = mkdtemp(prefix=_PREFIX, dir=_beside(rootfs))
+                directory = mkdtemp(prefix=PREFIX, dir=_beside(rootfs))
                 rootfs = mount_overlay(rootfs, os.fsencode(directory))
             return OverlaySession(rootfs, Upper(rootfs, baseline), baseline)
         except (OSError, RefusedError) as error:
@@ -64,7 +59,7 @@ class OverlayTracker:
             if directory is not None:
                 remove_tree(os.fsencode(directory))
             raise TrackingError(
-                f"the overlay tracker cannot be used: {_cause(error)}", hint="use --tracker auto or --tracker scan"
+                f"the overlay tracker cannot be used: {cause(error)}", hint="use --tracker auto or --tracker scan"
             ) from error
 
 
@@ -95,46 +90,6 @@ class OverlaySession:
 
 def _beside(rootfs: Rootfs) -> str:
     return os.path.dirname(os.path.abspath(os.fsdecode(rootfs.path)))
-
-
-@contextmanager
-def _scratch(rootfs: Rootfs) -> Iterator[str]:
-    directory = mkdtemp(prefix=_PREFIX, dir=_beside(rootfs))
-    try:
-        yield directory
-    finally:
-        remove_tree(os.fsencode(directory))
-
-
-def _try_it(directory: str) -> str | None:
-    """What an overlay in ``directory`` gets wrong: the kernel may mount it and fall back from what was asked for."""
-    lower, layers = os.path.join(directory, "lower"), os.path.join(directory, "layers")
-    os.makedirs(os.path.join(lower, "d"))
-    os.mkdir(layers)
-    with open(os.path.join(lower, "one"), "wb") as file:
-        file.write(b"before")
-    os.link(os.path.join(lower, "one"), os.path.join(lower, "other"))
-    number = os.stat(os.path.join(lower, "one")).st_ino
-    merged = mount_overlay(Rootfs(os.fsencode(lower)), os.fsencode(layers))
-    at = os.fsdecode(merged.path)
-    with open(os.path.join(at, "one"), "wb") as file:
-        file.write(b"after")
-    with open(os.path.join(at, "other"), "rb") as file:
-        if file.read() != b"after":
-            return "breaks hard links (index=on is not in force)"
-    if os.stat(os.path.join(at, "other")).st_ino != number:
-        return "gives a file that is written another inode number"
-    try:
-        os.rename(os.path.join(at, "d"), os.path.join(at, "moved"))
-    except OSError as error:
-        return f"cannot rename directories (redirect_dir=on is not in force): {error.strerror}"
-    return None
-
-
-def _cause(error: OSError | RefusedError) -> str:
-    if isinstance(error, OSError):
-        return f"{getattr(error, 'operation', 'open')}: {os.strerror(error.errno or 0)} (errno {error.errno})"
-    return error.reason
 
 
 TRACKER = OverlayTracker()

@@ -9,6 +9,7 @@ class ScanTracker:
 
     name = "scan"
     in_place = True
+    on_overlay = True
 
     def probe(self, rootfs: Rootfs) -> Capability:
         """Always usable."""

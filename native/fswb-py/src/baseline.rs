@@ -9,6 +9,7 @@ use fswb_core::baseline::Baseline as Recorded;
 use fswb_core::change::{Change as Found, ChangeKind, ChangeSet as FoundSet, Effort, Why};
 use fswb_core::clock::Clock;
 use fswb_core::error::Error;
+use fswb_core::extract::clone_tree;
 use fswb_core::hint::{HintSet as Hints, Scope};
 use fswb_core::path::RelPath;
 use fswb_core::reconcile::{HashMode, reconcile, record};
@@ -201,6 +202,11 @@ impl Baseline {
         py.detach(|| self.lock().save(file(path))).into_py(py)
     }
 
+    fn clone_tree(&self, py: Python<'_>, rootfs: &Rootfs, into: &Rootfs) -> PyResult<Self> {
+        let made = py.detach(|| clone_tree(&rootfs.0, &self.lock(), &into.0));
+        Ok(Self(Mutex::new(made.into_py(py)?)))
+    }
+
     fn __len__(&self, py: Python<'_>) -> usize {
         py.detach(|| self.lock().len())
     }
@@ -223,6 +229,11 @@ impl Baseline {
             py.detach(|| self.lock().paths().map(RelPath::into_bytes).collect());
         paths.sort_unstable();
         paths.iter().map(|path| PyBytes::new(py, path)).collect()
+    }
+
+    fn null_device<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        let found = py.detach(|| self.lock().null_device());
+        found.map(|path| PyBytes::new(py, path.as_bytes()))
     }
 
     fn linked_elsewhere(&self, py: Python<'_>) -> HintSet {

@@ -76,6 +76,7 @@ pub(super) fn unpack_by(
         ),
         baseline,
         clock,
+        is_merged: root.layers().is_some(),
         written: BTreeSet::new(),
         links: BTreeMap::new(),
     };
@@ -103,6 +104,9 @@ struct Layer<'a> {
     baseline: &'a mut Baseline,
     /// Judges every stat that is recorded.
     clock: Clock,
+    /// Whether it is unpacked over an overlay, where a number tells the inode: what was recorded in the lower layer has
+    /// another device than what is recorded now.
+    is_merged: bool,
     /// What this layer brought and still has: whiteouts leave it alone.
     written: BTreeSet<RelPath>,
     /// Inodes that gained or lost a name, as they were last recorded.
@@ -262,7 +266,11 @@ impl Layer<'_> {
     /// Takes the last evidence: of inodes whose names changed, then of directories.
     fn seal(&mut self) -> Result<()> {
         for inode in std::mem::take(&mut self.links).into_values() {
-            let names = self.baseline.names_of(&inode);
+            let names = if self.is_merged {
+                self.baseline.names_with_ino(inode.ino)
+            } else {
+                self.baseline.names_of(&inode)
+            };
             let Some(first) = names.first() else {
                 continue;
             };

@@ -7,6 +7,7 @@
 //! (capabilities among them), times. Times of directories come last of all, since every new entry moves them.
 
 mod add;
+mod clone;
 mod layer;
 mod meaning;
 mod metadata;
@@ -18,6 +19,7 @@ mod tree;
 mod tests;
 
 pub use add::{Added, add_archive};
+pub use clone::clone_tree;
 pub use layer::{Limits, UnpackedLayer, unpack_layer};
 pub(crate) use meaning::Meaning;
 pub(crate) use place::clean_name;

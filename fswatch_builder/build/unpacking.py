@@ -1,0 +1,35 @@
+"""Layers of the store onto a root file system, every entry recorded in its baseline."""
+
+import os
+
+from fswatch_builder._native import ArchiveError, Baseline, RefusedError, Rootfs, unpack_layer
+from fswatch_builder.errors import BaseImageError
+from fswatch_builder.model.image import Layer
+from fswatch_builder.oci.compression import decompressed
+from fswatch_builder.oci.decoding import CompressionError
+from fswatch_builder.oci.store import Store
+
+
+def new_rootfs(path: str) -> tuple[Rootfs, Baseline]:
+    """An empty one, for layers to come."""
+    os.mkdir(path, 0o755)
+    os.chmod(path, 0o755)  # mkdir's mode is cut by the umask  # noqa: S103
+    rootfs = Rootfs(os.fsencode(path))
+    return rootfs, Baseline.empty(rootfs)
+
+
+def unpack(layer: Layer, store: Store, rootfs: Rootfs, baseline: Baseline) -> int:
+    """Puts ``layer`` on top of what is there. Bytes of its tar. Raises BaseImageError, StoreError."""
+    place = f"layer {layer.diff_id}"
+    store.size(layer.descriptor.digest)  # a missing blob is told as what it is
+    try:
+        with decompressed(store.blob_path(layer.descriptor.digest)) as descriptor:
+            unpacked = unpack_layer(rootfs, baseline, descriptor)
+    except (ArchiveError, RefusedError, CompressionError) as error:
+        raise BaseImageError(f"{place} cannot be unpacked: {error}") from error
+    if unpacked.diff_id != layer.diff_id.raw:
+        raise BaseImageError(
+            f"{place} is damaged: its tar has digest sha256:{unpacked.diff_id.hex()}",
+            hint="remove the image and fetch it again",
+        )
+    return unpacked.size
