@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fswatch_builder._native import Rootfs
-from fswatch_builder.build.worksite import Worksite
+from fswatch_builder.build.ground import KeptBases
+from fswatch_builder.build.worksite import Base, Worksite
 from fswatch_builder.errors import RunError, UsageError
 from fswatch_builder.model.image import Image, RunConfig
 from fswatch_builder.model.sandbox import Network
@@ -65,16 +66,24 @@ def _environment(items: Sequence[str]) -> tuple[str, ...]:
     return tuple(found.values())
 
 
-def run_image(store: Store, image: Image, wish: Wish, attachment: Attachment) -> int:
-    """Runs a command in a fresh root file system of ``image``: its exit status as a shell gives it. What it changes is
-    gone afterwards.
+class _Silent:
+    """Its standard error is the command's: what became of a kept base is left to builds to tell."""
+
+    def note(self, text: str) -> None:
+        pass
+
+
+def run_image(store: Store, image: Image, name: str, wish: Wish, attachment: Attachment) -> int:
+    """Runs a command in a fresh root file system of ``image``, which is called ``name``: its exit status as a shell
+    gives it. What it changes is gone afterwards; the image stays unpacked, as a base does.
 
     Raises what belongs to it: UsageError, BaseImageError, RunError, SandboxError.
     """
     hostname = wish.hostname or os.urandom(6).hex()
     command = command_of(image.config, wish, hostname=hostname, terminal=attachment.terminal)
     host.check()  # before anything is unpacked for it
-    with Worksite(store, "scan") as site:
+    with KeptBases(store, _Silent()) as kept, Worksite(store, "scan", kept) as site:
+        site.base = Base(image.layers, name)
         site.bring_to(image.layers)
         _ensure_directory(site.rootfs, command.cwd)
         return run_attached(site.rootfs, command, attachment)

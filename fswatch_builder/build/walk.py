@@ -126,7 +126,7 @@ class Walker:
         executor.check(step.action)
         renew = anew or not self._cache.read
         if isinstance(step.action, CopyAction) and step.action.link:
-            with Worksite(self._cache.store, "scan", None) as apart:
+            with Worksite(self._cache.store, "scan") as apart:
                 apart.bring_to(())
                 performed = executor.perform(step.action, apart, progress.number, renew=renew)
         else:

@@ -40,7 +40,7 @@ class Armed:
 class Worksite:
     """A rootfs, its baseline and its tracker, in step. A context manager: everything goes at its end."""
 
-    def __init__(self, store: Store, tracker: str, kept: "KeptBases | None") -> None:
+    def __init__(self, store: Store, tracker: str, kept: "KeptBases | None" = None) -> None:
         """Nothing is made yet; ``tracker`` is a name or ``auto``. Without ``kept`` the base is always unpacked."""
         self._store = store
         self._tracker = tracker

@@ -111,7 +111,7 @@ def run_command(
         attachment = _attachment(interactive, tty)
         with open_store(values.store_directory(store)) as opened:
             found = find_image(opened, image, image_options.platform(platform))
-            status = run_image(opened, opened.load_image(found.manifest), wish, attachment)
+            status = run_image(opened, opened.load_image(found.manifest), image, wish, attachment)
     except BuildError as error:
         error.exit_status = FAILED
         raise

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli import fswatch_builder
+from tests.support.overlays import needs_overlay_tracker
 from tests.support.rootfs import busybox_rootfs
 
 pytestmark = [
@@ -55,6 +57,16 @@ def printed(store: Path, *arguments: str, stdin: str = "", **more: object) -> st
     done = run(store, *arguments, stdin=stdin, **more)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
+
+
+@needs_overlay_tracker
+def test_the_image_stays_unpacked_and_what_was_changed_does_not(store: Path) -> None:
+    script = "cat /proc/mounts; test ! -e /new && echo x >/new && rm /etc/group"
+    for _ in range(2):
+        assert re.search(r"^\S+ / overlay ", printed(store, "app:1", script), re.MULTILINE)
+    (tree,) = [path for path in (store / "kept/tree").iterdir() if (path / "rootfs/srv/here").exists()]
+    assert (tree / "rootfs/etc/group").exists()
+    assert not (tree / "rootfs/new").exists()
 
 
 def test_entrypoint_and_cmd_are_docker_s(store: Path) -> None:
