@@ -143,9 +143,9 @@ def _expanded(instruction: Instruction) -> Iterator[Word]:
         case Env(items=items) | Label(items=items):
             for name, value in items:
                 yield from (name, value)
-        case Copy(sources=sources, dest=dest, chown=chown, chmod=chmod):
+        case Copy(sources=sources, dest=dest, chown=chown, chmod=chmod, checksum=checksum):
             yield from (source for source in sources if isinstance(source, Word))
-            yield from (word for word in (dest, chown, chmod) if word is not None)
+            yield from (word for word in (dest, chown, chmod, checksum) if word is not None)
         case Workdir(path=word) | User(name=word) | Stopsignal(signal=word):
             yield word
         case Run(mounts=mounts):

@@ -33,6 +33,7 @@ def found(line: str, **build_args: str) -> list[str]:
         ("COPY --chown=$U --chmod=$M $S/a /$D", ["S", "D", "U", "M"]),
         ("COPY <<X <<'Y' /\n$B\nX\n$C\nY", ["B"]),
         ("ADD $S /", ["S"]),
+        ("ADD --checksum=$C http://127.0.0.1/x /", ["C"]),
         ("WORKDIR $W", ["W"]),
         ("USER $U", ["U"]),
         ("VOLUME $V", ["V"]),
