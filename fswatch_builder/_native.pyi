@@ -107,6 +107,8 @@ class Rootfs:
         """The entry at an exact relative path, no link followed."""
     def names(self, path: bytes) -> list[bytes]:
         """Sorted names in a directory, by its exact relative path."""
+    def own_directory(self, path: bytes, uid: int, gid: int) -> None:
+        """Gives the directory at an exact relative path an owner."""
     def make_directory(self, path: bytes, uid: int, gid: int) -> list[bytes]:
         """WORKDIR: makes all missing levels, 0755; returns them, parents first; existing parents keep their mtime. Links on
         the way are followed inside the root. An existing entry that is no directory is ``NotADirectoryError``."""
@@ -231,18 +233,11 @@ class PackedLayer:
     entries: Final[int]  # tar members: files, directories above them, whiteouts
 
 def pack_layer(
-    rootfs: Rootfs,
-    baseline: Baseline,
-    changes: ChangeSet,
-    fd: int,
-    *,
-    max_mtime: int | None = None,
-    leave_out: Sequence[bytes] = ...,
+    rootfs: Rootfs, baseline: Baseline, changes: ChangeSet, fd: int, *, max_mtime: int | None = None
 ) -> PackedLayer:
     """Writes ``changes`` as an uncompressed OCI layer to ``fd`` and records the digests of what it read in ``changes``.
 
-    ``baseline`` is the one before ``changes``. ``max_mtime`` (seconds): no time in the tar is later (SOURCE_DATE_EPOCH).
-    What ``leave_out`` names is not written, changed or not."""
+    ``baseline`` is the one before ``changes``. ``max_mtime`` (seconds): no time in the tar is later (SOURCE_DATE_EPOCH)."""
 
 @final
 class UnpackedLayer:

@@ -119,14 +119,12 @@ class Executor:
             self.explained.add(armed.why)
             self.events.emit(StepNote(number, f"changes are found by {_reasons(armed)}"))
 
-    def _written(
-        self, paths: Sequence[bytes], site: Worksite, number: int, *, leave_out: Sequence[bytes] = ()
-    ) -> Performed:
+    def _written(self, paths: Sequence[bytes], site: Worksite, number: int) -> Performed:
         """After writes of our own: their list is authoritative, their events are no news."""
         hints = HintSet()
         for path in paths:
             hints.add(path, "entry")
-        return self._layer(site, hints, paths, number, leave_out=leave_out)
+        return self._layer(site, hints, paths, number)
 
     def _layer(
         self,
@@ -138,7 +136,6 @@ class Executor:
         tracker: str | None = None,
         losses: Sequence[tuple[str, bytes]] = (),
         links_made: int | None = 0,
-        leave_out: Sequence[bytes] = (),
     ) -> Performed:
         changes = site.baseline.reconcile(site.rootfs, hints, listed, hash=self.hash_mode, links_made=links_made)
         if self.audit is not None:
@@ -156,7 +153,6 @@ class Executor:
                 self.store,
                 self.compression,
                 max_mtime=self.max_mtime,
-                leave_out=leave_out,
             )
             layer = written.layer
             report = StepReport(
@@ -184,9 +180,7 @@ class Executor:
         placed = place(action, self.sources, site)
         for warning in placed.warnings:
             self.events.emit(StepNote(number, warning))
-        # The layer of --link goes over a root file system that is not known here: it leaves out, and so alone, the
-        # directories that only lead to what is copied.
-        return self._written(placed.paths, site, number, leave_out=placed.led_through if action.link else ())
+        return self._written(placed.paths, site, number)
 
 
 def _command(action: RunAction, prepared: Prepared) -> Command:

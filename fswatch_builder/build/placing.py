@@ -18,10 +18,9 @@ from fswatch_builder.runtime.user import resolve_owner
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """What was written: sorted paths. ``led_through`` are those of them made to lead to what is copied."""
+    """What was written: sorted paths."""
 
     paths: list[bytes]
-    led_through: list[bytes]
     warnings: list[str]
 
 
@@ -47,10 +46,12 @@ def place(action: CopyAction, sources: Sources, site: Worksite) -> Placed:
         tree = _documents(site, action.documents)
         names = tuple(os.fsencode(name) for name, _ in action.documents)
         written += how.take(tree, Selection(names), extract=False)
-    led_through = {path for copied in written for path in copied.led_through}
+    if action.link:
+        # They may be there already, below, where nobody looks: as root's they do the least harm (moby/buildkit#3912).
+        for path in sorted({path for copied in written for path in copied.led_through}):
+            site.rootfs.own_directory(path, 0, 0)
     return Placed(
         paths=sorted({path for copied in written for path in copied.paths}),
-        led_through=sorted(led_through),
         warnings=[*notes, *(warning for copied in written for warning in copied.warnings)],
     )
 

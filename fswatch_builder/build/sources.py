@@ -262,5 +262,7 @@ class Sources:
 
 
 def _remote(source: CopySource) -> Remote | None:
-    """What a named context is fetched from, if it is."""
-    return remote_context(source.value) if isinstance(source, NamedContext) else None
+    """What a named context is fetched from, if it is: a path that is there goes before an address."""
+    if not isinstance(source, NamedContext) or os.path.exists(source.value):
+        return None
+    return remote_context(source.value)

@@ -135,7 +135,7 @@ def build_contexts(items: Sequence[str]) -> dict[str, str]:
 
 
 def _check_context(option: str, value: str) -> None:
-    if value.startswith(("docker-image://", "oci-layout://")):
+    if value.startswith(("docker-image://", "oci-layout://")) or os.path.exists(value):
         return
     if value.startswith("target:"):
         raise UsageError(
@@ -146,7 +146,7 @@ def _check_context(option: str, value: str) -> None:
         remote = remote_context(value)
     except ValueError as error:
         raise UsageError(f"{option}: {error}") from error
-    if remote is not None or os.path.exists(value):
+    if remote is not None:
         return
     if "://" in value:
         scheme = value.partition("://")[0]

@@ -1,6 +1,5 @@
 """From changes to a layer: tar, diffID, compression and digest in one pass, then the layer is known to the store."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fswatch_builder._native import Baseline, ChangeSet, Rootfs, pack_layer
@@ -27,15 +26,13 @@ def write_layer(
     store: Store,
     compression: Compression,
     max_mtime: int | None = None,
-    leave_out: Sequence[bytes] = (),
 ) -> WrittenLayer:
-    """``baseline`` is the one before ``changes``; no time in the tar is later than ``max_mtime`` (seconds). What
-    ``leave_out`` names is not in it, changed or not.
+    """``baseline`` is the one before ``changes``; no time in the tar is later than ``max_mtime`` (seconds).
 
     A tar that the store has already, under the same compression, is not kept twice: its first blob stands for it.
     """
     with compressing(store, Recipe(compression)) as sink:
-        packed = pack_layer(rootfs, baseline, changes, sink.fd, max_mtime=max_mtime, leave_out=leave_out)
+        packed = pack_layer(rootfs, baseline, changes, sink.fd, max_mtime=max_mtime)
         digest, size = sink.finish()
     diff_id = DiffID.from_raw(packed.diff_id)
     layer = store.layer(diff_id, compression)

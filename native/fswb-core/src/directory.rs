@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 
-use rustix::fs::{self, Mode, OFlags};
+use rustix::fs::{self, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
 use crate::copy::metadata::{Times, set_owner_and_mode};
@@ -15,6 +15,13 @@ impl Root {
     /// Sorted names in a directory, by its exact path.
     pub fn names(&self, path: &RelPath) -> Result<Vec<Vec<u8>>> {
         names(self.open_directory(path)?.as_fd(), path)
+    }
+
+    /// Gives a directory, by its exact path, an owner.
+    pub fn own_directory(&self, path: &RelPath, owner: (u32, u32)) -> Result<()> {
+        let fd = self.open_directory(path)?;
+        let (uid, gid) = (Uid::from_raw(owner.0), Gid::from_raw(owner.1));
+        fs::fchown(fd, Some(uid), Some(gid)).during("fchown", path)
     }
 
     /// Makes all missing levels of an exact path with this mode and owner, and returns them, parents first. An existing

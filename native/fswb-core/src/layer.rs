@@ -34,8 +34,7 @@ pub struct PackedLayer {
 
 /// Writes `changes` as an uncompressed layer and records in them the digests of the contents it read.
 ///
-/// `baseline` is the state before. `max_mtime`, in seconds: no time in the layer is later. What `leave_out`
-/// names is not written, changed or not: a `COPY --link` knows nothing of the directories above what it copies.
+/// `baseline` is the state before. `max_mtime`, in seconds: no time in the layer is later.
 /// `interrupted` is asked now and then; its error ends the work.
 ///
 /// # Errors
@@ -47,13 +46,9 @@ pub fn pack_layer(
     changes: &mut ChangeSet,
     output: impl Write + Send + 'static,
     max_mtime: Option<i64>,
-    leave_out: &[RelPath],
     interrupted: &dyn Fn() -> Result<()>,
 ) -> Result<PackedLayer> {
-    let mut plan = Plan::new(root, baseline, &*changes)?;
-    for path in leave_out {
-        plan.members.remove(path);
-    }
+    let plan = Plan::new(root, baseline, &*changes)?;
     let mut packer = Packer {
         files: Files::new(root),
         tar: Output::new(output, interrupted)?,

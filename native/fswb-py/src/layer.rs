@@ -88,7 +88,7 @@ pub(crate) fn file(fd: RawFd) -> Result<File, Error> {
 }
 
 #[pyfunction]
-#[pyo3(signature = (rootfs, baseline, changes, fd, *, max_mtime = None, leave_out = Vec::new()))]
+#[pyo3(signature = (rootfs, baseline, changes, fd, *, max_mtime = None))]
 fn pack_layer(
     py: Python<'_>,
     rootfs: &Rootfs,
@@ -96,15 +96,10 @@ fn pack_layer(
     changes: &ChangeSet,
     fd: RawFd,
     max_mtime: Option<i64>,
-    leave_out: Vec<Vec<u8>>,
 ) -> PyResult<PackedLayer> {
     let raised = Raised::default();
     let pack = || {
         let output = file(fd)?;
-        let leave_out: Vec<_> = leave_out
-            .into_iter()
-            .map(RelPath::new)
-            .collect::<Result<_, _>>()?;
         let asking = Asking::new(&raised);
         fswb_core::layer::pack_layer(
             &rootfs.0,
@@ -112,7 +107,6 @@ fn pack_layer(
             &mut changes.lock(),
             output,
             max_mtime,
-            &leave_out,
             &|| asking.now_and_then().during("write", ""),
         )
     };

@@ -68,6 +68,11 @@ impl Rootfs {
         Ok(names.iter().map(|name| PyBytes::new(py, name)).collect())
     }
 
+    fn own_directory(&self, py: Python<'_>, path: &[u8], uid: u32, gid: u32) -> PyResult<()> {
+        let own = || self.0.own_directory(&RelPath::new(path)?, (uid, gid));
+        py.detach(own).into_py(py)
+    }
+
     fn make_directory<'py>(
         &self,
         py: Python<'py>,

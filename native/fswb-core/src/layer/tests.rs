@@ -96,7 +96,6 @@ impl Rootfs {
             &mut self.changes,
             output,
             max_mtime,
-            &[],
             &|| Ok(()),
         )
     }
@@ -356,7 +355,6 @@ fn a_full_disk_is_an_error_with_its_cause() {
         &mut rootfs.changes,
         full,
         None,
-        &[],
         &|| Ok(()),
     );
     assert!(matches!(
@@ -381,7 +379,6 @@ fn a_reader_that_went_away_is_an_ordinary_error() {
         &mut rootfs.changes,
         File::from(writer),
         None,
-        &[],
         &|| Ok(()),
     );
     assert!(matches!(
