@@ -79,7 +79,7 @@ def open_context(
                 f"{name} is a Dockerfile, and so is --file {file}", hint="leave one out, or give a context with files"
             )
         if text is None and lone is None:
-            path = find_dockerfile(directory, None if file is None else _inside(directory, file))
+            path = find_dockerfile(directory, None if file is None else _inside(directory, file), name)
             text = read_dockerfile(path, directory)
             name = file or os.path.basename(path)
         elif text is not None:
@@ -180,15 +180,17 @@ def _told(title: str, events: Events) -> Iterator[None]:
         events.emit(StepFinished(_NUMBER, "done" if done else "failed", time.monotonic() - started))
 
 
-def find_dockerfile(context: str, name: str | None) -> str:
-    """The file asked for, else ``Dockerfile``, else ``dockerfile`` of the context."""
+def find_dockerfile(context: str, name: str | None, shown: str | None = None) -> str:
+    """The file asked for, else ``Dockerfile``, else ``dockerfile`` of the context, which messages call ``shown``."""
     if name is not None:
         return name
     for candidate in ("Dockerfile", "dockerfile"):
         path = os.path.join(context, candidate)
         if os.path.exists(path):
             return path
-    raise DockerfileError(f"there is no Dockerfile in {context}", hint="name it with -f FILE, or give another context")
+    raise DockerfileError(
+        f"there is no Dockerfile in {shown or context}", hint="name it with -f FILE, or give another context"
+    )
 
 
 def read_dockerfile(path: str, context: str) -> bytes:

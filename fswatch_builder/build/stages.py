@@ -18,6 +18,7 @@ from fswatch_builder.model.plan import (
     StageSource,
 )
 from fswatch_builder.model.platform import Platform
+from fswatch_builder.oci.reference import Reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +51,19 @@ class Names:
         """``NAME::PLATFORM`` goes before ``NAME``; no context is called scratch or context."""
         if name in ("scratch", "context"):
             return None
-        for key in (f"{name}::{platform}", name):
-            if key in self.contexts:
-                return NamedContext(name, self.contexts[key])
+        for spelled in dict.fromkeys((name, familiar_name(name))):
+            for key in (f"{spelled}::{platform}", spelled):
+                if key in self.contexts:
+                    return NamedContext(name, self.contexts[key])
         return None
+
+
+def familiar_name(name: str) -> str:
+    """An image's name as short as it can be: ``docker.io/library/alpine:latest`` is ``alpine``, a context's name."""
+    try:
+        return Reference.parse(name).familiar().removesuffix(":latest")
+    except ValueError:
+        return name
 
 
 def split(dockerfile: Dockerfile) -> list[tuple[From, tuple[Instruction, ...]]]:

@@ -110,9 +110,12 @@ class Tree:
 
     def _hint(self, word: str) -> str:
         path = os.fsencode(normpath("/" + word).strip("/"))
-        if self.ignore is not None and self.rootfs.entry(path) is not None:
+        entry = self.rootfs.entry(path)
+        if entry is not None and self.ignore is not None and self.ignore.matches(path):
             pattern = os.fsdecode(self._excluding(path))
             return f"it is in {os.fsdecode(self.rootfs.path)}, but the ignore file excludes it: {pattern}"
+        if entry is not None and entry.kind == "symlink":
+            return f"it is a link to {os.fsdecode(entry.target)}, which is not in the source"
         return "paths are relative to the root of the build context" if self.is_context else "it is not in the source"
 
     def _excluding(self, path: bytes) -> bytes:

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 
+from fswatch_builder.build.stages import familiar_name
 from fswatch_builder.errors import UsageError
 from fswatch_builder.model.epoch import parse_epoch
 from fswatch_builder.model.hash_mode import HashMode
@@ -131,7 +132,13 @@ def build_contexts(items: Sequence[str]) -> dict[str, str]:
         if name in ("scratch", "context"):
             raise UsageError(f"--build-context {name}: this name has a meaning of its own")
         _check_context(f"--build-context {name}={value}", value)
-    return found
+    return {_short(name): value for name, value in found.items()}
+
+
+def _short(name: str) -> str:
+    """As a FROM is looked up: ``alpine:latest`` is ``alpine``."""
+    image, colons, platform = name.partition("::")
+    return familiar_name(image) + colons + platform
 
 
 def _check_context(option: str, value: str) -> None:

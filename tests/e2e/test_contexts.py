@@ -112,6 +112,8 @@ def test_a_repository_and_its_subdirectory(tmp_path: Path, store: str, web: Web)
     assert built(tmp_path, store, repository.url) == ALL | {"c/sub/Dockerfile", "c/sub/f"}
     assert built(tmp_path, store, f"{repository.url}#v1:sub") == {"from-sub"}
     assert built(tmp_path, store, f"{repository.url}?tag=v1&subdir=sub") == {"from-sub"}
+    kept = built(tmp_path, store, "--build-arg=BUILDKIT_CONTEXT_KEEP_GIT_DIR=1", repository.url)
+    assert "c/.git/HEAD" in kept
 
 
 @pytest.mark.parametrize(("value", "kept"), [("1", True), ("true", True), ("0", False), ("", False)])
@@ -147,6 +149,7 @@ def test_named_contexts_from_the_web_and_from_git(tmp_path: Path, store: str, we
         (["-f", "-", "-"], 2, "context and Dockerfile cannot both come from standard input"),
         (["-f", "x", "-"], 2, "stdin is a Dockerfile, and so is --file x"),
         (["/nowhere/at/all"], 2, "the context /nowhere/at/all is not there"),
+        (["empty.tar"], 3, "there is no Dockerfile in empty.tar"),
         (["https://h/r.git#--upload-pack=x"], 2, "invalid git ref"),
         (["http://127.0.0.1:1/x.tar"], 4, "cannot fetch http://127.0.0.1:1/x.tar"),
         (["--build-context", "a=target:x", "."], 2, "means something in bake files only"),
@@ -155,6 +158,7 @@ def test_named_contexts_from_the_web_and_from_git(tmp_path: Path, store: str, we
     ],
 )
 def test_errors(tmp_path: Path, store: str, arguments: list[str], status: int, what: str) -> None:
+    (tmp_path / "empty.tar").write_bytes(bytes(10240))
     done = fswatch_builder(
         "build", "--store", store, *arguments, check=False, stdin="FROM scratch\n", cwd=str(tmp_path)
     )

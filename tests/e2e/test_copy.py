@@ -239,6 +239,23 @@ def test_errors(workshop_of_cases: Workshop, line: str, error: type[BuildError] 
     assert caught.value.where.line == 2
 
 
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        ("hidden", "but the ignore file excludes it"),
+        ("dangling", "it is a link to /etc/shadow, which is not in the source"),
+        ("none", "paths are relative to the root of the build context"),
+    ],
+)
+def test_why_a_source_is_not_found(workshop: Workshop, source: str, hint: str) -> None:
+    workshop.write(".dockerignore", "hidden\n")
+    workshop.write("hidden")
+    (workshop.context / "dangling").symlink_to("/etc/shadow")
+    with pytest.raises(BuildContextError) as caught:
+        workshop.build(f"FROM scratch\nCOPY {source} /\n")
+    assert hint in (caught.value.hint or "")
+
+
 def test_a_link_does_not_depend_on_what_is_below(workshop: Workshop) -> None:
     workshop.write("f")
     line = "COPY --link f /var/run/x/\n"

@@ -81,6 +81,14 @@ CASES: dict[str, tuple[str, list[list[str]]]] = {
         mark(1) + "COPY f /a\n" + mark(2) + "COPY f /a\n" + mark(3) + "COPY f /a\n",
         [["mark1"], ["a"], ["mark2"], ["a"], ["mark3"], ["a"]],
     ),
+    "COPY --link between RUNs": (
+        mark(1) + "COPY --link f /x/\n" + mark(2) + "COPY --link f /x/\n" + mark(3),
+        [["mark1"], ["x", "x/f"], ["mark2"], ["x", "x/f"], ["mark3"]],
+    ),
+    "COPY --parents --exclude between RUNs": (
+        mark(1) + "COPY --parents --exclude=none d/./sub /x/\n" + mark(2),
+        [["mark1"], ["x", "x/sub", "x/sub/g"], ["mark2"]],
+    ),
     "COPY f /": (mark(1) + "COPY f /\n" + mark(2), [["mark1"], ["f"], ["mark2"]]),
     "COPY d/ /": (mark(1) + "COPY d/ /\n" + mark(2), [["mark1"], ["sub", "sub/g"], ["mark2"]]),
     "ADD t.tar /": (mark(1) + "ADD t.tar /\n" + mark(2), [["mark1"], ["etc", "etc/new", "h"], ["mark2"]]),

@@ -138,6 +138,17 @@ def test_a_variable_in_from_flag_names_the_way_out() -> None:
     assert "FROM" in (caught.value.hint or "")
 
 
+@pytest.mark.parametrize("spelled", ["alpine", "alpine:latest", "docker.io/library/alpine", "docker.io/alpine:latest"])
+def test_a_context_is_found_by_any_spelling_of_an_image(spelled: str) -> None:
+    target = planned(f"FROM {spelled}\n", contexts={"alpine": "./x"}).target
+    assert target.base == NamedContext(spelled, "./x")
+
+
+def test_a_context_for_a_platform_goes_before_one_for_all() -> None:
+    contexts = {"b": "all", "b::linux/amd64": "one", "b::linux/arm64": "other"}
+    assert planned("FROM b\n", contexts=contexts).target.base == NamedContext("b", "one")
+
+
 @pytest.mark.parametrize(
     ("line", "name"),
     [

@@ -2,6 +2,8 @@ import errno
 import os
 import socket
 import stat
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -480,3 +482,40 @@ def test_what_was_made_to_lead_to_the_destination_is_told(context: Tree, rootfs:
         for source, dest in ((b"d/f", b"/1/2/"), (b"d/f", b"/3/f"), (b"d", b"/4/5"), (b"d/f", b"/there/"))
     }
     assert led == {b"/1/2/": [b"1", b"1/2"], b"/3/f": [b"3"], b"/4/5": [b"4"], b"/there/": []}
+
+
+def test_a_directory_that_turns_into_a_link_while_it_is_copied_leads_nowhere(
+    context: Tree, rootfs: Tree, me: Owner, tmp_path: Path
+) -> None:  # hazard L19
+    """Whatever moment the swap comes at, what is outside is not copied."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "f").write_text("secret")
+    for number in range(20):
+        context.file(f"s/{number}/d/f", "text")
+    context.link("trap", str(outside))
+    stop = threading.Event()
+
+    def swap() -> None:
+        while not stop.is_set():
+            for number in range(20):
+                place = context.path / f"s/{number}"
+                os.rename(place / "d", place / "aside")
+                os.symlink(outside, place / "d")
+                os.unlink(place / "d")
+                os.rename(place / "aside", place / "d")
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    try:
+        for attempt in range(60):
+            with suppress(OSError, RefusedError):  # gone, or a link where a directory was: told, not followed
+                copy(context.root, [b"s"], rootfs.root, b"/%d" % attempt, owner=me)
+            with suppress(OSError, RefusedError):
+                copy(context.root, [b"s/3/d/f"], rootfs.root, b"/f%d" % attempt, owner=me)
+    finally:
+        stop.set()
+        thread.join()
+    files = [path for path in rootfs.path.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert files
+    assert {path.read_text() for path in files} == {"text"}
