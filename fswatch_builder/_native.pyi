@@ -445,8 +445,16 @@ def copy(
     directory in ``paths``.
     """
 
-def add_archive(rootfs: Rootfs, dest: bytes, fd: int, *, owner: tuple[int, int] | None = None) -> Copied:
-    """ADD of an archive: extracts the uncompressed tar on ``fd`` into directory ``dest``."""
+def add_archive(
+    rootfs: Rootfs,
+    dest: bytes,
+    fd: int,
+    *,
+    owner: tuple[int, int] | None = None,
+    max_bytes: int | None = None,
+    max_entries: int | None = None,
+) -> Copied:
+    """ADD of an archive: extracts the uncompressed tar on ``fd`` into directory ``dest``. Limits as for ``unpack_layer``."""
 
 # sandbox.rs
 

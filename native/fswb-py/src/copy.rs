@@ -2,6 +2,7 @@
 
 use std::os::fd::RawFd;
 
+use fswb_core::archive::Limits;
 use fswb_core::copy::{self as core, Selection, Source};
 use fswb_core::path::RelPath;
 use pyo3::prelude::*;
@@ -152,19 +153,25 @@ fn copy(
 }
 
 #[pyfunction]
-#[pyo3(signature = (rootfs, dest, fd, *, owner = None))]
+#[pyo3(signature = (rootfs, dest, fd, *, owner = None, max_bytes = None, max_entries = None))]
 fn add_archive(
     py: Python<'_>,
     rootfs: &Rootfs,
     dest: &[u8],
     fd: RawFd,
     owner: Option<(u32, u32)>,
+    max_bytes: Option<u64>,
+    max_entries: Option<u64>,
 ) -> PyResult<Copied> {
+    let limits = Limits {
+        max_bytes,
+        max_entries,
+    };
     let raised = Raised::default();
     let add = || {
         let dest = rootfs.0.resolve(dest)?;
         let input = Interruptible::new(crate::layer::file(fd)?, &raised);
-        fswb_core::extract::add_archive(&rootfs.0, &dest, input, owner)
+        fswb_core::extract::add_archive(&rootfs.0, &dest, input, owner, limits)
     };
     let added = py.detach(add).into_py(py);
     let added = raised.or(added)?;

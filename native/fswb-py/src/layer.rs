@@ -3,9 +3,9 @@
 use std::fs::File;
 use std::os::fd::{BorrowedFd, RawFd};
 
-use fswb_core::archive::read_member;
+use fswb_core::archive::{Limits, read_member};
 use fswb_core::error::{Context, Error};
-use fswb_core::extract::{self, Limits};
+use fswb_core::extract;
 use fswb_core::path::RelPath;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;

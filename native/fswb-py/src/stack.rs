@@ -3,7 +3,7 @@
 use std::os::fd::RawFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use fswb_core::extract::Limits;
+use fswb_core::archive::Limits;
 use fswb_core::path::RelPath;
 use fswb_core::stack::{self, Stack};
 use pyo3::prelude::*;

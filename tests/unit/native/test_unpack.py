@@ -5,6 +5,7 @@ import io
 import os
 import shutil
 import stat
+import struct
 import subprocess
 import tarfile
 import threading
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from fswatch_builder import _native
+from tests.support.confined import run_confined
+from tests.support.layers import whole
 
 MTIME = 1_600_000_000
 
@@ -222,6 +225,124 @@ def test_e1_e3_owners_devices_and_capabilities_survive(tmp_path: Path, directory
     assert (directory / "su").stat().st_uid == 2_000_000_000
     assert (directory / "null").stat().st_rdev == os.makedev(1, 3)
     assert ((directory / "link").lstat().st_uid, (directory / "link").lstat().st_gid) == (7, 8)
+
+
+def acl(*entries: tuple[int, int, int]) -> bytes:
+    """As the kernel keeps it: version 2, then tag, permissions and id of each entry (acl(5))."""
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+
+
+NOBODY = 0xFFFFFFFF
+FULL = acl((1, 7, NOBODY), (2, 7, 1234), (4, 5, NOBODY), (16, 7, NOBODY), (32, 0, NOBODY))
+MINIMAL = acl((1, 7, NOBODY), (4, 0, NOBODY), (32, 0, NOBODY))
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+@pytest.mark.parametrize("passed_on", [None, FULL, MINIMAL], ids=["nothing", "an ACL", "an ACL that is but a mode"])
+def test_nothing_is_inherited_from_the_directory_or_the_process(
+    tmp_path: Path, directory: Path, rootfs: _native.Rootfs, passed_on: bytes | None
+) -> None:
+    os.chown(directory, 0, 4321)
+    directory.chmod(0o2755)  # gives its group to what is made in it
+    if passed_on is not None:
+        os.setxattr(directory, "system.posix_acl_default", passed_on)
+    layer = Layer(tmp_path / "layer.tar")
+    for number, mode in enumerate((0o777, 0o666, 0o4755, 0o2755, 0o600, 0)):
+        layer.add(f"file{number}", mode=mode)
+        layer.add(f"directory{number}", kind=tarfile.DIRTYPE, mode=mode)
+        layer.add(f"directory{number}/file", mode=mode)
+        layer.add(f"fifo{number}", kind=tarfile.FIFOTYPE, mode=mode)
+        layer.add(f"link{number}", kind=tarfile.SYMTYPE, linkname="x")
+    path = layer.close()
+    before = os.umask(0o077)
+    try:
+        baseline = _native.Baseline.empty(rootfs)
+        with path.open("rb") as file:
+            _native.unpack_layer(rootfs, baseline, file.fileno())
+    finally:
+        os.umask(before)
+    with tarfile.open(path) as tar:
+        for member in tar:
+            found = os.lstat(directory / member.name)
+            assert (found.st_uid, found.st_gid) == (0, 0), member.name
+            if not member.issym():
+                assert stat.S_IMODE(found.st_mode) == member.mode, member.name
+            assert os.listxattr(directory / member.name, follow_symlinks=False) == [], member.name
+    assert len(baseline.reconcile(rootfs, whole(), hash="all")) == 0
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+def test_what_a_directory_of_the_layer_passes_on_is_taken_off_again(
+    tmp_path: Path, directory: Path, rootfs: _native.Rootfs
+) -> None:
+    """The directory is known already when it gets its ACL."""
+    layer = Layer(tmp_path / "layer.tar", format=tarfile.PAX_FORMAT)
+    records = {"SCHILY.xattr.system.posix_acl_default": FULL.decode("utf-8", "surrogateescape")}
+    layer.add("d", kind=tarfile.DIRTYPE)
+    layer.add("d/before")
+    layer.add("d", kind=tarfile.DIRTYPE, pax_headers=records)
+    layer.add("d/after", mode=0o664)
+    unpack(rootfs, layer.close())
+    assert os.listxattr(directory / "d") == ["system.posix_acl_default"]
+    assert os.listxattr(directory / "d/after") == []
+    assert stat.S_IMODE((directory / "d/after").stat().st_mode) == 0o664
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+def test_a_device_is_refused_by_name_where_none_may_be_made(tmp_path: Path, directory: Path) -> None:
+    layer = Layer(tmp_path / "layer.tar")
+    layer.add("dev/null", kind=tarfile.CHRTYPE, devmajor=1, devminor=3)
+    script = """
+from fswatch_builder import _native
+rootfs = _native.Rootfs(os.fsencode(sys.argv[1]))
+try:
+    _native.unpack_layer(rootfs, _native.Baseline.empty(rootfs), os.open(sys.argv[2], os.O_RDONLY))
+except _native.ArchiveError as error:
+    print(json.dumps([os.fsdecode(error.path), error.reason]))
+"""
+    refused = run_confined(script, str(directory), str(layer.close()), capabilities=["chown", "dac_override"])
+    assert refused == ["dev/null", "a device, which may not be made here: that needs CAP_MKNOD on the host"]
+
+
+def test_a_sparse_file_keeps_its_holes(tmp_path: Path, directory: Path, rootfs: _native.Rootfs) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    with (source / "sparse").open("wb") as file:
+        file.seek(50 << 20)
+        file.write(b"end")
+        file.truncate(100 << 20)
+    for options in ("--format=gnu", "--format=posix"):
+        packed = ["tar", "-C", str(source), options, "--sparse", "-cf", str(tmp_path / "layer.tar"), "sparse"]
+        subprocess.run(packed, check=True)
+        assert (tmp_path / "layer.tar").stat().st_size < 1 << 20
+        unpack(rootfs, tmp_path / "layer.tar")
+        found = (directory / "sparse").stat()
+        assert (found.st_size, found.st_blocks * 512 < 1 << 20) == (100 << 20, True)
+        assert hashlib.sha256((directory / "sparse").read_bytes()).digest() == (
+            hashlib.sha256((source / "sparse").read_bytes()).digest()
+        )
+        assert rootfs.entry(b"sparse") is not None
+        os.unlink(directory / "sparse")
+
+
+def test_l18_limits_count_holes_and_members(tmp_path: Path, rootfs: _native.Rootfs) -> None:
+    (tmp_path / "sparse").touch()
+    os.truncate(tmp_path / "sparse", 1 << 40)
+    packed = ["tar", "-C", str(tmp_path), "--format=gnu", "--sparse", "-cf", str(tmp_path / "layer.tar"), "sparse"]
+    subprocess.run(packed, check=True)
+    with pytest.raises(_native.ArchiveError, match="more than the limit of 1073741824 bytes"):
+        unpack(rootfs, tmp_path / "layer.tar", max_bytes=1 << 30)
+    layer = Layer(tmp_path / "many.tar")
+    for number in range(10):
+        layer.add(str(number))
+    path = layer.close()
+    with pytest.raises(_native.ArchiveError, match="more than the limit of 9 members"):
+        unpack(rootfs, path, max_entries=9)
+    with path.open("rb") as file, pytest.raises(_native.ArchiveError, match="more than the limit of 9 members"):
+        _native.add_archive(rootfs, b"added", file.fileno(), max_entries=9)
 
 
 def test_one_member_is_read_by_its_name(tmp_path: Path) -> None:

@@ -65,6 +65,11 @@ impl RawHeader<'_> {
         [prefix, b"/", name].concat()
     }
 
+    /// Whether GNU tar wrote it in its own format.
+    pub(super) fn is_gnu(&self) -> bool {
+        self.0[MAGIC] == *b"ustar  \0"
+    }
+
     pub(super) fn link(&self) -> Vec<u8> {
         text(&self.0[LINK]).to_vec()
     }
@@ -81,7 +86,7 @@ fn text(field: &[u8]) -> &[u8] {
 
 /// Octal digits with spaces or NULs around them, or GNU's base-256: the top bit set, then two's complement, big endian.
 /// A blank field is 0.
-fn number(field: &[u8]) -> Option<i64> {
+pub(super) fn number(field: &[u8]) -> Option<i64> {
     let &first = field.first()?;
     if first & 0x80 != 0 {
         let sign = if first & 0x40 != 0 { -1 } else { 0 };

@@ -1,7 +1,7 @@
 //! The tar format: headers in, headers out. What a member means for a root file system is decided in [`crate::extract`]
 //! and [`crate::layer`].
 //!
-//! Reading takes what the world writes: ustar, V7, GNU long names, PAX, base-256 numbers. Writing is ustar, with a PAX header
+//! Reading takes what the world writes: ustar, V7, GNU long names, PAX, base-256 numbers, sparse files. Writing is ustar, with a PAX header
 //! in front where a value does not fit. Formats: POSIX.1-2024 `pax`, and GNU tar's manual, "Basic Tar Format".
 
 mod encode;
@@ -9,6 +9,7 @@ mod header;
 mod output;
 mod pax;
 mod reader;
+mod sparse;
 mod stream;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -18,13 +19,22 @@ mod tests;
 pub(crate) use encode::pad;
 pub use encode::{Header, encode};
 pub(crate) use output::{Output, PIECE};
-pub use reader::{Reader, read_member};
+pub use reader::{Piece, Reader, read_member};
 pub use stream::Digested;
 
 use crate::entry::{Kind, Xattrs};
 
 /// Everything in a tar comes in blocks of so many bytes.
 pub const BLOCK: usize = 512;
+
+/// What an archive may be at most.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits {
+    /// Bytes of the uncompressed archive, and of the holes in its files.
+    pub max_bytes: Option<u64>,
+    /// Members.
+    pub max_entries: Option<u64>,
+}
 
 /// What a member is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +62,7 @@ pub struct Member {
     pub uid: u32,
     /// Group.
     pub gid: u32,
-    /// Bytes of content that follow.
+    /// Bytes of content, holes included.
     pub size: u64,
     /// Time of modification, in nanoseconds since the epoch, clamped to what that can hold.
     pub mtime_ns: i64,

@@ -1,9 +1,12 @@
 //! PAX records: `LENGTH KEY=VALUE\n`.
 
+use crate::archive::sparse;
 use crate::entry::Xattrs;
 
-/// The prefix under which every tar of note keeps extended attributes.
+/// The prefix under which every tar of note keeps extended attributes. (bsdtar has them a second time, in a form of its
+/// own.)
 pub(super) const XATTR: &[u8] = b"SCHILY.xattr.";
+const SPARSE: &[u8] = b"GNU.sparse.";
 
 /// What PAX headers and GNU's long names say about the next member.
 #[derive(Debug, Clone, Default)]
@@ -15,7 +18,7 @@ pub(super) struct Extension {
     pub(super) gid: Option<u64>,
     pub(super) mtime_ns: Option<i64>,
     pub(super) xattrs: Xattrs,
-    pub(super) sparse: bool,
+    pub(super) sparse: Option<Box<sparse::Records>>,
 }
 
 impl Extension {
@@ -26,7 +29,8 @@ impl Extension {
             .xattrs
             .iter()
             .map(|(name, value)| name.len() + value.len());
-        texts.chain(xattrs).sum()
+        let sparse = self.sparse.iter().map(|sparse| sparse.memory());
+        texts.chain(xattrs).chain(sparse).sum()
     }
 
     /// Takes over the records of one header. An empty value takes back what a global header said.
@@ -36,6 +40,10 @@ impl Extension {
             self.set(key, value)?;
             records = rest;
         }
+        // The last word on an attribute counts. Sorted at the end: a header may hold 50,000.
+        self.xattrs.reverse();
+        self.xattrs.sort_by(|(one, _), (other, _)| one.cmp(other));
+        self.xattrs.dedup_by(|(one, _), (other, _)| one == other);
         Ok(())
     }
 
@@ -51,14 +59,11 @@ impl Extension {
             if name.is_empty() || name.contains(&0) {
                 return Err(bad());
             }
-            match self
-                .xattrs
-                .binary_search_by(|(known, _)| known.as_slice().cmp(name))
-            {
-                Ok(at) => self.xattrs[at].1 = value.to_vec(),
-                Err(at) => self.xattrs.insert(at, (name.to_vec(), value.to_vec())),
-            }
+            self.xattrs.push((name.to_vec(), value.to_vec()));
             return Ok(());
+        }
+        if let Some(key) = key.strip_prefix(SPARSE) {
+            return self.sparse.get_or_insert_default().set(key, value);
         }
         let text = (!value.is_empty()).then(|| value.to_vec());
         let number = || match value {
@@ -74,8 +79,8 @@ impl Extension {
             b"gid" => self.gid = number()?,
             // A time no one can read is no reason to refuse an image (hazard E8 of tests/README.md).
             b"mtime" => self.mtime_ns = text.map(|text| nanoseconds(&text).unwrap_or(0)),
-            key if key.starts_with(b"GNU.sparse.") || key == b"SCHILY.realsize" => {
-                self.sparse = true;
+            b"SCHILY.realsize" => {
+                return Err("a sparse file in star's format, which is not supported".into());
             }
             _ => {}
         }
@@ -97,7 +102,8 @@ fn split(records: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     Some((&record[..equals], &record[equals + 1..], &records[length..]))
 }
 
-fn decimal(digits: &[u8]) -> Option<u64> {
+/// A number without a sign.
+pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
     let number = digits.iter().all(u8::is_ascii_digit);
     number
         .then(|| std::str::from_utf8(digits).ok()?.parse().ok())

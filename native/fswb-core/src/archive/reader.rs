@@ -2,39 +2,77 @@
 
 use std::io::Read;
 
+use sha2::{Digest as _, Sha256 as Hasher};
+
 use crate::archive::header::{self, RawHeader};
 use crate::archive::pax::Extension;
+use crate::archive::sparse::{self, Layout, MapText, Next, Regions};
 use crate::archive::stream::Stream;
-use crate::archive::{BLOCK, Digested, Member, MemberKind};
+use crate::archive::{BLOCK, Digested, Limits, Member, MemberKind};
 use crate::entry::{Kind, nanoseconds};
 use crate::error::{Error, Result};
 use crate::path::RelPath;
 
-// Extended headers are the only part of an archive that is kept in memory whole.
+// Extended headers and the maps of sparse files are the only parts of an archive that are kept in memory whole.
 const MAX_EXTENSION: u64 = 1 << 20;
 // What global headers say is held for every member that follows, however many headers it came in.
 const MAX_GLOBALS: usize = 64 << 10;
 
+/// A piece of a file's content.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// Bytes.
+    Data(&'a [u8]),
+    /// So many zeros, which the archive does not have: a hole.
+    Hole(u64),
+}
+
+impl Piece<'_> {
+    /// Adds it to a digest.
+    pub(crate) fn update(&self, hasher: &mut Hasher) {
+        static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+        match self {
+            Self::Data(bytes) => hasher.update(bytes),
+            Self::Hole(length) => {
+                let mut left = *length;
+                while left > 0 {
+                    let piece = left.min(ZEROS.len() as u64);
+                    hasher.update(&ZEROS[..piece as usize]);
+                    left -= piece;
+                }
+            }
+        }
+    }
+}
+
 /// Reads an archive from its first byte to its last.
 pub struct Reader<R> {
     stream: Stream<R>,
+    members: u64,
+    max_members: Option<u64>,
     globals: Extension,
     offset: u64,
     name: Vec<u8>,
+    /// Bytes of content that are still to be read.
     content: u64,
     padding: u64,
+    /// Where they belong; `None`: one after the other.
+    layout: Option<Layout>,
 }
 
 impl<R: Read> Reader<R> {
-    /// Of a plain tar. With `digest`, all bytes are digested; more than `limit` of them are an error.
-    pub fn new(input: R, digest: bool, limit: Option<u64>) -> Self {
+    /// Of a plain tar. With `digest`, all bytes are digested.
+    pub fn new(input: R, digest: bool, limits: Limits) -> Self {
         Self {
-            stream: Stream::new(input, digest, limit),
+            stream: Stream::new(input, digest, limits.max_bytes),
+            members: 0,
+            max_members: limits.max_entries,
             globals: Extension::default(),
             offset: 0,
             name: Vec::new(),
             content: 0,
             padding: 0,
+            layout: None,
         }
     }
 
@@ -94,13 +132,39 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// The next piece of the member's content; empty at its end.
-    pub fn chunk(&mut self) -> Result<&[u8]> {
+    /// How many members there were so far.
+    pub fn members(&self) -> u64 {
+        self.members
+    }
+
+    /// The next piece of the member's content; `None` at its end.
+    pub fn piece(&mut self) -> Result<Option<Piece<'_>>> {
+        let most = match self.layout.as_mut().map(Layout::next) {
+            None => u64::MAX,
+            Some(Next::Data(most)) => most,
+            Some(Next::Hole(length)) => {
+                self.stream.pause()?;
+                return Ok(Some(Piece::Hole(length)));
+            }
+            Some(Next::End) => return Ok(None),
+        };
+        let length = self.stored(most)?.len();
+        if length == 0 {
+            return Ok(None);
+        }
+        if let Some(layout) = &mut self.layout {
+            layout.took(length as u64);
+        }
+        Ok(Some(Piece::Data(self.stream.last(length))))
+    }
+
+    /// The next of the bytes that the archive has of the content, at most `most`; none at their end.
+    fn stored(&mut self, most: u64) -> Result<&[u8]> {
         if self.content == 0 {
             return Ok(&[]);
         }
         // (The borrow checker cannot see that the error path does not keep the piece.)
-        let length = self.stream.take(self.content)?.len();
+        let length = self.stream.take(self.content.min(most))?.len();
         if length == 0 {
             return Err(self.error("cut off in the middle of its content"));
         }
@@ -113,37 +177,44 @@ impl<R: Read> Reader<R> {
         self.stream.finish()
     }
 
-    fn member(&mut self, offset: u64, raw: &RawHeader<'_>, extension: Extension) -> Result<Member> {
-        self.name = extension.path.unwrap_or_else(|| raw.name());
+    fn member(
+        &mut self,
+        offset: u64,
+        raw: &RawHeader<'_>,
+        mut extension: Extension,
+    ) -> Result<Member> {
+        self.members += 1;
+        if let Some(limit) = self.max_members.filter(|&limit| self.members > limit) {
+            return Err(self.error(format!(
+                "the archive has more than the limit of {limit} members (--unpack-limit)"
+            )));
+        }
+        let records = extension.sparse.take();
+        let named = records.as_ref().and_then(|records| records.name.clone());
+        self.name = named.or(extension.path).unwrap_or_else(|| raw.name());
         let flag = raw.type_flag();
         let kind = match flag {
             // V7 had no directories: a slash at the end made one.
             0 | b'0' if self.name.ends_with(b"/") => MemberKind::New(Kind::Directory),
-            0 | b'0' | b'7' => MemberKind::New(Kind::File),
+            0 | b'0' | b'7' | b'S' => MemberKind::New(Kind::File),
             b'1' => MemberKind::HardLink,
             b'2' => MemberKind::New(Kind::Symlink),
             b'3' => MemberKind::New(Kind::CharDevice),
             b'4' => MemberKind::New(Kind::BlockDevice),
             b'5' => MemberKind::New(Kind::Directory),
             b'6' => MemberKind::New(Kind::Fifo),
-            b'S' => return Err(self.sparse()),
             other => {
                 let reason = format!("a member of unknown type '{}'", other.escape_ascii());
                 return Err(self.error(reason));
             }
         };
-        if extension.sparse {
-            return Err(self.sparse());
-        }
         // Only files have content; some writers give links and directories a size all the same.
-        let size = match (flag, extension.size) {
+        let stored = match (flag, extension.size) {
             (b'1'..=b'6', _) => 0,
             (_, Some(size)) => size,
             (_, None) => self.unsigned(raw, header::SIZE, "size")?,
         };
-        if i64::try_from(size).is_err() {
-            return Err(self.error(format!("a size of {size} bytes")));
-        }
+        self.bounded(stored)?;
         let uid = match extension.uid {
             Some(uid) => uid,
             None => self.unsigned(raw, header::UID, "uid")?,
@@ -158,13 +229,18 @@ impl<R: Read> Reader<R> {
             MemberKind::New(Kind::CharDevice | Kind::BlockDevice) => self.device(raw)?,
             _ => 0,
         };
+        self.expect(stored);
+        let size = match kind {
+            MemberKind::New(Kind::File) => self.lay_out(raw, records.as_deref())?,
+            _ => 0,
+        };
         let link = match kind {
             MemberKind::HardLink | MemberKind::New(Kind::Symlink) => {
                 extension.link.unwrap_or_else(|| raw.link())
             }
             MemberKind::New(_) => Vec::new(),
         };
-        let member = Member {
+        Ok(Member {
             offset,
             name: self.name.clone(),
             kind,
@@ -176,9 +252,71 @@ impl<R: Read> Reader<R> {
             mtime_ns: extension.mtime_ns.unwrap_or_else(seconds),
             rdev,
             xattrs: extension.xattrs,
+        })
+    }
+
+    /// Finds out where the stored bytes of a file belong: its size, holes included.
+    fn lay_out(&mut self, raw: &RawHeader<'_>, records: Option<&sparse::Records>) -> Result<u64> {
+        let (regions, size) = if raw.type_flag() == b'S' {
+            if !raw.is_gnu() {
+                return Err(self.error("a sparse file that is not in GNU's format"));
+            }
+            (
+                self.old_regions(raw)?,
+                self.checked(sparse::real_size(raw.0))?,
+            )
+        } else if let Some(records) = records {
+            let regions = match self.checked(records.map())? {
+                Some(regions) => regions,
+                None => self.regions_before_content()?,
+            };
+            (regions, records.size)
+        } else {
+            return Ok(self.content);
         };
-        self.expect(size);
-        Ok(member)
+        self.bounded(size)?;
+        self.layout = Some(self.checked(regions.layout(size, self.content))?);
+        self.stream.count(size - self.content)?;
+        Ok(size)
+    }
+
+    fn old_regions(&mut self, raw: &RawHeader<'_>) -> Result<Regions> {
+        let mut regions = Regions::default();
+        let mut more = self.checked(regions.add_header(raw.0))?;
+        while more {
+            let Some(block) = self.stream.block()? else {
+                return Err(self.error("cut off in the middle of the map of a sparse file"));
+            };
+            more = self.checked(regions.add_block(&block))?;
+        }
+        Ok(regions)
+    }
+
+    fn regions_before_content(&mut self) -> Result<Regions> {
+        let mut map = MapText::default();
+        loop {
+            // The map is a part of the content, in blocks of its own.
+            let left = self.content.checked_sub(BLOCK as u64);
+            let (Some(left), Some(block)) = (left, self.stream.block()?) else {
+                return Err(self.error("cut off in the middle of the map of a sparse file"));
+            };
+            self.content = left;
+            if !self.checked(map.add(&block))? {
+                return Ok(map.regions());
+            }
+        }
+    }
+
+    fn checked<T>(&self, result: std::result::Result<T, String>) -> Result<T> {
+        result.map_err(|reason| self.error(reason))
+    }
+
+    /// No file system holds more.
+    fn bounded(&self, size: u64) -> Result<()> {
+        match i64::try_from(size) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(self.error(format!("a size of {size} bytes"))),
+        }
     }
 
     fn device(&self, raw: &RawHeader<'_>) -> Result<u64> {
@@ -221,7 +359,7 @@ impl<R: Read> Reader<R> {
         self.expect(size);
         let mut content = Vec::new();
         loop {
-            let piece = self.chunk()?;
+            let piece = self.stored(u64::MAX)?;
             if piece.is_empty() {
                 return Ok(content);
             }
@@ -237,12 +375,13 @@ impl<R: Read> Reader<R> {
     }
 
     fn expect(&mut self, size: u64) {
+        self.layout = None;
         self.content = size;
         self.padding = size.wrapping_neg() % BLOCK as u64;
     }
 
     fn skip(&mut self) -> Result<()> {
-        while !self.chunk()?.is_empty() {}
+        while !self.stored(u64::MAX)?.is_empty() {}
         while self.padding > 0 {
             let length = self.stream.take(self.padding)?.len() as u64;
             if length == 0 {
@@ -270,10 +409,6 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    fn sparse(&self) -> Error {
-        self.error("a sparse file in GNU's format, which is not supported: write the archive without --sparse")
-    }
-
     fn error(&self, reason: impl Into<String>) -> Error {
         Error::Archive {
             offset: self.offset,
@@ -285,7 +420,7 @@ impl<R: Read> Reader<R> {
 
 /// The content of the first regular member with a name (cleaned), `None` if there is none. Reads no further than that.
 pub fn read_member(input: impl Read, name: &RelPath, limit: u64) -> Result<Option<Vec<u8>>> {
-    let mut reader = Reader::new(input, false, None);
+    let mut reader = Reader::new(input, false, Limits::default());
     while let Some(member) = reader.next_member()? {
         if member.kind != MemberKind::New(Kind::File) || RelPath::clean(&member.name)? != *name {
             continue;
@@ -294,13 +429,14 @@ pub fn read_member(input: impl Read, name: &RelPath, limit: u64) -> Result<Optio
             return Err(member.error(format!("larger than {limit} bytes")));
         }
         let mut content = Vec::new();
-        loop {
-            let piece = reader.chunk()?;
-            if piece.is_empty() {
-                return Ok(Some(content));
+        while let Some(piece) = reader.piece()? {
+            match piece {
+                Piece::Data(bytes) => content.extend_from_slice(bytes),
+                // Small enough: the hole is within the limit.
+                Piece::Hole(length) => content.resize(content.len() + length as usize, 0),
             }
-            content.extend_from_slice(piece);
         }
+        return Ok(Some(content));
     }
     Ok(None)
 }

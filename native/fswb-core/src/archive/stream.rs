@@ -28,6 +28,8 @@ pub(super) struct Stream<R> {
     end: usize,
     offset: u64,
     received: u64,
+    /// Bytes of holes.
+    holes: u64,
     limit: Option<u64>,
     hasher: Option<Hasher>,
 }
@@ -41,6 +43,7 @@ impl<R: Read> Stream<R> {
             end: 0,
             offset: 0,
             received: 0,
+            holes: 0,
             limit,
             hasher: digest.then(Hasher::new),
         }
@@ -101,17 +104,39 @@ impl<R: Read> Stream<R> {
             }
         };
         self.received += self.end as u64;
-        if let Some(limit) = self.limit.filter(|&limit| self.received > limit) {
-            return Err(Error::Archive {
-                offset: self.offset,
-                path: Vec::new(),
-                reason: format!("the archive is larger than the limit of {limit} bytes"),
-            });
-        }
+        self.check_limit()?;
         if let Some(hasher) = &mut self.hasher {
             hasher.update(&self.buffer[..self.end]);
         }
         Ok(())
+    }
+
+    /// Counts a file's holes: they come out of nothing, which is what the limit is for.
+    pub(super) fn count(&mut self, holes: u64) -> Result<()> {
+        self.holes = self.holes.saturating_add(holes);
+        self.check_limit()
+    }
+
+    fn check_limit(&self) -> Result<()> {
+        let total = self.received.saturating_add(self.holes);
+        match self.limit {
+            Some(limit) if total > limit => Err(Error::Archive {
+                offset: self.offset,
+                path: Vec::new(),
+                reason: format!(
+                    "the archive unpacks to more than the limit of {limit} bytes (--unpack-limit)"
+                ),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives an input that can be interrupted the chance to say so, where much is done without reading.
+    pub(super) fn pause(&mut self) -> Result<()> {
+        self.input
+            .read(&mut [])
+            .map(drop)
+            .map_err(|error| Error::io("read", "", &error))
     }
 
     /// Reads to the end, whatever is there: padding belongs to the digest.

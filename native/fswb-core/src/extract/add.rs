@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 
-use crate::archive::{Member, MemberKind, Reader};
+use crate::archive::{Limits, Member, MemberKind, Reader};
 use crate::entry::Kind;
 use crate::error::Result;
 use crate::extract::metadata::Owner;
@@ -43,6 +43,7 @@ pub fn add_archive(
     dest: &RelPath,
     input: impl Read,
     owner: Option<Owner>,
+    limits: Limits,
 ) -> Result<Added> {
     let created = Created {
         owner: owner.unwrap_or_else(default_owner),
@@ -56,7 +57,7 @@ pub fn add_archive(
     };
     added.led_through.sort_unstable();
     let mut paths: BTreeSet<RelPath> = added.led_through.iter().cloned().collect();
-    let mut reader = Reader::new(input, false, None);
+    let mut reader = Reader::new(input, false, limits);
     while let Some(member) = reader.next_member()? {
         let spelled = clean_name(&member, &member.name)?;
         let (Some(parent), Some(name)) = (spelled.parent(), spelled.name()) else {

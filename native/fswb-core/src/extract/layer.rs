@@ -9,7 +9,7 @@ use std::io::Read;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 
-use crate::archive::{Digested, Member, MemberKind, Reader};
+use crate::archive::{Digested, Limits, Member, MemberKind, Reader};
 use crate::baseline::Baseline;
 use crate::clock::Clock;
 use crate::entry::{Entry, Kind};
@@ -19,15 +19,6 @@ use crate::extract::place::{Linked, clean_name};
 use crate::extract::tree::{Created, Directory, Tree, default_owner};
 use crate::path::RelPath;
 use crate::root::{Root, stat_bare};
-
-/// What an archive may be at most.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Limits {
-    /// Bytes of the uncompressed archive.
-    pub max_bytes: Option<u64>,
-    /// Members.
-    pub max_entries: Option<u64>,
-}
 
 /// A layer as it was unpacked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +55,7 @@ pub(super) fn unpack_by(
     input: impl Read,
     limits: Limits,
 ) -> Result<UnpackedLayer> {
-    let mut reader = Reader::new(input, true, limits.max_bytes);
+    let mut reader = Reader::new(input, true, limits);
     let mut layer = Layer {
         // A fixed time, so that what is built upon the layer can be built again.
         tree: Tree::new(
@@ -80,16 +71,10 @@ pub(super) fn unpack_by(
         written: BTreeSet::new(),
         links: BTreeMap::new(),
     };
-    let mut entries = 0;
     while let Some(member) = reader.next_member()? {
-        entries += 1;
-        if let Some(limit) = limits.max_entries.filter(|&limit| entries > limit) {
-            return Err(member.error(format!(
-                "the layer has more than the limit of {limit} members"
-            )));
-        }
         layer.apply(&member, &mut reader)?;
     }
+    let entries = reader.members();
     let tar = reader.finish()?;
     layer.seal()?;
     Ok(UnpackedLayer {

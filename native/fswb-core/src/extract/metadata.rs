@@ -13,6 +13,25 @@ use crate::root::{c_string, is_host_attribute, read_xattrs, stat_at, stat_bare};
 /// User and group.
 pub(super) type Owner = (u32, u32);
 
+/// What an entry is to be in the end.
+pub(super) struct Wanted<'a> {
+    pub(super) kind: Kind,
+    pub(super) owner: Owner,
+    pub(super) mode: u32,
+    pub(super) xattrs: &'a Xattrs,
+    /// `None`: set later.
+    pub(super) mtime_ns: Option<i64>,
+}
+
+/// What is known of an entry that was just made, with the permissions it is to have.
+#[derive(Clone, Copy)]
+pub(super) struct Fresh {
+    /// Whose files this process makes.
+    pub(super) by: Owner,
+    /// It inherited no attributes.
+    pub(super) bare: bool,
+}
+
 /// An entry: a name in an open directory, or (the name empty) an open descriptor itself.
 pub(super) struct Place<'a> {
     fd: BorrowedFd<'a>,
@@ -35,6 +54,55 @@ impl<'a> Place<'a> {
             name: b"",
             path,
         }
+    }
+
+    /// Gives an entry its metadata, in this order: owner (which clears set-user-ID and capabilities), mode, attributes,
+    /// time. Returns its evidence after that.
+    ///
+    /// Of a fresh entry most is right as it is; the stat that is due anyway tells what is not: the umask took bits, or a
+    /// directory with set-group-ID gave its group. Then everything is set.
+    pub(super) fn dress(
+        &self,
+        wanted: &Wanted<'_>,
+        fresh: Option<Fresh>,
+        warnings: &mut Vec<String>,
+    ) -> Result<Entry> {
+        let Some(fresh) = fresh else {
+            return self.dress_fully(wanted, warnings);
+        };
+        if !fresh.bare || !wanted.xattrs.is_empty() {
+            return self.dress_fully(wanted, warnings);
+        }
+        if wanted.owner != fresh.by {
+            self.own(wanted.owner)?;
+        }
+        if wanted.mode > 0o777 && wanted.kind != Kind::Symlink {
+            self.set_mode(wanted.mode)?;
+        }
+        if let Some(mtime_ns) = wanted.mtime_ns {
+            self.set_mtime(mtime_ns)?;
+        }
+        let entry = self.stat_bare()?;
+        let mode = wanted.kind == Kind::Symlink || entry.mode == wanted.mode;
+        if mode && (entry.uid, entry.gid) == wanted.owner {
+            return Ok(entry);
+        }
+        self.dress_fully(wanted, warnings)
+    }
+
+    fn dress_fully(&self, wanted: &Wanted<'_>, warnings: &mut Vec<String>) -> Result<Entry> {
+        self.own(wanted.owner)?;
+        if wanted.kind != Kind::Symlink {
+            self.set_mode(wanted.mode)?;
+        }
+        let xattrs = self.set_xattrs(wanted.kind, wanted.xattrs, warnings)?;
+        if let Some(mtime_ns) = wanted.mtime_ns {
+            self.set_mtime(mtime_ns)?;
+        }
+        Ok(Entry {
+            xattrs,
+            ..self.stat_bare()?
+        })
     }
 
     pub(super) fn make_directory(&self) -> Result<()> {
@@ -97,7 +165,7 @@ impl<'a> Place<'a> {
         wanted: &Xattrs,
         warnings: &mut Vec<String>,
     ) -> Result<Xattrs> {
-        if wanted.is_empty() && self.has_no_xattrs() {
+        if wanted.is_empty() && self.is_bare() {
             return Ok(Xattrs::new());
         }
         let present = read_xattrs(self.fd, self.name, self.path)?;
@@ -125,9 +193,21 @@ impl<'a> Place<'a> {
         read_xattrs(self.fd, self.name, self.path)
     }
 
-    /// The quick answer for almost every file: one call on its descriptor.
-    fn has_no_xattrs(&self) -> bool {
-        self.name.is_empty() && fs::flistxattr_query(self.fd) == Ok(0)
+    /// Whether there is not one attribute, but for those of the host. One call.
+    pub(super) fn is_bare(&self) -> bool {
+        let mut names = [0; 256];
+        let length = if self.name.is_empty() {
+            fs::flistxattr(self.fd, &mut names)
+        } else {
+            fs::llistxattr(self.link(), &mut names)
+        };
+        match length {
+            Ok(length) => names[..length]
+                .split(|&byte| byte == 0)
+                .all(|name| name.is_empty() || is_host_attribute(name)),
+            // A file system without attributes passes none on. Any other failure is met again by whoever asks for them.
+            Err(errno) => errno == Errno::NOTSUP,
+        }
     }
 
     fn lost(&self, name: &[u8]) -> String {

@@ -20,6 +20,6 @@ mod tests;
 
 pub use add::{Added, add_archive};
 pub use clone::clone_tree;
-pub use layer::{Limits, UnpackedLayer, unpack_layer};
+pub use layer::{UnpackedLayer, unpack_layer};
 pub(crate) use meaning::Meaning;
 pub(crate) use place::clean_name;

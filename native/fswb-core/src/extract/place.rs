@@ -3,14 +3,14 @@
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256 as Hasher};
 
-use crate::archive::{Member, Reader};
+use crate::archive::{Member, Piece, Reader};
 use crate::entry::{Entry, Kind, Sha256};
 use crate::error::{Context, Error, Result};
-use crate::extract::metadata::{Owner, Place};
+use crate::extract::metadata::{Fresh, Owner, Place, Wanted};
 use crate::extract::tree::{Directory, Tree};
 use crate::path::RelPath;
 use crate::root::{stat_at, stat_bare};
@@ -35,6 +35,12 @@ pub(crate) fn clean_name(member: &Member, name: &[u8]) -> Result<RelPath> {
     if name.split(|&byte| byte == b'/').any(|part| part == b"..") {
         return Err(member.error("a name with .. in it would lead out of the directory"));
     }
+    // Most names are clean but for a `./` in front or a slash behind.
+    let plain = name.strip_prefix(b"./").unwrap_or(name);
+    let plain = plain.strip_suffix(b"/").unwrap_or(plain);
+    if let Ok(path) = RelPath::new(plain) {
+        return Ok(path);
+    }
     RelPath::clean(name).map_err(|_| member.error("a name with a NUL byte in it"))
 }
 
@@ -51,88 +57,114 @@ impl Tree<'_> {
     ) -> Result<Entry> {
         let name = path.name().unwrap_or(b".");
         let mut sha256 = None;
+        let mut merged = false;
         let file;
         let place = if kind == Kind::File {
-            file = self.make(
-                directory,
-                path,
-                || {
-                    let flags = OFlags::WRONLY
-                        | OFlags::CREATE
-                        | OFlags::EXCL
-                        | OFlags::NOFOLLOW
-                        | OFlags::CLOEXEC;
-                    fs::openat(&directory.fd, name, flags, Mode::RUSR | Mode::WUSR)
-                },
-                "openat",
-            )?;
+            let flags =
+                OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let mode = permissions(member);
+            let open = || fs::openat(&directory.fd, name, flags, mode);
+            file = self.make(directory, path, open, "openat")?;
             sha256 = Some(write_content(&file, path, content)?);
             Place::open(file.as_fd(), path)
         } else {
-            self.make_other(directory, path, kind, member)?;
+            merged = self.make_other(directory, path, kind, member)?;
             Place::named(directory.fd.as_fd(), name, path)
         };
-        place.own(owner)?;
-        if kind != Kind::Symlink {
-            place.set_mode(member.mode)?;
-        }
-        let xattrs = place.set_xattrs(kind, &member.xattrs, &mut self.warnings)?;
+        let wanted = Wanted {
+            kind,
+            owner,
+            mode: member.mode,
+            xattrs: &member.xattrs,
+            mtime_ns: (kind != Kind::Directory).then_some(member.mtime_ns),
+        };
         if kind == Kind::Directory {
             self.set_time_at_end(path, member.mtime_ns);
-        } else {
-            place.set_mtime(member.mtime_ns)?;
+            if merged || !member.xattrs.is_empty() {
+                self.forget_directory(path);
+            }
         }
+        let fresh = (!merged).then(|| Fresh {
+            by: self.maker,
+            bare: Self::is_bare(directory, kind, &place),
+        });
+        let entry = place.dress(&wanted, fresh, &mut self.warnings)?;
         Ok(Entry {
-            xattrs,
             sha256,
             target: member.link.clone(),
-            ..place.stat_bare()?
+            ..entry
         })
     }
 
+    /// Makes anything but a file; whether there was a directory already, where one is wanted.
     fn make_other(
         &mut self,
         directory: &Directory,
         path: &RelPath,
         kind: Kind,
         member: &Member,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let name = path.name().unwrap_or(b".");
         let at = directory.fd.as_fd();
-        let node = |file_type| fs::mknodat(at, name, file_type, Mode::RUSR, member.rdev);
+        let node = |file_type| fs::mknodat(at, name, file_type, permissions(member), member.rdev);
         match kind {
-            Kind::Directory => {
-                let found = stat_bare(at, name, path)?;
-                if found.is_some_and(|found| found.kind == Kind::Directory) {
-                    return Ok(());
-                }
-                self.make(
-                    directory,
-                    path,
-                    || fs::mkdirat(at, name, Mode::RWXU),
-                    "mkdirat",
-                )
-            }
+            Kind::Directory => return self.make_directory(directory, path, permissions(member)),
             Kind::Symlink if member.link.is_empty() => {
-                Err(member.error("a symbolic link without a target"))
+                return Err(member.error("a symbolic link without a target"));
             }
-            Kind::Symlink => self.make(
-                directory,
-                path,
-                || fs::symlinkat(member.link.as_slice(), at, name),
-                "symlinkat",
-            ),
-            Kind::Fifo => self.make(directory, path, || node(FileType::Fifo), "mknodat"),
-            Kind::CharDevice => self.make(
-                directory,
-                path,
-                || node(FileType::CharacterDevice),
-                "mknodat",
-            ),
-            Kind::BlockDevice => {
-                self.make(directory, path, || node(FileType::BlockDevice), "mknodat")
+            Kind::Symlink => {
+                let make = || fs::symlinkat(member.link.as_slice(), at, name);
+                self.make(directory, path, make, "symlinkat")?;
             }
-            Kind::File => Ok(()),
+            Kind::Fifo => self.make(directory, path, || node(FileType::Fifo), "mknodat")?,
+            Kind::CharDevice | Kind::BlockDevice => {
+                let file_type = if kind == Kind::CharDevice {
+                    FileType::CharacterDevice
+                } else {
+                    FileType::BlockDevice
+                };
+                let made = self.make(directory, path, || node(file_type), "mknodat");
+                made.map_err(|error| not_permitted(member, error))?;
+            }
+            Kind::File => {}
+        }
+        Ok(false)
+    }
+
+    fn make_directory(
+        &mut self,
+        directory: &Directory,
+        path: &RelPath,
+        mode: Mode,
+    ) -> Result<bool> {
+        let name = path.name().unwrap_or(b".");
+        let at = directory.fd.as_fd();
+        self.touch(directory)?;
+        match fs::mkdirat(at, name, mode) {
+            Err(Errno::EXIST) => {}
+            made => return made.during("mkdirat", path).map(|()| false),
+        }
+        let found = stat_bare(at, name, path)?;
+        if found.is_some_and(|found| found.kind == Kind::Directory) {
+            return Ok(true);
+        }
+        self.make(directory, path, || fs::mkdirat(at, name, mode), "mkdirat")?;
+        Ok(false)
+    }
+
+    /// Whether an entry just made has no attributes. A directory with an access list to pass on gives it to every entry
+    /// alike, so the first file tells for all; but a directory may get one where files get none, and a link gets none at all
+    /// (acl(5), "Object creation and default ACLs").
+    fn is_bare(directory: &Directory, kind: Kind, made: &Place<'_>) -> bool {
+        match (kind, directory.makes_bare.get()) {
+            (Kind::Symlink, Some(true)) => true,
+            (Kind::Symlink | Kind::Directory, _) => made.is_bare(),
+            (_, Some(known)) => known,
+            (_, None) => {
+                let bare = made.is_bare();
+                directory.makes_bare.set(Some(bare));
+                bare
+            }
         }
     }
 
@@ -200,20 +232,44 @@ pub(super) struct Linked {
     pub(super) entry: Entry,
 }
 
+/// What an entry may have before its owner is right: set-user-ID and the like come after that.
+fn permissions(member: &Member) -> Mode {
+    Mode::from_raw_mode(member.mode & 0o777)
+}
+
+/// In a user namespace, or without CAP_MKNOD, nobody makes devices (mknod(2)).
+fn not_permitted(member: &Member, error: Error) -> Error {
+    match error {
+        Error::System {
+            errno: libc::EPERM, ..
+        } => member.error("a device, which may not be made here: that needs CAP_MKNOD on the host"),
+        other => other,
+    }
+}
+
 fn write_content(
     file: &OwnedFd,
     path: &RelPath,
     content: &mut Reader<impl Read>,
 ) -> Result<Sha256> {
     let mut hasher = Hasher::new();
-    loop {
-        let piece = content.chunk()?;
-        if piece.is_empty() {
-            return Ok(hasher.finalize().into());
+    let mut ends_in_hole = false;
+    while let Some(piece) = content.piece()? {
+        ends_in_hole = matches!(piece, Piece::Hole(_));
+        piece.update(&mut hasher);
+        match piece {
+            Piece::Data(bytes) => write_all(file, path, bytes)?,
+            Piece::Hole(length) => {
+                // Less than what a file can have: the archive's reader has seen to it.
+                fs::seek(file, SeekFrom::Current(length as i64)).during("lseek", path)?;
+            }
         }
-        hasher.update(piece);
-        write_all(file, path, piece)?;
     }
+    if ends_in_hole {
+        let size = fs::tell(file).during("lseek", path)?;
+        fs::ftruncate(file, size).during("ftruncate", path)?;
+    }
+    Ok(hasher.finalize().into())
 }
 
 fn write_all(file: &OwnedFd, path: &RelPath, mut bytes: &[u8]) -> Result<()> {

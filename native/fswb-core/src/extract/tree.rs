@@ -24,9 +24,20 @@ pub(super) struct Directory {
     pub(super) path: RelPath,
     pub(super) fd: OwnedFd,
     touched: Cell<bool>,
+    /// Whether files made in it come without extended attributes; `None`: not known yet.
+    pub(super) makes_bare: Cell<Option<bool>>,
 }
 
 impl Directory {
+    fn new(path: RelPath, fd: OwnedFd) -> Self {
+        Self {
+            path,
+            fd,
+            touched: Cell::new(false),
+            makes_bare: Cell::new(None),
+        }
+    }
+
     /// The names in it.
     pub(super) fn names(&self) -> Result<Vec<Vec<u8>>> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -54,6 +65,8 @@ pub(super) struct Tree<'a> {
     /// The times that directories get at the end, by exact path; `None`: what they have.
     times: BTreeMap<RelPath, Option<i64>>,
     created: Created,
+    /// Whose files this process makes.
+    pub(super) maker: Owner,
     /// Parents that had to be made, since they were last asked for.
     pub(super) new_parents: Vec<RelPath>,
     /// What could not be done and is no reason to stop.
@@ -84,6 +97,10 @@ impl<'a> Tree<'a> {
             open: HashMap::new(),
             times: BTreeMap::new(),
             created,
+            maker: (
+                rustix::process::geteuid().as_raw(),
+                rustix::process::getegid().as_raw(),
+            ),
             new_parents: Vec::new(),
             warnings: Vec::new(),
         }
@@ -100,11 +117,7 @@ impl<'a> Tree<'a> {
         let mut above = RelPath::ROOT;
         for part in real.parts() {
             let level = above.join(part)?;
-            let parent = Directory {
-                path: above,
-                fd: at,
-                touched: Cell::new(false),
-            };
+            let parent = Directory::new(above, at);
             self.make_level(&parent, part, &level)?;
             at = step(&parent, part, &level)?;
             above = level;
@@ -152,11 +165,7 @@ impl<'a> Tree<'a> {
             .root
             .open_exact(path, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())
         {
-            Ok(fd) => Ok(Some(Directory {
-                path: path.clone(),
-                fd,
-                touched: Cell::new(false),
-            })),
+            Ok(fd) => Ok(Some(Directory::new(path.clone(), fd))),
             Err(Error::System {
                 errno: libc::ELOOP, ..
             }) => Ok(None),
@@ -169,11 +178,7 @@ impl<'a> Tree<'a> {
         if self.open.len() >= MAX_OPEN {
             self.open.clear();
         }
-        let directory = Rc::new(Directory {
-            path,
-            fd,
-            touched: Cell::new(false),
-        });
+        let directory = Rc::new(Directory::new(path, fd));
         self.open.insert(spelled.clone(), Rc::clone(&directory));
         directory
     }
@@ -206,6 +211,11 @@ impl<'a> Tree<'a> {
     /// The time a directory of the archive gets at the end.
     pub(super) fn set_time_at_end(&mut self, path: &RelPath, mtime_ns: i64) {
         self.times.insert(path.clone(), Some(mtime_ns));
+    }
+
+    /// A directory got other attributes: what was found out about it no longer holds.
+    pub(super) fn forget_directory(&mut self, path: &RelPath) {
+        self.open.retain(|_, directory| directory.path != *path);
     }
 
     /// Removes what has the name, if anything; the directory's time is noted before.

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use sha2::{Digest as _, Sha256 as Hasher};
 
 use super::*;
-use crate::archive::{Member, Reader};
+use crate::archive::{Limits, Member, Reader};
 use crate::change::{Change, Why};
-use crate::extract::{Limits, unpack_layer};
+use crate::extract::unpack_layer;
 
 /// A root file system, its baseline as it was on creation, and the changes made since.
 struct Rootfs {
@@ -108,7 +108,7 @@ impl Rootfs {
             packed.tar.sha256,
             <[u8; 32]>::from(Hasher::digest(&content))
         );
-        let mut reader = Reader::new(content.as_slice(), false, None);
+        let mut reader = Reader::new(content.as_slice(), false, Limits::default());
         let members: Vec<_> = std::iter::from_fn(|| reader.next_member().unwrap()).collect();
         assert_eq!(packed.entries, members.len() as u64);
         members
@@ -294,7 +294,7 @@ fn e6_times_are_rounded_down_and_never_later_than_the_epoch_asked_for() {
     }
     rootfs.pack(Some(5)).unwrap();
     let content = fs::read(rootfs.tar()).unwrap();
-    let mut reader = Reader::new(content.as_slice(), false, None);
+    let mut reader = Reader::new(content.as_slice(), false, Limits::default());
     let seconds: Vec<_> = std::iter::from_fn(|| reader.next_member().unwrap())
         .map(|member| member.mtime_ns / 1_000_000_000)
         .collect();

@@ -6,11 +6,11 @@ use std::io::Read;
 use sha2::{Digest as _, Sha256 as Hasher};
 
 use super::{Source, Stack, directory};
-use crate::archive::{Member, MemberKind, Reader};
+use crate::archive::{Limits, Member, MemberKind, Reader};
 use crate::baseline::Cursor;
 use crate::entry::{Entry, Kind, Xattrs};
 use crate::error::{Error, Result};
-use crate::extract::{Limits, Meaning, UnpackedLayer, clean_name};
+use crate::extract::{Meaning, UnpackedLayer, clean_name};
 use crate::path::RelPath;
 use crate::root::is_host_attribute;
 
@@ -21,22 +21,16 @@ impl Stack {
     ///
     /// `Archive` for a layer that breaks the rules; the stack is then half changed and must be thrown away.
     pub fn add(&mut self, input: impl Read, limits: Limits) -> Result<UnpackedLayer> {
-        let mut reader = Reader::new(input, true, limits.max_bytes);
+        let mut reader = Reader::new(input, true, limits);
         let mut layer = Layer {
             stack: self,
             written: BTreeSet::new(),
             links: BTreeSet::new(),
         };
-        let mut entries = 0;
         while let Some(member) = reader.next_member()? {
-            entries += 1;
-            if let Some(limit) = limits.max_entries.filter(|&limit| entries > limit) {
-                return Err(member.error(format!(
-                    "the layer has more than the limit of {limit} members"
-                )));
-            }
             layer.apply(&member, &mut reader)?;
         }
+        let entries = reader.members();
         let tar = reader.finish()?;
         layer.seal()?;
         self.layers += 1;
@@ -127,13 +121,10 @@ impl Layer<'_> {
         let sha256 = match kind {
             Kind::File if self.stack.digests => {
                 let mut hasher = Hasher::new();
-                loop {
-                    let piece = content.chunk()?;
-                    if piece.is_empty() {
-                        break Some(hasher.finalize().into());
-                    }
-                    hasher.update(piece);
+                while let Some(piece) = content.piece()? {
+                    piece.update(&mut hasher);
                 }
+                Some(hasher.finalize().into())
             }
             _ => None,
         };

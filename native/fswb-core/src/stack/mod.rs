@@ -12,7 +12,7 @@ use std::io::{Read, Write};
 
 pub use compare::differences;
 
-use crate::archive::Reader;
+use crate::archive::{Limits, Piece, Reader};
 use crate::baseline::{Baseline, Cursor};
 use crate::entry::{Entry, Kind};
 use crate::error::{Error, Result};
@@ -148,7 +148,7 @@ fn directory(ino: u64) -> Entry {
 ///
 /// `Refused` if there is no such member: the layer is another one than was added to the stack.
 pub fn copy_member(input: impl Read, offset: u64, mut output: impl Write) -> Result<()> {
-    let mut reader = Reader::new(input, false, None);
+    let mut reader = Reader::new(input, false, Limits::default());
     while let Some(member) = reader.next_member()? {
         if member.offset > offset {
             break;
@@ -156,15 +156,16 @@ pub fn copy_member(input: impl Read, offset: u64, mut output: impl Write) -> Res
         if member.offset < offset {
             continue;
         }
-        loop {
-            let piece = reader.chunk()?;
-            if piece.is_empty() {
-                return Ok(());
-            }
-            output
-                .write_all(piece)
-                .map_err(|error| Error::io("write", "", &error))?;
+        while let Some(piece) = reader.piece()? {
+            let written = match piece {
+                Piece::Data(bytes) => output.write_all(bytes),
+                Piece::Hole(length) => {
+                    std::io::copy(&mut std::io::repeat(0).take(length), &mut output).map(drop)
+                }
+            };
+            written.map_err(|error| Error::io("write", "", &error))?;
         }
+        return Ok(());
     }
     Err(Error::refused(
         "",

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::archive::testing::Tar;
-use crate::archive::{Header, MemberKind};
+use crate::archive::{Header, Limits, MemberKind};
 use crate::baseline::Baseline;
 use crate::entry::{Entry, Kind};
 use crate::error::{Error, Result};
@@ -68,7 +68,13 @@ impl Rootfs {
     }
 
     fn add(&self, dest: &str, archive: Tar) -> Result<Added> {
-        add_archive(&self.root, &path(dest), archive.end().as_slice(), None)
+        add_archive(
+            &self.root,
+            &path(dest),
+            archive.end().as_slice(),
+            None,
+            Limits::default(),
+        )
     }
 
     fn at(&self, path: &str) -> PathBuf {
