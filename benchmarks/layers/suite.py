@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from benchmarks import machine
 from benchmarks.corpora.tree import make_rootfs, pack
+from benchmarks.layers.importing import import_rows
 from benchmarks.layers.memory import memory_rows
 from benchmarks.layers.pack import pack_rows
 from benchmarks.layers.realistic import make_base, make_context, realistic_rows
@@ -43,6 +44,7 @@ def _rows(arguments: argparse.Namespace) -> Iterator[Row]:
                 yield from memory_rows(rootfs, _place(work, "memory", stack))
             if "unpack" in parts:
                 yield from unpack_rows(archive, arguments.files, work, repeat)
+                yield from import_rows(archive, arguments.files, work, repeat)
             if "first-run" in parts:
                 yield from first_run_rows(rootfs, arguments.files, _place(work, "first", stack), repeat)
     if "pack" in parts:
