@@ -1,4 +1,4 @@
-"""A tar becomes a base: imported into a new store (compressed, digested, durable), unpacked, recorded, saved, watched."""
+"""A tar becomes a base: imported (compressed, digested, durable), unpacked, recorded, saved, watched."""
 
 import os
 import re
@@ -29,7 +29,11 @@ def import_rows(archive: str, files: int, work: str, repeat: int) -> Iterator[Ro
     """Against GNU tar, which only unpacks: each into a new directory, nothing of earlier runs waiting to be written."""
 
     def ours() -> float:
-        with tempfile.TemporaryDirectory(dir=work) as place, Store.open(place) as store, Worksite(store, "auto") as site:
+        with (
+            tempfile.TemporaryDirectory(dir=work) as place,
+            Store.open(place) as store,
+            Worksite(store, "auto") as site,
+        ):
             os.sync()
             return seconds(lambda: import_and_watch(store, site, archive))
 
@@ -40,9 +44,7 @@ def import_rows(archive: str, files: int, work: str, repeat: int) -> Iterator[Ro
 
     figures = in_turns({"ours": ours, "tar -x": theirs}, repeat)
     what = "import, unpack, record and watch a base"
-    yield row(
-        what, "auto", files, figures["ours"], "s", peer="tar -x", peer_values=figures["tar -x"], most=MOST_RATIO
-    )
+    yield row(what, "auto", files, figures["ours"], "s", peer="tar -x", peer_values=figures["tar -x"], most=MOST_RATIO)
     yield from _call_rows(archive, files, work)
 
 

@@ -40,8 +40,9 @@ def bases(value: str, store: Store, platform: Platform) -> Digest:
     """The manifest, in the store, of the image that the value of a named context, or a FROM, stands for.
 
     ``docker-image://NAME`` is looked up in the store, then pulled; ``oci-layout://DIR`` is read; a path is a directory
-    of files or an archive, told by its content; any other value is a name as in ``docker-image://``. A FROM should use
-    that scheme, lest a directory of the same name comes first. Raises BaseImageError, RegistryError.
+    of files or an archive, told by its content; any other value is a name as in
+    ``docker-image://``. A FROM should use that scheme, lest a directory of the same name comes first. Raises
+    BaseImageError, RegistryError.
     """
     if value.startswith(IMAGE_SCHEME):
         return _named(value.removeprefix(IMAGE_SCHEME), store, platform)
@@ -114,7 +115,7 @@ def _file(path: str, status: os.stat_result, store: Store, platform: Platform) -
         return Digest(known.manifest)
     from fswatch_builder.oci.archive import ArchiveKind, import_archive, recognise
 
-    if recognise(path) is ArchiveKind.ROOTFS:
+    if recognise(path, store.limits) is ArchiveKind.ROOTFS:
         image = _image(_tar_layer(path, store), platform, "imported from a root file system archive")
         manifest = store.put_image(image).digest
     else:
@@ -129,7 +130,12 @@ def _tar_layer(path: str, store: Store) -> Layer:
     from fswatch_builder.oci.reading import reading
 
     plain = hashlib.sha256()
-    with reading(path), decompressed(path) as source, compressing(store, Recipe(_IMPORT)) as sink:
+    limit = store.limits.bytes_from(os.stat(path).st_size)
+    with (
+        reading(path),
+        decompressed(path, max_bytes=limit) as source,
+        compressing(store, Recipe(_IMPORT)) as sink,
+    ):
         while chunk := os.read(source, _COPY):
             plain.update(chunk)
             view = memoryview(chunk)

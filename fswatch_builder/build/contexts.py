@@ -21,6 +21,7 @@ from fswatch_builder.errors import BuildContextError, DockerfileError, UsageErro
 from fswatch_builder.model.remote import GitTree, HttpFile, Remote
 from fswatch_builder.oci.compression import decompressed, is_archive
 from fswatch_builder.oci.decoding import CompressionError
+from fswatch_builder.oci.limits import USUAL
 from fswatch_builder.remote import git, http
 from fswatch_builder.remote.address import remote_context, shown
 
@@ -148,8 +149,16 @@ def _unpacked(path: str, name: str, place: str) -> tuple[str, str, bytes | None]
 def unpack(path: str, name: str, directory: str) -> None:
     """A tar, into an empty directory, all of it the user's own. Nothing in it leads out. Raises BuildContextError."""
     try:
-        with decompressed(path) as plain:
-            add_archive(Rootfs(os.fsencode(directory)), b"/", plain, owner=(os.geteuid(), os.getegid()))
+        most = USUAL.bytes_from(os.stat(path).st_size)
+        with decompressed(path, max_bytes=most) as plain:
+            add_archive(
+                Rootfs(os.fsencode(directory)),
+                b"/",
+                plain,
+                owner=(os.geteuid(), os.getegid()),
+                max_bytes=most,
+                max_entries=USUAL.entries,
+            )
     except (ArchiveError, CompressionError, RefusedError) as error:
         raise BuildContextError(f"{name} cannot be unpacked: {error}") from error
     except OSError as error:

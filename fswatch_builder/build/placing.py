@@ -13,6 +13,7 @@ from fswatch_builder.errors import BuildContextError, DockerfileError
 from fswatch_builder.model.step import CopyAction
 from fswatch_builder.oci.compression import decompressed, is_archive
 from fswatch_builder.oci.decoding import CompressionError
+from fswatch_builder.oci.limits import UnpackLimits
 from fswatch_builder.runtime.user import resolve_owner
 
 
@@ -26,7 +27,7 @@ class Placed:
 
 def place(action: CopyAction, sources: Sources, site: Worksite) -> Placed:
     """Writes it. After an error the destination is undefined. Raises BuildContextError, DockerfileError, OSError."""
-    how = _How(site.rootfs, os.fsencode(action.dest), _owner(action, site.rootfs), _mode(action.chmod))
+    how = _How(site.rootfs, os.fsencode(action.dest), _owner(action, site.rootfs), _mode(action.chmod), sources.limits)
     written: list[Copied] = []
     notes: list[str] = []
     for is_local, run in groupby(action.words, lambda word: isinstance(word, str)):
@@ -62,6 +63,7 @@ class _How:
     dest: bytes
     owner: tuple[int, int] | None
     mode: Mode | None
+    limits: UnpackLimits
 
     def take(self, tree: Tree, selection: Selection, *, extract: bool) -> list[Copied]:
         """The paths in their order, neighbours that are treated alike taken together: extracted or copied."""
@@ -89,9 +91,17 @@ class _How:
 
     def _extract(self, tree: Tree, path: bytes) -> Copied:
         descriptor = tree.open(path)
+        most = self.limits.bytes_from(os.fstat(descriptor).st_size)
         try:
-            with decompressed(descriptor) as plain:
-                return add_archive(self.rootfs, self.dest, plain, owner=self.owner)
+            with decompressed(descriptor, max_bytes=most) as plain:
+                return add_archive(
+                    self.rootfs,
+                    self.dest,
+                    plain,
+                    owner=self.owner,
+                    max_bytes=most,
+                    max_entries=self.limits.entries,
+                )
         except (ArchiveError, CompressionError) as error:
             raise BuildContextError(f"/{os.fsdecode(path)} cannot be unpacked: {error}") from error
         finally:

@@ -19,6 +19,7 @@ from fswatch_builder.model.plan import CopySource, ImageSource, MainContext, Nam
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.model.remote import GitTree, Remote
 from fswatch_builder.model.step import CopyAction
+from fswatch_builder.oci.limits import UnpackLimits
 from fswatch_builder.oci.reference import IMAGE_SCHEME
 from fswatch_builder.oci.store import Store
 from fswatch_builder.remote.address import remote_context
@@ -89,6 +90,11 @@ class Sources:
         beside = None if self._dockerfile is None else os.fsencode(self._dockerfile)
         return read_ignore(os.fsencode(self._context), beside, named)
 
+    @property
+    def limits(self) -> UnpackLimits:
+        """What archives may unpack to."""
+        return self._store.limits
+
     def image(self, source: NamedContext | ImageSource, platform: Platform) -> Image:
         """The image that a source stands for.
 
@@ -105,7 +111,8 @@ class Sources:
                 manifest = import_tree(os.fsdecode(self._fetched.tree(remote).rootfs.path), self._store, platform)
             else:
                 find = refreshed if self._refresh else bases
-                manifest = find(value if remote is None else self._fetched.path(remote), self._store, platform)
+                place = value if remote is None else self._fetched.path(remote)
+                manifest = find(place, self._store, platform)
             self._images[key] = self._store.load_image(manifest)
         return self._images[key]
 

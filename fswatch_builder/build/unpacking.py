@@ -7,6 +7,7 @@ from fswatch_builder.errors import BaseImageError
 from fswatch_builder.model.image import Layer
 from fswatch_builder.oci.compression import decompressed
 from fswatch_builder.oci.decoding import CompressionError
+from fswatch_builder.oci.limits import NO_LIMITS
 from fswatch_builder.oci.store import Store
 
 
@@ -20,11 +21,13 @@ def new_rootfs(path: str) -> tuple[Rootfs, Baseline]:
 
 def unpack(layer: Layer, store: Store, rootfs: Rootfs, baseline: Baseline) -> int:
     """Puts ``layer`` on top of what is there. Bytes of its tar. Raises BaseImageError, StoreError."""
-    place = f"layer {layer.diff_id}"
-    store.size(layer.descriptor.digest)  # a missing blob is told as what it is
+    blob = layer.descriptor
+    place = f"layer {layer.diff_id} (blob {blob.digest})"
+    limits = NO_LIMITS if store.made(layer.diff_id) else store.limits
+    most = limits.bytes_from(store.size(blob.digest))  # a missing blob is told as what it is
     try:
-        with decompressed(store.blob_path(layer.descriptor.digest)) as descriptor:
-            unpacked = unpack_layer(rootfs, baseline, descriptor)
+        with decompressed(store.blob_path(blob.digest), max_bytes=most, blob=blob) as descriptor:
+            unpacked = unpack_layer(rootfs, baseline, descriptor, max_bytes=most, max_entries=limits.entries)
     except (ArchiveError, RefusedError, CompressionError) as error:
         raise BaseImageError(f"{place} cannot be unpacked: {error}") from error
     if unpacked.diff_id != layer.diff_id.raw:

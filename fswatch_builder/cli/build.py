@@ -53,6 +53,7 @@ def build_command(
     hash_mode: options.HashMode = "evidence",
     audit: options.Audit = False,
     compression: options.CompressionName = None,
+    unpack_limit: options.UnpackLimit = "",
     no_cache: options.NoCache = False,
     no_cache_filter: options.NoCacheFilter = None,
     pull: options.Pull = False,
@@ -120,6 +121,7 @@ def build_command(
             secrets=run_options.secrets(secret or (), os.environb), agents=run_options.agents(ssh or (), os.environ)
         ),
     )
+    limits = values.unpack_limits(unpack_limit)
     if check or call != "build":
         from fswatch_builder.cli.call import Call, answer
 
@@ -136,6 +138,7 @@ def build_command(
         raise SystemExit(status)
     kernel.check_files()
     with Store.open(values.store_directory(store)) as opened:
+        opened.limits = limits
         _check(outputs, opened)
         shown = renderer(progress, sys.stderr)
         try:

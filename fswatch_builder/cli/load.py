@@ -39,6 +39,7 @@ def load_command(
     tag: options.Tags = None,
     quiet: Quiet = False,
     platform: options.PlatformName = None,
+    unpack_limit: options.UnpackLimit = "",
     store: options.StoreDirectory = None,
 ) -> None:
     """Load an archive of images into the local store.
@@ -55,6 +56,7 @@ def load_command(
     from fswatch_builder.oci.archive import load_archive
 
     wanted = values.platform(platform)
+    limits = values.unpack_limits(unpack_limit)
     names = values.references(tag or ())
     if file is not None and input_ is not None:
         raise UsageError(f"two archives: {file} and {input_}", hint="give FILE or --input FILE")
@@ -62,6 +64,7 @@ def load_command(
     if path not in (None, "-") and not os.path.exists(path or ""):
         raise UsageError(f"there is no file {path}")
     with open_store(values.store_directory(store)) as opened, _archive(opened, path) as archive:
+        opened.limits = limits
         with patience(f"loading {path or 'standard input'}"):
             loaded = load_archive(opened, archive, wanted)
         if names and len(loaded) > 1:

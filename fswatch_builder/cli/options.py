@@ -184,6 +184,15 @@ CompressionName = Annotated[
         help="Of new layers: gzip, zstd or uncompressed. [default: what all outputs ask for, else gzip]",
     ),
 ]
+UnpackLimit = Annotated[
+    str,
+    typer.Option(
+        "--unpack-limit",
+        metavar="size=N,ratio=N,entries=N",
+        envvar=_env("UNPACK_LIMIT"),
+        help="Refuse a layer or archive that unpacks to more. [default: size=100g,ratio=200,entries=5000000]",
+    ),
+]
 NoCache = Annotated[bool, typer.Option("--no-cache", envvar=_env("NO_CACHE"), help="Do every step again.")]
 NoKeptBases = Annotated[
     bool,

@@ -9,6 +9,7 @@ from fswatch_builder.errors import UsageError
 from fswatch_builder.model.epoch import parse_epoch
 from fswatch_builder.model.hash_mode import HashMode
 from fswatch_builder.model.platform import Platform
+from fswatch_builder.oci.limits import UnpackLimits
 from fswatch_builder.oci.reference import Reference
 from fswatch_builder.remote.address import remote_context
 
@@ -203,6 +204,14 @@ def hash_mode(value: str) -> HashMode:
             return value
         case _:
             raise UsageError(f"--hash {value}: want evidence, all or none")
+
+
+def unpack_limits(text: str) -> UnpackLimits:
+    """What archives may unpack to."""
+    try:
+        return UnpackLimits.parse(text)
+    except ValueError as error:
+        raise UsageError(f"--unpack-limit: {error}", hint="such as size=500g,ratio=none") from error
 
 
 def platform(text: str | None) -> Platform:

@@ -21,6 +21,7 @@ from fswatch_builder.oci.compression import Compression, decompressed
 from fswatch_builder.oci.decoding import BLOCK, format_of
 from fswatch_builder.oci.documents import MAX_DOCUMENT, Manifest
 from fswatch_builder.oci.layout import Content, import_files, load_files
+from fswatch_builder.oci.limits import USUAL, UnpackLimits
 from fswatch_builder.oci.reading import reading
 from fswatch_builder.oci.store import Store
 from fswatch_builder.oci.tarindex import Member, members
@@ -95,10 +96,10 @@ def _clean(name: str) -> str:
     return posixpath.normpath("/" + name).lstrip("/")
 
 
-def recognise(path: str) -> ArchiveKind:
+def recognise(path: str, limits: UnpackLimits = USUAL) -> ArchiveKind:
     """What a tar, compressed or not, holds. Raises BaseImageError for what is no tar."""
     seen: set[str] = set()
-    with reading(path), decompressed(path) as descriptor, open(descriptor, "rb", buffering=0, closefd=False) as file:
+    with reading(path), _opened_plain(path, limits) as file:
         for member in members(file):
             name = _clean(member.name)
             if _ROOTFS_NAME.fullmatch(name.partition("/")[0]) or len(seen) > _MAX_MEMBERS:
@@ -134,7 +135,7 @@ def load_archive(store: Store, path: str, platform: Platform) -> list[tuple[Dige
 
 @contextmanager
 def _opened(store: Store, path: str) -> Iterator[tuple[_Archive, ArchiveKind]]:
-    kind = recognise(path)
+    kind = recognise(path, store.limits)
     if kind is ArchiveKind.ROOTFS:
         raise BaseImageError(
             f"not an image archive: {path}",
@@ -145,9 +146,20 @@ def _opened(store: Store, path: str) -> Iterator[tuple[_Archive, ArchiveKind]]:
 
 
 @contextmanager
+def _opened_plain(path: str, limits: UnpackLimits) -> Iterator[BinaryIO]:
+    """The plain tar in an archive; if it is not compressed, one that can be sought in."""
+    limit = limits.bytes_from(os.stat(path).st_size)
+    with (
+        decompressed(path, max_bytes=limit) as descriptor,
+        open(descriptor, "rb", buffering=0, closefd=False) as file,
+    ):
+        yield file
+
+
+@contextmanager
 def _plain(store: Store, path: str) -> Iterator[BinaryIO]:
     """The archive as a seekable file: itself, or an unpacked copy that lasts as long as this."""
-    with decompressed(path) as descriptor, open(descriptor, "rb", buffering=0, closefd=False) as file:
+    with _opened_plain(path, store.limits) as file:
         if file.seekable():
             yield file
             return
@@ -168,11 +180,11 @@ def _fitting(archive: _Archive, platform: Platform) -> tuple[list[tuple[_Saved, 
     others: list[Platform] = []
     for entry in entries:
         config = _read(archive, entry.Config)
-        offered = documents.config_platform(config, f"{entry.Config} of {archive.name}")
-        if documents.fits(offered, platform) or len(entries) == 1:
+        what = f"{entry.Config} of {archive.name}"
+        if documents.config_fits(config, platform, what) or len(entries) == 1:
             fitting.append((entry, config))
         else:
-            others.append(offered)
+            others.append(documents.config_platform(config, what))
     return fitting, others
 
 

@@ -8,8 +8,18 @@ from contextlib import contextmanager, suppress
 from enum import Enum
 from typing import BinaryIO
 
+from fswatch_builder.model.image import Descriptor
 from fswatch_builder.oci import media_types
-from fswatch_builder.oci.decoding import BLOCK, CompressionError, format_of, is_tar, plain_chunks, read_full
+from fswatch_builder.oci.decoding import (
+    BLOCK,
+    CompressionError,
+    format_of,
+    is_tar,
+    plain_chunks,
+    raw_chunks,
+    read_full,
+    verified,
+)
 
 _PIPE = 1 << 20
 
@@ -52,7 +62,7 @@ def is_archive(source: str | bytes | int) -> bool:
         file.seek(0)
         try:
             plain = b""
-            for part in plain_chunks(file, kind):
+            for part in plain_chunks(raw_chunks(file), kind):
                 plain += part
                 if len(plain) >= BLOCK:
                     break
@@ -62,11 +72,14 @@ def is_archive(source: str | bytes | int) -> bool:
 
 
 @contextmanager
-def decompressed(source: str | bytes | int, *, max_bytes: int | None = None) -> Iterator[int]:
+def decompressed(
+    source: str | bytes | int, *, max_bytes: int | None = None, blob: Descriptor | None = None
+) -> Iterator[int]:
     """A descriptor to read the plain tar in ``source`` (a path, or a descriptor at its start) from.
 
-    The format is told by the content. Damage, or more than ``max_bytes`` of plain data, is ``CompressionError`` on
-    exit, also when the body failed because of it. A reader that stops early is no error.
+    The format is told by the content. Damage, more than ``max_bytes`` of plain data, or compressed data that is not the
+    ``blob`` it should be, is ``CompressionError`` on exit, also when the body failed because of it. A reader that stops
+    early is no error. Of a plain file its reader knows size and digest, so these are not looked at here.
     """
     with open(source, "rb", buffering=0, closefd=not isinstance(source, int)) as file:
         head = read_full(file, BLOCK)
@@ -75,12 +88,14 @@ def decompressed(source: str | bytes | int, *, max_bytes: int | None = None) -> 
             raise CompressionError("neither a tar archive nor one compressed by gzip, bzip2, xz or zstd")
         if file.seekable():
             file.seek(0)
-            if kind == "tar" and max_bytes is None:
+            if kind == "tar":
                 yield file.fileno()
                 return
             head = b""
-        chunks = _limited(plain_chunks(file, kind, head), max_bytes)
-        with _feeding(chunks) as descriptor:
+        raw = raw_chunks(file, head)
+        if blob is not None:
+            raw = verified(raw, blob)
+        with _feeding(_limited(_to_the_end(plain_chunks(raw, kind), raw), max_bytes)) as descriptor:
             yield descriptor
 
 
@@ -134,10 +149,17 @@ def _write_all(file: BinaryIO, content: bytes) -> None:
         view = view[file.write(view) :]
 
 
+def _to_the_end(plain: Iterator[bytes], raw: Iterator[bytes]) -> Iterator[bytes]:
+    """Reads on behind the compressed data: what follows belongs to the digest."""
+    yield from plain
+    for _ in raw:
+        pass
+
+
 def _limited(chunks: Iterator[bytes], max_bytes: int | None) -> Iterator[bytes]:
     seen = 0
     for chunk in chunks:
         seen += len(chunk)
         if max_bytes is not None and seen > max_bytes:
-            raise CompressionError(f"holds more than the {max_bytes} bytes allowed")
+            raise CompressionError(f"it unpacks to more than the limit of {max_bytes} bytes (--unpack-limit)")
         yield chunk

@@ -1,9 +1,12 @@
 """Decompression as a stream of bounded chunks, whatever the ratio; formats are told by content."""
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import BinaryIO, Final, Protocol, cast
+
+from fswatch_builder.model.image import Descriptor
 
 BLOCK: Final = 512  # of a tar, bytes
 _CHUNK: Final = 1 << 20
@@ -55,6 +58,23 @@ def read_full(file: BinaryIO, size: int) -> bytes:
     return content
 
 
+def verified(chunks: Iterator[bytes], blob: Descriptor) -> Iterator[bytes]:
+    """The bytes of a blob, which are those it is named by: at their end, CompressionError if not."""
+    hasher = hashlib.sha256()
+    size = 0
+    for chunk in chunks:
+        hasher.update(chunk)
+        size += len(chunk)
+        if size > blob.size:
+            break
+        yield chunk
+    if size != blob.size:
+        amount = f"more than {blob.size} bytes" if size > blob.size else f"{size} bytes, not {blob.size}"
+        raise CompressionError(f"blob {blob.digest} is damaged: it has {amount}")
+    if hasher.hexdigest() != blob.digest.hex:
+        raise CompressionError(f"blob {blob.digest} is damaged: its digest is sha256:{hasher.hexdigest()}")
+
+
 class _Decompressor(Protocol):
     @property
     def eof(self) -> bool: ...
@@ -65,9 +85,8 @@ class _Decompressor(Protocol):
     def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
 
 
-def plain_chunks(file: BinaryIO, kind: str, head: bytes = b"") -> Iterator[bytes]:
-    """The plain bytes of ``head`` and what follows in ``file``, of format ``kind``. Raises CompressionError."""
-    compressed = _raw_chunks(file, head)
+def plain_chunks(compressed: Iterator[bytes], kind: str) -> Iterator[bytes]:
+    """The plain bytes of data of format ``kind``. Raises CompressionError. What follows the data may be left unread."""
     if kind == "tar":
         return compressed
     if kind == "zstd":
@@ -93,7 +112,8 @@ def plain_chunks(file: BinaryIO, kind: str, head: bytes = b"") -> Iterator[bytes
     return _member_chunks(compressed, gzip, b"\x1f\x8b\x08", errors)
 
 
-def _raw_chunks(file: BinaryIO, head: bytes) -> Iterator[bytes]:
+def raw_chunks(file: BinaryIO, head: bytes = b"") -> Iterator[bytes]:
+    """``head`` and what follows in ``file``, as it is."""
     if head:
         yield head
     while chunk := file.read(_READ):

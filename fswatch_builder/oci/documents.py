@@ -125,15 +125,11 @@ class Index:
     manifests: tuple[Choice, ...]
 
     def choose(self, platform: Platform, what: str) -> Descriptor:
-        """The manifest for a platform: the first exact match, else one without a variant. Raises BaseImageError."""
-        loose: Descriptor | None = None
-        for choice in self.manifests:
-            if choice.platform == platform:
-                return choice.descriptor
-            if loose is None and choice.platform is not None and fits(choice.platform, platform):
-                loose = choice.descriptor
-        if loose is not None:
-            return loose
+        """The manifest for a platform: the first of the best that it can run. Raises BaseImageError."""
+        for candidate in platform.candidates():
+            for choice in self.manifests:
+                if choice.platform == candidate:
+                    return choice.descriptor
         known = sorted({str(choice.platform) for choice in self.manifests if choice.platform is not None})
         raise BaseImageError(
             f"{what} is not available for {platform}",
@@ -142,9 +138,8 @@ class Index:
 
 
 def fits(offered: Platform, wanted: Platform) -> bool:
-    """Whether an image for one platform serves for another: equal, or one of them does not name its variant."""
-    same = (offered.os, offered.architecture) == (wanted.os, wanted.architecture)
-    return same and (offered.variant == wanted.variant or not offered.variant or not wanted.variant)
+    """Whether an image for one platform serves for another."""
+    return offered in wanted.candidates()
 
 
 def decode(content: bytes, kind: type[_T], what: str) -> _T:
@@ -255,6 +250,16 @@ def config_platform(content: bytes, what: str) -> Platform:
     if not document.os or not document.architecture:
         raise BaseImageError(f"{what} names no platform")
     return _platform(document.os, document.architecture, document.variant, what)
+
+
+def config_fits(content: bytes, wanted: Platform, what: str) -> bool:
+    """Whether an image's configuration lets it serve for a platform. Without a variant it does for all of its
+    architecture: tools have long left it out, in images for arm/v6 too.
+    """
+    offered = config_platform(content, what)
+    if decode(content, _ConfigDocument, what).variant:
+        return fits(offered, wanted)
+    return (offered.os, offered.architecture) in {(one.os, one.architecture) for one in wanted.candidates()}
 
 
 def _diff_ids(document: _ConfigDocument, what: str) -> tuple[DiffID, ...]:

@@ -14,11 +14,13 @@ from fswatch_builder.oci.store import Store
 def add_layers(stack: LayerStack, store: Store, layers: Sequence[Layer]) -> None:
     """Lays layers on a stack, each read once and checked against its diffID. Raises BaseImageError, StoreError."""
     for layer in layers:
-        place = f"layer {layer.diff_id}"
-        store.size(layer.descriptor.digest)  # a missing blob is told as what it is
+        blob = layer.descriptor
+        place = f"layer {layer.diff_id} (blob {blob.digest})"
+        store.size(blob.digest)  # a missing blob is told as what it is
         try:
-            with decompressed(store.blob_path(layer.descriptor.digest)) as descriptor:
-                added = stack.add(descriptor)
+            # Nothing is unpacked: what costs memory is the number of files.
+            with decompressed(store.blob_path(blob.digest), blob=blob) as descriptor:
+                added = stack.add(descriptor, max_entries=store.limits.entries)
         except (ArchiveError, RefusedError, CompressionError) as error:
             raise BaseImageError(f"{place} cannot be read: {error}") from error
         except OSError as error:

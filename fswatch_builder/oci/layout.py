@@ -19,6 +19,7 @@ from fswatch_builder.oci.store import CONTAINERD_NAME, REF_NAME, Store
 SCHEME: Final = "oci-layout://"
 _CHUNK: Final = 1 << 20
 _MAX_DEPTH: Final = 4  # of indexes in indexes
+_UNKNOWN: Final = 0  # size of a document that is known by its digest alone; none is empty
 _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+/-]{0,255}")
 
 
@@ -147,15 +148,14 @@ def _choose(index: Index, name: str, platform: Platform, tag: str | None, digest
         chosen = [choice for choice in choices if choice.descriptor.digest == digest]
         if chosen:
             return chosen[0].descriptor
-        return Descriptor("", digest, 0)  # a manifest inside an index: read by its digest, and checked by it
+        return Descriptor("", digest, _UNKNOWN)  # a manifest inside an index: read by its digest, and checked by it
     if tag is not None:
         choices = [choice for choice in choices if tag in _names(choice)]
         if not choices:
             known = sorted(name for choice in index.manifests for name in _names(choice))
             raise BaseImageError(f"{name} has no image {tag}", hint=f"it has {', '.join(known)}" if known else None)
     if len({choice.descriptor.digest for choice in choices}) > 1:
-        fitting = [c for c in choices if c.platform is not None and documents.fits(c.platform, platform)]
-        choices = fitting or choices
+        choices = _best(choices, platform)
     if len({choice.descriptor.digest for choice in choices}) > 1:
         known = sorted({n for choice in choices for n in _names(choice)})
         raise BaseImageError(
@@ -167,6 +167,15 @@ def _choose(index: Index, name: str, platform: Platform, tag: str | None, digest
     return choices[0].descriptor
 
 
+def _best(choices: list[Choice], platform: Platform) -> list[Choice]:
+    """Those for the best of what a platform can run, if any says what it is for."""
+    for candidate in platform.candidates():
+        fitting = [choice for choice in choices if choice.platform == candidate]
+        if fitting:
+            return fitting
+    return choices
+
+
 def _names(choice: Choice) -> set[str]:
     annotations = choice.descriptor.annotations
     return {annotations[key] for key in (REF_NAME, CONTAINERD_NAME) if annotations.get(key)}
@@ -176,15 +185,15 @@ def _take(store: Store, files: Files, descriptor: Descriptor, platform: Platform
     """Where an index offers no choice the image there is is taken, whatever platform it is for."""
     what = f"manifest {descriptor.digest} of {files.name}"
     for _ in range(_MAX_DEPTH):
-        content = _document(files, descriptor.digest, what)
+        content = _document(files, descriptor, what)
         read = documents.read_manifest(content, descriptor.media_type, what)
         if isinstance(read, Index):
             descriptor = read.choose(platform, files.name)
             continue
-        take_blob(store, files, read.config.digest)
+        take_blob(store, files, read.config)
         documents.read_image(store.read(read.config.digest), read, what)  # refuses what is no image
         for layer in read.layers:
-            take_blob(store, files, layer.digest)
+            take_blob(store, files, layer)
         return store.put(content)
     raise BaseImageError(f"{files.name} has indexes in indexes, more than {_MAX_DEPTH} deep")
 
@@ -196,11 +205,17 @@ def _blob(files: Files, digest: Digest) -> Content:
     return found
 
 
-def _document(files: Files, digest: Digest, what: str) -> bytes:
-    content = _small(_blob(files, digest), what)
-    if Digest.of(content) != digest:
+def _document(files: Files, descriptor: Descriptor, what: str) -> bytes:
+    content = _small(_blob(files, descriptor.digest), what)
+    if Digest.of(content) != descriptor.digest:
         raise BaseImageError(f"{what} is damaged: its digest is {Digest.of(content)}")
+    if descriptor.size not in (_UNKNOWN, len(content)):
+        raise _wrong_size(what, len(content), descriptor.size)
     return content
+
+
+def _wrong_size(what: str, size: int, stated: int) -> BaseImageError:
+    return BaseImageError(f"{what} is damaged: it has {size} bytes, not the {stated} that are stated")
 
 
 def _small(found: Content, what: str) -> bytes:
@@ -213,15 +228,22 @@ def _small(found: Content, what: str) -> bytes:
     return bytes(content)
 
 
-def take_blob(store: Store, files: Files, digest: Digest) -> None:
-    """Copies a blob to the store, if it is not there yet, and checks it. Raises BaseImageError."""
-    if store.has(digest):
+def take_blob(store: Store, files: Files, blob: Descriptor) -> None:
+    """Copies a blob to the store, if it is not there yet; its size and digest are checked. Raises BaseImageError."""
+    what = f"blob {blob.digest} of {files.name}"
+    if store.has(blob.digest):
+        if (size := store.size(blob.digest)) != blob.size:
+            raise _wrong_size(what, size, blob.size)
         return
-    found = _blob(files, digest)
+    found = _blob(files, blob.digest)
+    if found.size != blob.size:
+        raise _wrong_size(what, found.size, blob.size)
     with store.new_blob() as writer:
-        with reading(f"blob {digest} of {files.name}"):
+        with reading(what):
             for chunk in found.chunks():
                 writer.write(chunk)
-        if writer.digest != digest:
-            raise BaseImageError(f"blob {digest} of {files.name} is damaged: its digest is {writer.digest}")
+                if writer.size > blob.size:
+                    break  # it grows while it is read
+        if writer.digest != blob.digest:
+            raise BaseImageError(f"{what} is damaged: its digest is {writer.digest}")
         writer.commit()

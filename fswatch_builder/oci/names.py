@@ -60,12 +60,10 @@ class Names:
             raise StoreError(f"the list of images is damaged: {error}", hint=_HINT) from error
 
     def find(self, name: Reference, platform: Platform) -> Digest | None:
-        """The manifest of a name, its digest aside."""
+        """The manifest of a name, its digest aside: that for the best of what a platform can run."""
         wanted = name.without_digest()
-        for entry in self.entries():
-            if (entry.name, entry.platform) == (wanted, platform):
-                return entry.digest
-        return None
+        named = {entry.platform: entry.digest for entry in self.entries() if entry.name == wanted}
+        return next((named[candidate] for candidate in platform.candidates() if candidate in named), None)
 
     def put(self, name: Reference, manifest: Descriptor, platform: Platform) -> None:
         """Gives a manifest a name; whoever had it for this platform loses it. Raises OutputError, StoreError."""

@@ -32,6 +32,7 @@ from fswatch_builder.oci.compression import Compression
 from fswatch_builder.oci.keeping.kept import KeptThings
 from fswatch_builder.oci.keeping.reserve import keep_reserve
 from fswatch_builder.oci.keeping.sessions import Session
+from fswatch_builder.oci.limits import USUAL
 from fswatch_builder.oci.names import CONTAINERD_NAME, INDEX, REF_NAME, Names
 from fswatch_builder.oci.reference import Reference
 from fswatch_builder.oci.state import State, exclusive
@@ -82,6 +83,8 @@ class Store:
         self._resources = ExitStack()
         self._drafts: str | None = None
         self._drafts_lock = threading.Lock()
+        #: What layers and archives of others may unpack to, as long as the store is open.
+        self.limits = USUAL
         #: What a user has to be told of the opening.
         self.notices: tuple[str, ...] = ()
 
@@ -276,8 +279,8 @@ class Store:
             self.names.put(name, manifest, platform)
 
     def find(self, name: Reference, platform: Platform) -> Digest | None:
-        """The manifest a name stands for here. ``load_image`` tells what is missing of it: it must not be taken for
-        unknown, or somebody else's image of the same name would be fetched.
+        """The manifest a name stands for here, the best that ``platform`` can run. ``load_image`` tells what is missing
+        of it: it must not be taken for unknown, or somebody else's image of the same name would be fetched.
 
         A digest in the name decides; it may be an index's. Then what is here has to be whole.
         """
@@ -331,6 +334,10 @@ class Store:
             return None
         self.session.keep("step", [key.text])
         return StepResult(layer, created)
+
+    def made(self, diff_id: DiffID) -> bool:
+        """Whether a layer is the result of a step that was done on this store."""
+        return bool(self.state.rows("SELECT 1 FROM steps WHERE diff_id = ? LIMIT 1", diff_id.text))
 
     def record_step(self, key: Digest, layer: Layer | None, created: datetime) -> None:
         """Remembers what a step did, and when; its layer too."""

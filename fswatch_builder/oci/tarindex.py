@@ -13,6 +13,10 @@ _MAX_EXTENSION: Final = 1 << 20
 _MAX_NAME: Final = 4096
 
 
+_MORE_IN_HEADER: Final = 482
+_MORE_IN_BLOCK: Final = 504
+
+
 class TarError(ValueError):
     """No tar, or a damaged one."""
 
@@ -38,7 +42,8 @@ def members(file: BinaryIO) -> Iterator[Member]:
     reader = _Forward(file)
     extended: dict[str, str] = {}
     extension = 0
-    while header := _header(reader):
+    while found := _header(reader):
+        header, block = found
         size = header.size
         if size < 0:  # base-256 numbers have a sign: the next header would be this one, for ever
             raise TarError(f"a size of {size}")
@@ -55,6 +60,8 @@ def members(file: BinaryIO) -> Iterator[Member]:
             elif header.type == tarfile.GNUTYPE_LONGLINK:
                 extended["linkpath"] = content.rstrip(b"\0").decode("utf-8", "surrogateescape")
             continue  # a global header says nothing that matters here
+        if header.type == tarfile.GNUTYPE_SPARSE:
+            _skip_map(reader, block)
         if "size" in extended:
             size = _number(extended["size"])
         has_content = header.type not in (
@@ -109,12 +116,22 @@ class _Forward:
             self.position += len(part)
 
 
-def _header(reader: _Forward) -> tarfile.TarInfo | None:
+def _skip_map(reader: _Forward, header: bytes) -> None:
+    """The map of a sparse file goes on in blocks behind its header, as long as a flag says so."""
+    more = header[_MORE_IN_HEADER]
+    while more:
+        block = reader.read(_BLOCK)
+        if not block:
+            raise TarError("the archive ends in the middle of a member")
+        more = block[_MORE_IN_BLOCK]
+
+
+def _header(reader: _Forward) -> tuple[tarfile.TarInfo, bytes] | None:
     block = reader.read(_BLOCK)
     if not block or not any(block):
         return None  # the end, marked or not
     try:
-        return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape"), block
     except tarfile.HeaderError as error:
         raise TarError(f"not a tar header at offset {reader.position - _BLOCK}: {error}") from None
 

@@ -9,6 +9,7 @@ from fswatch_builder.build.builder import BuiltImage, Request, build
 from fswatch_builder.build.events import Event, StepFinished, StepOutput, StepStarted
 from fswatch_builder.model.image import Layer
 from fswatch_builder.model.platform import Platform
+from fswatch_builder.oci.limits import USUAL, UnpackLimits
 from fswatch_builder.oci.store import Store
 
 
@@ -78,7 +79,9 @@ class Workshop:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         return path
 
-    def build(self, dockerfile: str, *, store: Path | None = None, **how: object) -> Result:
+    def build(
+        self, dockerfile: str, *, store: Path | None = None, limits: UnpackLimits = USUAL, **how: object
+    ) -> Result:
         """Builds a Dockerfile that may say ``FROM base``."""
         (self.context / "Dockerfile").write_text(dockerfile)
         request = Request(
@@ -90,6 +93,7 @@ class Workshop:
         recorder = Recorder()
         where = str(store or self.store)
         with Store.open(where) as opened:
+            opened.limits = limits
             built = build(replace(request, **how), opened, recorder)  # type: ignore[arg-type]
         inherited = 1 if dockerfile.rpartition("FROM ")[2].startswith("base") else 0
         return Result(built, where, recorder, inherited)

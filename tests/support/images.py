@@ -6,7 +6,7 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,12 +84,16 @@ def make_image(
     variant: str = "",
     docker: bool = False,
     config: Mapping[str, object] | None = None,
+    pack: Callable[[bytes], bytes] = lambda plain: gzip.compress(plain, mtime=0),
+    compression: str = "gzip",
 ) -> MadeImage:
-    """One gzip layer for each mapping of names to contents, or tar."""
+    """One layer for each tar or mapping of names to contents, packed by ``pack`` and called so ("": uncompressed)."""
     image = MadeImage(media_type=f"{DOCKER}.distribution.manifest.v2+json" if docker else f"{OCI}.manifest.v1+json")
-    layer_type = f"{DOCKER}.image.rootfs.diff.tar.gzip" if docker else f"{OCI}.layer.v1.tar+gzip"
+    layer_type = (
+        f"{DOCKER}.image.rootfs.diff.tar.gzip" if docker else f"{OCI}.layer.v1.tar{compression and '+'}{compression}"
+    )
     plain = [names if isinstance(names, bytes) else tar_of(names) for names in files]
-    packed = [gzip.compress(tar, mtime=0) for tar in plain]
+    packed = [pack(tar) for tar in plain]
     document: dict[str, object] = {
         "architecture": architecture,
         "os": "linux",

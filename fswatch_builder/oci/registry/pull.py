@@ -52,8 +52,11 @@ def _pull(
         if isinstance(read, Index):
             raise BaseImageError(f"{what} is an index of indexes, which is not supported")
     _fetch(client, store, reference, [read.config], progress)
-    image = documents.read_image(store.read(read.config.digest), read, what)
-    is_for = platform if documents.fits(image.platform, platform) else image.platform
+    config = store.read(read.config.digest)
+    image = documents.read_image(config, read, what)
+    # An index has the last word on what its images are for.
+    fits = index is not None or documents.config_fits(config, platform, what)
+    is_for = platform if fits else image.platform
     _fetch(client, store, reference, read.layers, progress)
     manifest = Descriptor(documents.manifest_media_type(content, media_type, what), store.put(content), len(content))
     if index is not None:

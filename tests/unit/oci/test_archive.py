@@ -17,6 +17,7 @@ from fswatch_builder.model.digest import Digest
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci.archive import ArchiveKind, import_archive, recognise
 from fswatch_builder.oci.layout import import_layout
+from fswatch_builder.oci.limits import UnpackLimits
 from fswatch_builder.oci.store import Store
 from tests.support.images import MadeImage, digest, encode, make_image, make_index, tar_directory, tar_of, write_layout
 
@@ -130,6 +131,61 @@ def test_a_damaged_blob_of_a_layout_is_refused(store: Store, tmp_path: Path, par
     os.mkfifo(path)  # reading it would hang
     with pytest.raises(BaseImageError, match="lacks blob"):
         import_layout(store, str(layout), AMD64)
+
+
+@pytest.mark.parametrize("stated", [1, 10**6])
+@pytest.mark.parametrize("known", [False, True], ids=["new", "in the store"])
+def test_a_manifest_that_lies_about_the_size_of_a_blob_is_refused(
+    store: Store, tmp_path: Path, stated: int, known: bool
+) -> None:
+    image = make_image()
+    if known:
+        import_layout(store, str(write_layout(tmp_path / "honest", {"a": image})), AMD64)
+    manifest = json.loads(image.manifest)
+    manifest["layers"][0]["size"] = stated
+    image.manifest = encode(manifest)
+    image.blobs[image.digest] = image.manifest
+    layout = write_layout(tmp_path / "layout", {"a": image})
+    size = len(image.layers[0])
+    with pytest.raises(BaseImageError, match=f"blob {digest(image.layers[0])} .* has {size} bytes, not the {stated}"):
+        import_layout(store, str(layout), AMD64)
+
+
+def test_an_index_that_lies_about_the_size_of_a_manifest_is_refused(store: Store, tmp_path: Path) -> None:
+    image = make_image()
+    layout = write_layout(tmp_path / "layout", {"a": image})
+    index = json.loads((layout / "index.json").read_bytes())
+    index["manifests"][0]["size"] += 1
+    (layout / "index.json").write_bytes(encode(index))
+    with pytest.raises(BaseImageError, match=f"manifest {image.digest} .* is damaged: it has"):
+        import_layout(store, str(layout), AMD64)
+
+
+def test_the_index_has_the_last_word_on_the_platform(store: Store, tmp_path: Path) -> None:
+    """An image for arm/v6 whose configuration says nothing of a variant, beside one for arm/v5 that does."""
+    old, older = make_image(architecture="arm"), make_image([{"v5": b""}], architecture="arm", variant="v5")
+    layout = write_layout(tmp_path / "layout", {"a": old, "b": older})
+    with_index(layout, make_index({"linux/arm/v5": older, "linux/arm/v6": old}))
+    for variant, chosen in (("v7", old), ("v6", old), ("v5", older)):
+        assert import_layout(store, str(layout), Platform("linux", "arm", variant)).text == chosen.digest
+
+
+def test_images_of_one_layout_are_chosen_by_what_the_machine_runs_best(store: Store, tmp_path: Path) -> None:
+    images = {variant: make_image(architecture="arm", variant=variant) for variant in ("v5", "v6")}
+    layout = write_layout(tmp_path / "layout", images)
+    index = json.loads((layout / "index.json").read_bytes())
+    for entry, variant in zip(index["manifests"], images, strict=True):
+        entry["platform"] = {"os": "linux", "architecture": "arm", "variant": variant}
+    (layout / "index.json").write_bytes(encode(index))
+    assert import_layout(store, str(layout), Platform("linux", "arm", "v7")).text == images["v6"].digest
+
+
+def test_l18_a_compressed_archive_that_is_a_bomb_is_refused(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "bomb.tar").write_bytes(gzip.compress(tar_of({"manifest.json": bytes(4 << 20)})))
+    store.limits = UnpackLimits(size=1 << 20)
+    with pytest.raises(BaseImageError, match=r"more than the limit of 1048576 bytes \(--unpack-limit\)"):
+        import_archive(store, str(tmp_path / "bomb.tar"), AMD64)
+    assert os.listdir(os.path.join(store.directory, "blobs", "sha256")) == []
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress])

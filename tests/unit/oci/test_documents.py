@@ -240,5 +240,22 @@ def test_a_platform_is_chosen_exactly_before_nearly() -> None:
     assert index.choose(AMD64, "x").digest.hex == "2" * 64
     assert index.choose(Platform("linux", "arm64"), "x").digest.hex == "3" * 64
     assert index.choose(Platform("linux", "amd64", "v3"), "x").digest.hex == "1" * 64
-    with pytest.raises(BaseImageError, match="x is not available for linux/arm/v7"):
-        index.choose(Platform("linux", "arm", "v7"), "x")
+    assert index.choose(Platform("linux", "arm", "v7"), "x").digest.hex == "4" * 64
+    assert index.choose(Platform("linux", "amd64", "v2"), "x").digest.hex == "2" * 64
+    with pytest.raises(BaseImageError, match="x is not available for linux/arm/v5"):
+        index.choose(Platform("linux", "arm", "v5"), "x")
+
+
+@pytest.mark.parametrize(
+    ("variant", "wanted", "fits"),
+    [
+        ("v6", Platform("linux", "arm", "v7"), True),
+        ("v7", Platform("linux", "arm", "v6"), False),
+        ("", Platform("linux", "arm", "v6"), True),  # as tools wrote it for years
+        ("", Platform("linux", "arm64"), True),
+        ("", Platform("linux", "amd64"), False),
+    ],
+)
+def test_a_configuration_serves_for_what_runs_it(variant: str, wanted: Platform, fits: bool) -> None:
+    config = json.dumps({"os": "linux", "architecture": "arm", "variant": variant}).encode()
+    assert documents.config_fits(config, wanted, "x") is fits

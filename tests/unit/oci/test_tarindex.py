@@ -2,6 +2,7 @@
 
 import io
 import os
+import subprocess
 import tarfile
 import time
 from itertools import islice
@@ -40,6 +41,33 @@ def test_members_are_those_that_python_finds(tmp_path: Path, form: int, pipe: bo
     with open(reading if pipe else tmp_path / "x.tar", "rb", buffering=0) as file:
         found = [(m.name, m.type, m.size, m.offset, m.link) for m in members(file)]
     assert found == expected
+
+
+def test_members_behind_a_sparse_file_are_found(tmp_path: Path) -> None:
+    with (tmp_path / "sparse").open("wb") as file:
+        for part in range(60):  # the map takes three blocks behind the header
+            file.seek(part * 65_536)
+            file.write(b"x")
+    (tmp_path / "next").touch()
+    packed = [
+        "tar",
+        "-C",
+        str(tmp_path),
+        "--format=gnu",
+        "--sparse",
+        "--hole-detection=raw",
+        "-cf",
+        "-",
+        "sparse",
+        "next",
+    ]
+    (tmp_path / "x.tar").write_bytes(subprocess.run(packed, check=True, capture_output=True).stdout)
+    assert (tmp_path / "x.tar").stat().st_size < 1 << 20
+    with (tmp_path / "x.tar").open("rb", buffering=0) as file:
+        assert [member.name for member in members(file)] == ["sparse", "next"]
+    (tmp_path / "x.tar").write_bytes((tmp_path / "x.tar").read_bytes()[:512])
+    with (tmp_path / "x.tar").open("rb", buffering=0) as file, pytest.raises(TarError, match="middle of a member"):
+        list(members(file))
 
 
 @pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.XGLTYPE])
