@@ -37,13 +37,15 @@ impl RawHeader<'_> {
         let Some(stored) = number(&self.0[CHECKSUM]) else {
             return false;
         };
-        let plain = |at: usize, byte: u8| if CHECKSUM.contains(&at) { b' ' } else { byte };
-        let bytes = || self.0.iter().enumerate().map(|(at, &byte)| plain(at, byte));
-        stored == bytes().map(i64::from).sum::<i64>()
-            || stored
-                == bytes()
-                    .map(|byte| i64::from(i8::from_ne_bytes([byte])))
-                    .sum::<i64>()
+        let (before, after) = (&self.0[..CHECKSUM.start], &self.0[CHECKSUM.end..]);
+        let blanks = CHECKSUM.len() as i64 * i64::from(b' ');
+        let plain = |bytes: &[u8]| bytes.iter().map(|&byte| u32::from(byte)).sum::<u32>();
+        let signed = |bytes: &[u8]| {
+            let values = bytes.iter().map(|&byte| i8::from_ne_bytes([byte]));
+            values.map(i32::from).sum::<i32>()
+        };
+        stored == i64::from(plain(before) + plain(after)) + blanks
+            || stored == i64::from(signed(before) + signed(after)) + blanks
     }
 
     pub(super) fn name(&self) -> Vec<u8> {

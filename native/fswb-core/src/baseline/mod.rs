@@ -249,10 +249,11 @@ impl Baseline {
             self.root = Entry::clone(entry);
             return Ok(());
         };
-        if self.cursor(&parent).map(Cursor::kind) != Some(Kind::Directory) {
+        let above = self.cursor(&parent);
+        let Some(above) = above.filter(|above| above.kind() == Kind::Directory) else {
             return Err(Error::refused(path, "the parent is no recorded directory"));
-        }
-        let known = self.cursor(path);
+        };
+        let known = above.child(path.name().unwrap_or_default());
         let was_directory = known.is_some_and(|known| known.kind() == Kind::Directory);
         let is_directory = entry.kind == Kind::Directory;
         match known {

@@ -4,7 +4,7 @@
 //! "Whiteouts"). A parent that is a link is followed inside the root: a layer that has `bin/sh` over a base whose `bin` is
 //! a link to `usr/bin` means `usr/bin/sh`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -14,6 +14,7 @@ use crate::baseline::Baseline;
 use crate::clock::Clock;
 use crate::entry::{Entry, Kind};
 use crate::error::Result;
+use crate::extract::brought::Brought;
 use crate::extract::meaning::Meaning;
 use crate::extract::place::{Linked, clean_name};
 use crate::extract::tree::{Created, Directory, Tree, default_owner};
@@ -65,10 +66,10 @@ pub(super) fn unpack_by(
                 mtime_ns: Some(0),
             },
         ),
+        written: Brought::over(baseline),
         baseline,
         clock,
         is_merged: root.layers().is_some(),
-        written: BTreeSet::new(),
         links: BTreeMap::new(),
     };
     while let Some(member) = reader.next_member()? {
@@ -92,8 +93,7 @@ struct Layer<'a> {
     /// Whether it is unpacked over an overlay, where a number tells the inode: what was recorded in the lower layer has
     /// another device than what is recorded now.
     is_merged: bool,
-    /// What this layer brought and still has: whiteouts leave it alone.
-    written: BTreeSet<RelPath>,
+    written: Brought,
     /// Inodes that gained or lost a name, as they were last recorded.
     links: BTreeMap<(u64, u64), Entry>,
 }
@@ -149,7 +149,7 @@ impl Layer<'_> {
                 self.record(&path, entry)?;
             }
         }
-        self.written.insert(path);
+        self.written.add(path);
         Ok(())
     }
 
@@ -168,7 +168,7 @@ impl Layer<'_> {
         for made in std::mem::take(&mut self.tree.new_parents) {
             let entry = self.tree.stat(&made)?;
             self.record(&made, entry)?;
-            self.written.insert(made);
+            self.written.add(made);
         }
         Ok(directory)
     }
@@ -192,13 +192,7 @@ impl Layer<'_> {
             }
         }
         self.baseline.remove(path);
-        let below = self
-            .written
-            .range(path.clone()..)
-            .take_while(|known| known.is_within(path));
-        for known in below.cloned().collect::<Vec<_>>() {
-            self.written.remove(&known);
-        }
+        self.written.remove(path);
     }
 
     /// Hides what lower layers have in a directory. The last part of its path is not followed: a link there belongs to a
@@ -231,8 +225,7 @@ impl Layer<'_> {
     /// Removes a path, but for what this layer brought.
     fn hide(&mut self, directory: &Directory, path: &RelPath) -> Result<()> {
         let name = path.name().unwrap_or_default();
-        let next = self.written.range(path.clone()..).next();
-        let keeps = next.is_some_and(|known| known.is_within(path));
+        let keeps = self.written.has_within(path);
         let Some(found) = stat_bare(directory.fd.as_fd(), name, path)? else {
             // Either nothing, which is as good, or a socket, which no layer can bring.
             return self.tree.clear(directory, name, path);

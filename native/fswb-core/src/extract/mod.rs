@@ -7,6 +7,7 @@
 //! (capabilities among them), times. Times of directories come last of all, since every new entry moves them.
 
 mod add;
+mod brought;
 mod clone;
 mod layer;
 mod meaning;
