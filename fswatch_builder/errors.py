@@ -12,7 +12,7 @@ BuildError
 ├── OutputError           9   an output or the store could not be written
 ├── StoreError           10   the local store is damaged or cannot be used
 ├── AuditError           11   --audit: what was found or recorded is not what the oracle sees
-└── CommandError   126, 127   a command to be tracked cannot be executed, is not there (as a shell exits)
+└── CommandError   126, 127   a command to be tracked, or run in an image, cannot be executed, is not there
 Interrupted             130   Ctrl-C (143 for SIGTERM)
 """
 
@@ -130,7 +130,7 @@ class AuditError(BuildError):
 
 
 class CommandError(BuildError):
-    """A command of the host could not be started."""
+    """A command of the host, or of an image, could not be started."""
 
     def __init__(self, what: str, exit_status: int) -> None:
         """``exit_status`` is 127 for a command that is not there, else 126."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fswatch_builder._native import Rootfs
 from fswatch_builder.build.ground import KeptBases
 from fswatch_builder.build.worksite import Base, Worksite
-from fswatch_builder.errors import RunError, UsageError
+from fswatch_builder.errors import BaseImageError, RunError, UsageError
 from fswatch_builder.model.image import Image, RunConfig
 from fswatch_builder.model.sandbox import Network
 from fswatch_builder.oci.store import Store
@@ -37,7 +37,9 @@ class Wish:
 
 
 def command_of(config: RunConfig, wish: Wish, *, hostname: str, terminal: bool) -> Command:
-    """What is run, by Docker's rules. Raises UsageError if there is nothing to run."""
+    """What is run, by Docker's rules. Raises UsageError if there is nothing to run, BaseImageError for what no process
+    can be given.
+    """
     if wish.entrypoint is None:
         entrypoint, cmd = config.entrypoint or (), config.cmd or ()
     else:
@@ -46,6 +48,8 @@ def command_of(config: RunConfig, wish: Wish, *, hostname: str, terminal: bool) 
     if not argv or not argv[0]:
         raise UsageError("no command: the image has neither ENTRYPOINT nor CMD", hint="give one behind IMAGE")
     defaults = [f"HOSTNAME={hostname}", *([f"TERM={TERMINAL_TYPE}"] if terminal else [])]
+    if any("\0" in text for text in (*argv, *config.env, config.working_dir)):
+        raise BaseImageError("the image's configuration has a NUL byte in a command, a variable or a directory")
     return Command(
         argv=argv,
         env=_environment([*defaults, *config.env, *wish.env]),

@@ -11,7 +11,7 @@ from fswatch_builder.build.container import Wish, run_image
 from fswatch_builder.cli import image_options, options, values
 from fswatch_builder.cli.failure import reported
 from fswatch_builder.cli.opening import open_store
-from fswatch_builder.errors import BuildError, UsageError
+from fswatch_builder.errors import BuildError, CommandError, UsageError
 from fswatch_builder.model.sandbox import Network
 from fswatch_builder.oci.lookup import find_image
 from fswatch_builder.runtime.attached import Attachment
@@ -112,6 +112,8 @@ def run_command(
         with open_store(values.store_directory(store)) as opened:
             found = find_image(opened, image, image_options.platform(platform))
             status = run_image(opened, opened.load_image(found.manifest), image, wish, attachment)
+    except CommandError:
+        raise
     except BuildError as error:
         error.exit_status = FAILED
         raise

@@ -18,7 +18,7 @@ from io import FileIO
 from typing import Final
 
 from fswatch_builder._native import RefusedError, Rootfs, Sandbox, spawn
-from fswatch_builder.errors import RunError, SandboxError
+from fswatch_builder.errors import CommandError, RunError, SandboxError
 from fswatch_builder.runtime import host
 from fswatch_builder.runtime.run import Command, Stream, command_spec, not_started
 from fswatch_builder.runtime.user import Identity, resolve_user
@@ -50,7 +50,8 @@ def run_attached(rootfs: Rootfs, command: Command, attachment: Attachment) -> in
     """Runs ``command`` to its end: its exit status as a shell gives it. No process of it is alive on return, whatever
     the way out. From the main thread.
 
-    Errors as of `run`; BrokenPipeError if whoever reads the output went away.
+    Errors as of `run`, and `CommandError` for a command that cannot be executed (126) or is not there (127);
+    BrokenPipeError if whoever reads the output went away.
     """
     host.check()
     identity = resolve_user(rootfs, command.user)
@@ -66,7 +67,8 @@ def run_attached(rootfs: Rootfs, command: Command, attachment: Attachment) -> in
                 terminal=attachment.terminal,
             )
         except OSError as error:
-            return not_started(error, command, _Complaints(attachment.stderr)).exit_code
+            outcome = not_started(error, command, _Nobody())
+            raise CommandError(outcome.tail.rstrip("\n"), outcome.exit_code) from error
         except RefusedError as error:
             raise RunError(f"cannot run here: /{os.fsdecode(error.path)}: {error.reason}", code=126) from error
         try:
@@ -85,15 +87,11 @@ def run_attached(rootfs: Rootfs, command: Command, attachment: Attachment) -> in
             raise SandboxError(f"cannot take away what was mounted for a command: {path}: {error.strerror}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Complaints:
-    """See `run.Output`: why a command did not start."""
-
-    stderr: int
+class _Nobody:
+    """Takes what a command that did not start has to say: it is told as an error, for its name is the image's."""
 
     def write(self, stream: Stream, data: bytes) -> None:
-        del stream
-        os.write(self.stderr, data)
+        """See `run.Output`."""
 
 
 class _Way:

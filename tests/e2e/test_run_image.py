@@ -175,6 +175,20 @@ def test_nonsense_in_a_configuration_is_no_way_out(store: Path, tmp_path: Path) 
     assert "/etc" in done.stderr
 
 
+def test_what_an_image_calls_its_command_does_not_steer_a_terminal(tmp_path: Path) -> None:
+    from tests.support.images import make_image, put_in_store
+
+    evil = {"Cmd": ["\x1b[2J"], "Env": ["PATH=/x"]}
+    nul = {"Cmd": ["/x"], "Env": ["A=\0"]}
+    images = {"evil:1": make_image(config=evil), "nul:1": make_image(config=nul)}
+    put_in_store(tmp_path / "store", images)
+    done = run(tmp_path / "store", "evil:1")
+    assert done.returncode == 127
+    assert "command not found" in done.stderr
+    assert "\x1b" not in done.stderr
+    assert "a NUL byte" in run(tmp_path / "store", "nul:1").stderr
+
+
 @contextmanager
 def running(store: Path, *arguments: str, **streams: object) -> "Iterator[subprocess.Popen[bytes]]":
     command = [sys.executable, "-m", "fswatch_builder", "run", f"--store={store}", *arguments]
