@@ -93,13 +93,13 @@ def _wish(all_: bool, filters: "list[str] | tuple[()]", keep_storage: str | None
 
 
 def _agreed(wish: Wish) -> bool:
-    limits = []
-    if wish.before is not None:
-        limits.append(f"last used before {time.strftime('%Y-%m-%d %H:%M:%S %Z', time.localtime(wish.before))}")
-    if wish.keep is not None:
-        limits.append(f"beyond the {size_text(wish.keep)} used last")
     lines = [_WARNING, *([_ALL] if wish.images else [])]
-    lines.append(f"of that only what was {' and is '.join(limits)}. {_SPARED}" if limits else _SPARED)
+    if wish.before is not None:
+        when = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(wish.before))
+        lines.append(f"Of that, only what was last used before {when}.")
+    if wish.keep is not None:
+        lines.append(f"Of that, the {size_text(wish.keep)} that were used last stay.")
+    lines.append(_SPARED)
     print("\n".join(lines), file=sys.stderr)
     print("Are you sure you want to continue? [y/N] ", end="", file=sys.stderr, flush=True)
     answer = sys.stdin.readline()

@@ -35,7 +35,7 @@ def names(place: str) -> list[str]:
 
 
 def run(place: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    return fswatch_builder(*arguments, f"--store={place}", check=False, stdin=stdin)
+    return fswatch_builder(*arguments, f"--store={place}", check=False, stdin=stdin, env={"TZ": "UTC"})
 
 
 def test_prune_asks_and_does_nothing_without_a_yes(place: str) -> None:
@@ -49,6 +49,14 @@ def test_prune_asks_and_does_nothing_without_a_yes(place: str) -> None:
     assert done.returncode == 2
     assert "--force" in done.stderr
     assert blobs(place) == before
+
+
+def test_prune_says_what_is_left_out_of_it(place: str) -> None:
+    done = run(place, "prune", "-a", "--filter", "until=2026-01-02", "--keep-storage", "2GB", stdin="n\n")
+    assert "  - all images\n" in done.stderr
+    assert "Of that, only what was last used before 2026-01-02 00:00:00 UTC.\n" in done.stderr
+    assert "Of that, the 2.15GB that were used last stay.\n" in done.stderr
+    assert "What a running build uses stays." in done.stderr
 
 
 def test_prune_says_what_it_removed_and_how_much_that_was(place: str) -> None:
