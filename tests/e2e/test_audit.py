@@ -10,7 +10,7 @@ from types import MappingProxyType
 import pytest
 
 from fswatch_builder._native import Baseline, ChangeSet, HintSet, Rootfs
-from fswatch_builder.build import worksite
+from fswatch_builder.build import unpacking, worksite
 from fswatch_builder.build.events import StepNote
 from fswatch_builder.errors import AuditError
 from fswatch_builder.tracking import selection
@@ -28,6 +28,7 @@ class OneEyed:
 
     name = "one-eyed"
     in_place = True
+    on_overlay = True
 
     def __init__(self, drops: Callable[[bytes], bool]) -> None:
         self.drops = drops
@@ -122,8 +123,8 @@ def test_a_baseline_that_is_not_the_unpacked_base_is_caught_before_the_first_ste
         os.chmod(os.path.join(rootfs.path, b"etc/passwd"), 0o600)
         return unpacked
 
-    real = worksite.unpack_layer
-    monkeypatch.setattr(worksite, "unpack_layer", unpack)
+    real = unpacking.unpack_layer
+    monkeypatch.setattr(unpacking, "unpack_layer", unpack)
     with pytest.raises(AuditError) as caught:
         workshop.build("FROM base\nRUN true\n", audit=True)
     assert "/etc/passwd: expected mode 0600, found mode 0644" in caught.value.what
