@@ -138,7 +138,7 @@ class KeptBases:
         with kept.use(Kind.TREE, chain) as found:
             if found.path is None:
                 return False
-            fault = _fault(found.path, read_all=not found.of_this_boot)
+            fault = _differs(found.path, read_all=not found.of_this_boot)
             if fault is None:
                 if not found.of_this_boot:
                     kept.believe(Kind.TREE, chain)
@@ -210,7 +210,12 @@ def _everything() -> HintSet:
     return hints
 
 
-def _fault(tree: str, *, read_all: bool) -> str | None:
+def damage(tree: str) -> str | None:
+    """What is wrong with a kept tree, every file of it read; None if nothing is. For `prune --verify`."""
+    return _differs(tree, read_all=True)
+
+
+def _differs(tree: str, *, read_all: bool) -> str | None:
     """Why a tree cannot be believed; None if all in it is as it was recorded."""
     try:
         baseline = Baseline.open(os.fsencode(f"{tree}/baseline"))

@@ -14,6 +14,7 @@ from fswatch_builder.cli.printable import printable
 from fswatch_builder.cli.render import size_text
 from fswatch_builder.cli.status import StatusLine
 from fswatch_builder.errors import StoreError, UsageError
+from fswatch_builder.oci.keeping.kept import Kind
 from fswatch_builder.oci.keeping.prune import Pruned, Wish, prune
 from fswatch_builder.oci.keeping.reserve import give_up_reserve
 from fswatch_builder.oci.keeping.verify import Report, verify
@@ -118,7 +119,9 @@ def summary(pruned: Pruned) -> list[str]:
 
 
 def _verify(store: Store) -> None:
-    run = verify(store, {})
+    from fswatch_builder.build.ground import damage
+
+    run = verify(store, {Kind.TREE: damage})
     with StatusLine(sys.stderr) as status:
         while True:
             try:

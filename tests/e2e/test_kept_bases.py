@@ -22,6 +22,7 @@ from fswatch_builder.oci.keeping.kept import Kind
 from fswatch_builder.oci.store import Store
 from tests.support.bases import hard_base
 from tests.support.builds import Result, Workshop, args
+from tests.support.cli import fswatch_builder
 from tests.support.filesystems import mounted
 from tests.support.overlays import HERE, needs_overlay_tracker
 
@@ -279,6 +280,18 @@ def test_a_tree_that_was_touched_is_dropped_and_it_is_said(workshop: Workshop, h
     assert third.built.manifest == first.built.manifest
     assert kept_notes(third) == [FROM_EARLIER]
     assert leftovers(workshop.store) == []  # what was dropped stayed for who might have used it
+
+
+def test_prune_verify_reads_what_is_kept_and_drops_what_was_touched(workshop: Workshop) -> None:
+    workshop.build("FROM base\nRUN echo x >>/etc/group\n")
+    whole = fswatch_builder("prune", "--verify", f"--store={workshop.store}")
+    assert "all whole" in whole.stdout
+    (tree,) = trees(workshop.store)
+    rewrite(tree / "rootfs")
+    found = fswatch_builder("prune", "--verify", f"--store={workshop.store}", check=False)
+    assert found.returncode == 10
+    assert "in 1 places, such as /etc/group" in found.stderr
+    assert trees(workshop.store) == []
 
 
 @pytest.mark.parametrize("place", ["kept", "kept/tree"])
