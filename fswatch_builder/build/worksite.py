@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from fswatch_builder._native import Baseline, ChangeSet, Rootfs
+from fswatch_builder._native import ArchiveError, Baseline, ChangeSet, Rootfs
+from fswatch_builder.errors import BaseImageError
 from fswatch_builder.model.image import Layer
 from fswatch_builder.oci.store import Store
 
@@ -105,9 +106,9 @@ class Worksite:
         self._make(self.base)
         try:
             self._unpack(layers)
-        except PermissionError as error:
+        except BaseImageError as error:
             # overlayfs makes no character device 0/0 (ovl_mknod()), and a cached layer may bring one.
-            if self._kept is None or not self.rootfs.merged or getattr(error, "operation", "") != "mknodat":
+            if self._kept is None or not self.rootfs.merged or not isinstance(error.__cause__, ArchiveError):
                 raise
             self._kept.tell.note(
                 "the base is unpacked anew: a cached layer has a device 0/0, which an overlay cannot hold"

@@ -90,10 +90,12 @@ def _not_started(error: OSError) -> CommandOutcome:
 
 
 class _Arrived:
-    """Signals that came, remembered by an eventfd: one that comes just before a wait ends it."""
+    """Signals that came. The interpreter's own C handler writes to a pipe, so one that comes before a wait ends it:
+    a handler in Python would run after the wait only.
+    """
 
-    def __init__(self, eventfd: int) -> None:
-        self.eventfd = eventfd
+    def __init__(self, woken: int) -> None:
+        self.woken = woken
         self.interrupted = False  # since it was last looked at
         self.came = False  # at all
 
@@ -101,22 +103,23 @@ class _Arrived:
         del frame
         self.interrupted |= number != signal.SIGCHLD
         self.came |= self.interrupted
-        os.eventfd_write(self.eventfd, 1)
 
     def wait(self, until: float | None) -> bool:
         """For the next signal, until a time of the monotonic clock; False if none came."""
         timeout_s = None if until is None else max(0.0, until - time.monotonic())
-        ready, _, _ = select.select([self.eventfd], [], [], timeout_s)
+        ready, _, _ = select.select([self.woken], [], [], timeout_s)
         if ready:
-            os.eventfd_read(self.eventfd)
+            os.read(self.woken, select.PIPE_BUF)
         return bool(ready)
 
 
 @contextmanager
 def _signals() -> Iterator[_Arrived]:
     """Handlers, not SIG_IGN: the command would inherit that one. What is ignored stays so, as under nohup(1)."""
-    arrived = _Arrived(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
+    woken, wakes = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    arrived = _Arrived(woken)
     before = {}
+    woken_before = signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
     try:
         for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGQUIT):
             if number == signal.SIGCHLD or signal.getsignal(number) != signal.SIG_IGN:
@@ -125,7 +128,9 @@ def _signals() -> Iterator[_Arrived]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        os.close(arrived.eventfd)
+        signal.set_wakeup_fd(woken_before)
+        os.close(woken)
+        os.close(wakes)
 
 
 def _wait(first: int, arrived: _Arrived, onlooker: Onlooker | None) -> tuple[int, int]:

@@ -118,8 +118,8 @@ def test_without_the_audit_it_goes_unseen_which_is_what_the_audit_is_for(
 def test_a_baseline_that_is_not_the_unpacked_base_is_caught_before_the_first_step(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unpack(rootfs: Rootfs, baseline: Baseline, fd: int) -> object:
-        unpacked = real(rootfs, baseline, fd)
+    def unpack(rootfs: Rootfs, baseline: Baseline, fd: int, **limits: int) -> object:
+        unpacked = real(rootfs, baseline, fd, **limits)
         os.chmod(os.path.join(rootfs.path, b"etc/passwd"), 0o600)
         return unpacked
 

@@ -14,7 +14,7 @@ from typing import IO
 
 import pytest
 
-from fswatch_builder.oci.output import OutputSpec, write_output
+from fswatch_builder.oci.output import NamedImage, write_archive
 from fswatch_builder.oci.store import Store
 from tests.e2e.peer.buildah import Buildah
 from tests.e2e.peer.cases import CASES, Case
@@ -74,7 +74,7 @@ def buildah(shop: Workshop) -> Iterator[Buildah]:
     archive = shop.context.parent / "base.oci.tar"
     base = shop.build("FROM base\n")
     with Store.open(base.store) as store:
-        write_output(store, base.built.manifest, (), OutputSpec.parse(f"type=oci,dest={archive}"))
+        write_archive(store, [NamedImage(base.built.manifest)], "oci", str(archive))
     peer = Buildah(shop.context.parent / "buildah", archive, 1)
     yield peer
     peer.remove()

@@ -81,6 +81,9 @@ def _flags(one: Instruction) -> list[str]:
     flags: list[tuple[str, str]] = []
     if isinstance(one, Run):
         flags += [(name, value) for name, values in one.flags.items() for value in values]
+        flags += [("mount", str(mount)) for mount in one.mounts]
+        told = {"network": one.network, "security": one.security}
+        flags += [(name, str(value)) for name, value in told.items() if value is not None]
     if isinstance(one, Copy):
         single = {"chown": one.chown, "chmod": one.chmod, "from": one.stage, "checksum": one.checksum}
         flags += [(name, str(value)) for name, value in single.items() if value is not None]
