@@ -279,14 +279,21 @@ class Store:
             self.names.put(name, manifest, platform)
 
     def find(self, name: Reference, platform: Platform) -> Digest | None:
-        """The manifest a name stands for here, the best that ``platform`` can run. ``load_image`` tells what is missing
-        of it: it must not be taken for unknown, or somebody else's image of the same name would be fetched.
+        """The manifest a name stands for here, the best that ``platform`` can run; what is here of it stays.
 
-        A digest in the name decides; it may be an index's. Then what is here has to be whole.
+        ``load_image`` tells what is missing of it: it must not be taken for unknown, or somebody else's image of the same
+        name would be fetched. A digest in the name decides; it may be an index's. Then what is here has to be whole.
         """
         if name.digest is not None:
             return self._by_digest(name.digest, platform)
-        return self.names.find(name, platform)
+        digest = self.names.find(name, platform)
+        while digest is not None and not self.is_whole(digest):
+            again = self.names.find(name, platform)
+            # If the name is still there, nobody removed the image before it could be leased: it is damaged.
+            if again == digest and not self.is_whole(digest):
+                break
+            digest = again
+        return digest
 
     def is_whole(self, manifest: Digest) -> bool:
         """Whether all blobs of an image are here; what is here, stays. Raises BaseImageError, StoreError for damage."""
