@@ -164,6 +164,8 @@ def test_generated_files_are_read_as_by_buildkit(go: GoOracle, text: str) -> Non
 @LIMITS
 @given(text=dockerfiles())
 def test_generated_files_are_read_as_by_the_port(text: str) -> None:
+    # Of three escapes before blanks at the end of a COPY it drops one; BuildKit's own parser drops none.
+    assume("\\\\\\" not in text)
     mine = ours(text)
     assert mine is not None
     assert mine == e2b(text)

@@ -6,6 +6,7 @@ import subprocess
 import tarfile
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,7 +141,11 @@ def _add(tar: tarfile.TarFile, path: str, name: str) -> None:
         else:
             tar.addfile(info)
     except ValueError:  # the format cannot hold it
-        return
+        if info.isdir():
+            # What is below it would make it anew, with a time of its own.
+            info.mtime = info.uid = info.gid = 0
+            with suppress(ValueError):  # its name is too long, and so are those below
+                tar.addfile(info)
 
 
 SPARSE = ["--sparse", "--hole-detection=raw"]
