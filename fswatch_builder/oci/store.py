@@ -281,7 +281,7 @@ class Store:
     def find(self, name: Reference, platform: Platform) -> Digest | None:
         """The manifest a name stands for here, the best that ``platform`` can run; what is here of it stays.
 
-        ``load_image`` tells what is missing of it: it must not be taken for unknown, or somebody else's image of the same
+        ``load_image`` tells what is missing of it: it must not be taken for unknown, or somebody else's image of that
         name would be fetched. A digest in the name decides; it may be an index's. Then what is here has to be whole.
         """
         if name.digest is not None:
