@@ -20,7 +20,7 @@ from benchmarks.peers.kaniko import VERSION, Kaniko
 from benchmarks.peers.ours import Ours
 from benchmarks.tracking import suite as tracking
 from benchmarks.workloads.cached import STEPS, measure_cached
-from benchmarks.workloads.extra_run import Row, dockerfiles, measure_peer
+from benchmarks.workloads.extra_run import RUNS, Row, measure_peer
 
 RESULTS = os.path.join(os.path.dirname(__file__), "results")
 
@@ -62,7 +62,7 @@ def _extra_run(arguments: argparse.Namespace) -> list[Row]:
                 with tempfile.TemporaryDirectory(dir=arguments.directory, prefix="bench-") as work:
                     try:
                         peer.prepare(rootfs, archive, work)
-                        row = measure_peer(peer, files, dockerfiles(work), arguments.repeat)
+                        row = measure_peer(peer, files, work, arguments.runs, arguments.repeat)
                     finally:
                         peer.close()
                 rows.append(row)
@@ -95,6 +95,7 @@ def main() -> None:
     )
     parser.add_argument("--files", type=int, action="append", help="tree size; repeatable (default: 10000, 100000)")
     parser.add_argument("--repeat", type=int, default=3, help="builds of each kind, the fastest counts (default: 3)")
+    parser.add_argument("--runs", type=int, default=RUNS, help=f"RUNs of the longer build (default: {RUNS})")
     parser.add_argument("--peer", action="append", default=[], help="only peers whose name holds this; repeatable")
     parser.add_argument("--directory", default=tempfile.gettempdir(), help="where trees and stores are put")
     parser.add_argument("--cache", default=os.path.expanduser("~/.cache/fswatch-builder-bench"), help="built peers")

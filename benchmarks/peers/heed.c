@@ -1,5 +1,7 @@
 // heed fanotify|inotify COMMAND...: runs COMMAND while the kernel reports what it does below the working directory, and
 // throws away all that is reported: no file is looked at, no name kept. What this costs the command nobody can save.
+// heed FILE COMMAND...: the same with fanotify, but nothing is reported of what is written to FILE, from the start. It is
+// what a mark on the file system costs every write, reported or not.
 #define _GNU_SOURCE
 #include <err.h>
 #include <fcntl.h>
@@ -35,17 +37,30 @@ static void mark(void)
         err(1, "fanotify_mark");
 }
 
+static void ignore(const char *path)
+{
+    int file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    if (file < 0)
+        err(1, "open %s", path);
+    unsigned how = FAN_MARK_ADD | FAN_MARK_IGNORED_MASK | FAN_MARK_IGNORED_SURV_MODIFY;
+    if (fanotify_mark(reports, how, FAN_MODIFY, AT_FDCWD, path) != 0)
+        err(1, "fanotify_mark %s", path);
+    close(file);
+}
+
 int main(int argc, char **argv)
 {
     static char dropped[1 << 18];
     if (argc < 3)
-        errx(2, "usage: heed fanotify|inotify COMMAND...");
-    if (!strcmp(argv[1], "fanotify")) {
-        mark();
-    } else {
+        errx(2, "usage: heed fanotify|inotify|FILE COMMAND...");
+    if (!strcmp(argv[1], "inotify")) {
         if ((reports = inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) < 0)
             err(1, "inotify_init1");
         nftw(".", watch, 64, FTW_PHYS);
+    } else {
+        mark();
+        if (strcmp(argv[1], "fanotify"))
+            ignore(argv[1]);
     }
     pid_t child = fork();
     if (child == 0) {

@@ -1,15 +1,15 @@
 """What one more ``RUN echo hi > /f`` costs, whole: start, track, reconcile, layer.
 
-Measured as (a build with 11 RUNs - a build with 1 RUN) / 10: unpacking the base cancels out. Each of the two is the
-fastest of several, taken in turns: noise only ever adds.
+Measured as (a build with many RUNs - a build with 1 RUN) / (many - 1): unpacking the base cancels out. Each of the two
+is the fastest of several, taken in turns: noise only ever adds, and the more RUNs, the less of it is left in one.
 """
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.peers.base import Peer
 
+#: RUNs of the longer build unless said otherwise.
 RUNS = 11
 
 
@@ -27,10 +27,10 @@ class Row:
     peak_mib: float
 
 
-def dockerfiles(directory: str) -> tuple[str, str]:
-    """Writes the two Dockerfiles; returns their paths."""
+def _dockerfiles(directory: str, runs: int) -> tuple[str, str]:
+    """Writes the two Dockerfiles, the second with as many RUNs as ``runs`` says; returns their paths."""
     paths = []
-    for count in (1, RUNS):
+    for count in (1, runs):
         path = os.path.join(directory, f"Dockerfile.{count}")
         with open(path, "w") as file:
             file.write("FROM bench-base\n" + "".join(f"RUN echo hi{n} > /f\n" for n in range(count)))
@@ -38,9 +38,9 @@ def dockerfiles(directory: str) -> tuple[str, str]:
     return paths[0], paths[1]
 
 
-def measure_peer(peer: Peer, files: int, dockerfile_pair: Sequence[str], repeat: int) -> Row:
-    """Both builds, ``repeat`` times in turns."""
-    one, many = dockerfile_pair
+def measure_peer(peer: Peer, files: int, work: str, runs: int, repeat: int) -> Row:
+    """Both builds, ``repeat`` times in turns; the Dockerfiles are put into ``work``."""
+    one, many = _dockerfiles(work, runs)
     ones, manies, own = [], [], []
     for _ in range(repeat):
         ones.append(peer.build(one))
@@ -51,7 +51,7 @@ def measure_peer(peer: Peer, files: int, dockerfile_pair: Sequence[str], repeat:
     return Row(
         peer=peer.name,
         files=files,
-        step_ms=(fastest_many - fastest_one) / (RUNS - 1) * 1000,
+        step_ms=(fastest_many - fastest_one) / (runs - 1) * 1000,
         own_step_ms=min((ms for ms in own if ms is not None), default=None),
         one_run_s=fastest_one,
         peak_mib=max(cost.peak_kib for cost in [*ones, *manies]) / 1024,
