@@ -16,6 +16,7 @@ __all__ = [
     "Baseline",
     "Change",
     "ChangeSet",
+    "Content",
     "Copied",
     "Entry",
     "FilesystemMark",
@@ -23,6 +24,7 @@ __all__ = [
     "HostCommand",
     "IgnorePatterns",
     "LayerStack",
+    "ListingDifference",
     "Mode",
     "Mount",
     "PackedLayer",
@@ -35,11 +37,12 @@ __all__ = [
     "Upper",
     "Watches",
     "add_archive",
-    "content_digest",
+    "content",
     "copy",
     "copy_member",
     "expand",
     "is_multigrain",
+    "listing_differences",
     "mount_overlay",
     "pack_layer",
     "probe_link_witness",
@@ -400,7 +403,14 @@ def expand(
     ``FileNotFoundError``). Links on the way are followed inside the root; a path that is a link stays one, for ``copy`` to follow.
     ``exclude``: what of a wildcard's matches, by the last part, is none."""
 
-def content_digest(
+@final
+class Content:
+    """Frozen. What COPY would take."""
+
+    digest: Final[bytes]  # equal for equal copies
+    listing: Final[bytes]  # what that was made of, for ``listing_differences``: some 300 KiB at most
+
+def content(
     source: Rootfs,
     paths: Sequence[bytes],
     *,
@@ -409,9 +419,20 @@ def content_digest(
     exclude: IgnorePatterns | None = None,
     owners: bool,
     context: bool = True,
-) -> bytes:
-    """Digest over names, kinds, modes, link targets, xattrs and contents (with ``owners``, uid and gid) of what COPY would take
-    from ``paths``; no times. Equal for equal copies. The other parameters as for ``copy``."""
+) -> Content:
+    """The digest is over names, kinds, modes, link targets, xattrs and contents (with ``owners``, uid and gid) of what COPY would
+    take from ``paths``; no times. The other parameters as for ``copy``."""
+
+@final
+class ListingDifference:
+    """Frozen."""
+
+    path: Final[bytes]  # as spelled in ``paths``, and below it
+    what: Final[list[str]]  # added removed kind content target mode owner xattrs rdev links below
+
+def listing_differences(before: bytes, after: bytes, most: int) -> tuple[list[ListingDifference], int]:
+    """Of two listings: the first ``most`` by path, and how many there are. ``below``: something in a directory of which no more is
+    recorded. ``RefusedError`` for what is no listing."""
 
 @final
 class Copied:

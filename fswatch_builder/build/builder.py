@@ -11,6 +11,7 @@ from fswatch_builder.build.checking import in_order
 from fswatch_builder.build.contexts import read_dockerfile
 from fswatch_builder.build.events import ArgsUnused, Events, ImageStored, StoreMended, WarningFound
 from fswatch_builder.build.ground import KeptBases
+from fswatch_builder.build.misses.story import Stories
 from fswatch_builder.build.mounting import Lent, Mounting
 from fswatch_builder.build.output.variants import AS_IT_IS, Packing, packed
 from fswatch_builder.build.planner import PlanOptions
@@ -53,13 +54,14 @@ class Request:
     bases stay unpacked for later builds.
 
     ``squash`` makes one layer of the build's own, or of all. Steps make layers of ``compression``; those of the image
-    are then as ``packing`` wants them.
+    are then as ``packing`` wants them. ``origin`` is what the user calls the context.
     ``text`` is the Dockerfile if it comes from elsewhere; ``dockerfile`` is then what messages call it.
     """
 
     context: str
     dockerfile: str
     platform: Platform
+    origin: str = ""
     target: str | None = None
     names: tuple[Reference, ...] = ()
     build_args: Mapping[str, str] = field(default_factory=dict)
@@ -82,6 +84,11 @@ class Request:
     ignores: bool = True  # an ignore file counts
     sandbox: SandboxOptions = field(default_factory=SandboxOptions)
     lent: Lent = field(default_factory=Lent)
+
+    @property
+    def project(self) -> tuple[str, str]:
+        """What tells its Dockerfile from others of the same store."""
+        return self.origin, os.path.abspath(self.dockerfile) if self.text is None else self.dockerfile
 
     @property
     def keeps_git_dir(self) -> bool:
@@ -132,7 +139,8 @@ def build(request: Request, store: Store, events: Events) -> BuiltImage:
         rewrite = request.packing.rewrite_timestamp is not False
         how = How(request.hash_mode, request.compression, request.audit, request.uncached_stages, rewrite)
         mounting = Mounting(store, sources, request.lent, events)
-        walker = Walker(the_plan, cache, sources, mounting, how, steps, finished)
+        stories = Stories(store, request.project, keep=cache.write)
+        walker = Walker(the_plan, cache, sources, mounting, how, steps, finished, stories)
         for position, stage in enumerate(the_plan.stages, 1):
             site = sites.enter_context(Worksite(store, request.tracker, kept))
             finished[stage.index] = walker.walk(stage, site)

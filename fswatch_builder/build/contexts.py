@@ -39,13 +39,15 @@ Workspace = Callable[[], AbstractContextManager[str]]
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """``directory`` has the files. ``dockerfile`` is a path, or what messages call the Dockerfile if ``text`` is it.
+    """``directory`` has the files, which came from ``origin``: a directory's path, or what the user gave, without a
+    password. ``dockerfile`` is a path, or what messages call the Dockerfile if ``text`` is it.
 
     ``ignores``: an ignore file counts. As in BuildKit it does for directories of the user's, not for what is sent or
     fetched.
     """
 
     directory: str
+    origin: str
     dockerfile: str
     text: bytes | None = None
     ignores: bool = True
@@ -71,7 +73,7 @@ def open_context(
     text = _read_text(stdin, "standard input") if file == _STDIN else None
     if os.path.isdir(spec):
         directory = os.path.abspath(spec)
-        yield Context(directory, "stdin" if text is not None else find_dockerfile(directory, file), text)
+        yield Context(directory, directory, "stdin" if text is not None else find_dockerfile(directory, file), text)
         return
     with workspace() as place:
         directory, name, lone = _bring(spec, stdin, place, events, keep_git_dir)
@@ -85,7 +87,8 @@ def open_context(
             name = file or os.path.basename(path)
         elif text is not None:
             name = "stdin"
-        yield Context(directory, name, text if lone is None else lone, ignores=False)
+        origin = os.path.abspath(spec) if os.path.isfile(spec) else shown(spec)
+        yield Context(directory, origin, name, text if lone is None else lone, ignores=False)
 
 
 @contextmanager

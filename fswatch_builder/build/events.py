@@ -41,6 +41,14 @@ class StepNote:
 
 
 @dataclass(frozen=True, slots=True)
+class StepMissed:
+    """A step is not in the cache: why, at least one reason. Names and paths, never the value of a variable."""
+
+    number: int
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StepReport:
     """What a step did and what it took to find out. Sizes in bytes; ``size`` of the tar, ``stored`` of the blob."""
 
@@ -119,6 +127,7 @@ Event = (
     StepStarted
     | StepOutput
     | StepNote
+    | StepMissed
     | StepFinished
     | WarningFound
     | StoreMended

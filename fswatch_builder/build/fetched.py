@@ -9,6 +9,8 @@ import msgspec
 from fswatch_builder._native import Rootfs
 from fswatch_builder.build import keys
 from fswatch_builder.build.contexts import unpack
+from fswatch_builder.build.keys import field_digest
+from fswatch_builder.build.parts import Part
 from fswatch_builder.build.trees import Tree
 from fswatch_builder.errors import BuildContextError
 from fswatch_builder.model.remote import GitTree, HttpFile, Remote
@@ -57,6 +59,22 @@ class Fetched:
                 self._downloads[source] = known
         found = self._downloads[source]
         return keys.http_identity(http.file_name(source.url), found.sha256, found.modified)
+
+    def parts(self, source: Remote) -> tuple[Part, ...]:
+        """What ``identity`` depends on beside the address."""
+        if isinstance(source, GitTree):
+            commit = self._commit(source)
+            return (Part(f"the commit of {shown(source.remote)}", bytes.fromhex(commit), commit[:12]),)
+        address = shown(source.url)
+        if source.sha256 is not None:
+            return (Part(f"the checksum of {address}", bytes.fromhex(source.sha256)),)
+        self.identity(source)
+        found = self._downloads[source]
+        stamp = str(found.modified)
+        return (
+            Part(f"the content of {address}", bytes.fromhex(found.sha256)),
+            Part(f"the Last-Modified time of {address}", field_digest(stamp)),
+        )
 
     def tree(self, source: Remote) -> Tree:
         """The files: of a repository all that ``source`` means, of a URL the one, by its ``http.file_name``."""

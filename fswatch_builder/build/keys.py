@@ -7,6 +7,7 @@ new ``_FORM``.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -23,13 +24,28 @@ _FORM = "fswatch-builder step 3"
 Field = tuple[str, str | bytes | Iterable[str | bytes] | None]
 
 
-def run_key(parent: ChainID | None, action: RunAction, epoch: int | None, mounts: Sequence[bytes] = ()) -> Digest:
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """All that the result of a step depends on, each under its name: the whole truth about its key."""
+
+    kind: str
+    parent: ChainID | None
+    epoch: int | None
+    fields: tuple[Field, ...]
+
+    @property
+    def key(self) -> Digest:
+        """Equal for equal inputs."""
+        return _digest(self.kind, self.parent, self.epoch, *self.fields)
+
+
+def run_inputs(parent: ChainID | None, action: RunAction, epoch: int | None, mounts: Sequence[bytes] = ()) -> Inputs:
     """Of a RUN; ``mounts`` are the keys of its mounts (`mount_key`).
 
-    The values of secrets and proxies, the SSH agent and what a cache holds are not in it.
+    The values of secrets and proxies, the SSH agent and what a cache holds are not among them.
     """
     options = action.options
-    return _digest(
+    return _inputs(
         "run",
         parent,
         epoch,
@@ -39,13 +55,13 @@ def run_key(parent: ChainID | None, action: RunAction, epoch: int | None, mounts
         ("user", action.user),
         ("hostname", action.hostname),
         ("script", action.script),
-        ("mounts", mounts),
+        ("mounts", tuple(mounts)),
         ("caches", action.cache_namespace),
         ("network", action.network),
         ("security", action.security),
-        ("hosts", [part for host in options.hosts for part in host]),
+        ("hosts", tuple(part for host in options.hosts for part in host)),
         ("shm size", None if options.shm_size is None else str(options.shm_size)),
-        ("ulimits", [f"{limit.name}={limit.soft}:{limit.hard}" for limit in options.ulimits]),
+        ("ulimits", tuple(f"{limit.name}={limit.soft}:{limit.hard}" for limit in options.ulimits)),
     )
 
 
@@ -85,12 +101,12 @@ def tree_key(entry: "Entry", content: bytes, *, owners: bool) -> bytes:
     ).raw
 
 
-def copy_key(parent: ChainID | None, action: CopyAction, content: bytes, epoch: int | None) -> Digest:
+def copy_inputs(parent: ChainID | None, action: CopyAction, content: bytes, epoch: int | None) -> Inputs:
     """Of COPY and ADD; ``content`` is the digest over names, modes, owners and bytes of what they take.
 
     ``--link`` is the copy onto nothing: its parent is none, whatever is below.
     """
-    return _digest(
+    return _inputs(
         "add" if action.add else "copy",
         None if action.link else parent,
         epoch,
@@ -101,13 +117,13 @@ def copy_key(parent: ChainID | None, action: CopyAction, content: bytes, epoch: 
         ("chown", action.chown),
         ("chmod", action.chmod),
         ("content", content),
-        ("documents", [part for document in action.documents for part in document]),
+        ("documents", tuple(part for document in action.documents for part in document)),
     )
 
 
-def directory_key(parent: ChainID | None, action: DirectoryAction, epoch: int | None) -> Digest:
+def directory_inputs(parent: ChainID | None, action: DirectoryAction, epoch: int | None) -> Inputs:
     """Of WORKDIR."""
-    return _digest("directory", parent, epoch, ("path", action.path), ("user", action.user))
+    return _inputs("directory", parent, epoch, ("path", action.path), ("user", action.user))
 
 
 def squash_key(layers: ChainID | None, kept: int, epoch: int | None) -> Digest:
@@ -145,6 +161,11 @@ def http_identity(name: str, sha256: str, modified: int | None) -> bytes:
     return _digest("http", None, None, ("name", name), ("sha256", sha256), ("modified", stamp)).raw
 
 
+def place_key(parts: Iterable[str]) -> bytes:
+    """Of a stage of a Dockerfile that is built again and again, for what is remembered of its last build."""
+    return _digest("place", None, None, ("parts", parts)).raw
+
+
 def url_key(url: str) -> bytes:
     """Of a URL, for what is remembered of it."""
     return _digest("url", None, None, ("url", url)).raw
@@ -156,6 +177,15 @@ def chain_of(layers: Iterable[DiffID]) -> ChainID | None:
     for diff_id in layers:
         chain = ChainID.over(chain, diff_id)
     return chain
+
+
+def field_digest(value: str | bytes | Iterable[str | bytes] | None) -> bytes:
+    """Over the value of one field."""
+    return _digest("field", None, None, ("value", value)).raw
+
+
+def _inputs(kind: str, parent: ChainID | None, epoch: int | None, *fields: Field) -> Inputs:
+    return Inputs(kind, parent, epoch, fields)
 
 
 def _digest(kind: str, parent: ChainID | None, epoch: int | None, *fields: Field) -> Digest:

@@ -3,8 +3,9 @@
 import os
 from dataclasses import dataclass
 
-from fswatch_builder._native import Copied, Entry, Rootfs, content_digest, copy
+from fswatch_builder._native import Copied, Entry, Rootfs, content, copy
 from fswatch_builder.build.keys import tree_key
+from fswatch_builder.build.parts import FILES, Part
 from fswatch_builder.build.trees import Tree
 
 
@@ -29,12 +30,12 @@ class Located:
         """Of its tree."""
         return self.tree.rootfs
 
-    def digest(self) -> bytes:
-        """Over all that can be seen of it but times."""
+    def part(self) -> Part:
+        """All that can be seen of it but times."""
         tree = self.tree
         owners = not tree.is_context
-        content = content_digest(tree.rootfs, [self.path], ignore=tree.ignore, owners=owners, context=tree.is_context)
-        return tree_key(self.entry, content, owners=owners)
+        found = content(tree.rootfs, [self.path], ignore=tree.ignore, owners=owners, context=tree.is_context)
+        return Part(FILES, tree_key(self.entry, found.digest, owners=owners), listing=found.listing)
 
     @property
     def name(self) -> bytes:

@@ -9,7 +9,7 @@ RUN.
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 from typing import Final
@@ -19,6 +19,7 @@ from fswatch_builder._native import RefusedError, Rootfs, mount_overlay
 from fswatch_builder.build import keys
 from fswatch_builder.build.events import Events, StepNote
 from fswatch_builder.build.located import Located
+from fswatch_builder.build.parts import Part, Taken
 from fswatch_builder.build.sources import Sources
 from fswatch_builder.errors import BuildContextError, UsageError
 from fswatch_builder.model.digest import Digest
@@ -59,11 +60,22 @@ class Mounting:
         self._events = events
         self._caches = Caches(store)
 
-    def keys(self, action: RunAction) -> list[bytes]:
-        """For the key of the RUN: one for each mount. Raises BuildContextError for a source that is not there."""
-        return [keys.mount_key(mount, self._content(mount)) for mount in action.mounts]
+    def taken(self, action: RunAction) -> list[Taken]:
+        """What the mounts bring along, one by one. Raises BuildContextError for a source that is not there."""
+        return [self._taken(mount) for mount in action.mounts]
+
+    def _taken(self, mount: Mount) -> Taken:
+        files = self._files(mount)
+        name = f"the mount {mount.target}" if mount.target else "a mount"
+        options = Part(f"options of {name}", keys.mount_key(mount, None))
+        brought = () if files is None else (replace(files, name=f"{files.name} of {name}"),)
+        return Taken(keys.mount_key(mount, None if files is None else files.digest), (options, *brought))
 
     def _content(self, mount: Mount) -> bytes | None:
+        files = self._files(mount)
+        return None if files is None else files.digest
+
+    def _files(self, mount: Mount) -> Part | None:
         match mount:
             case BindMount(origin=origin, source=source) | CacheMount(origin=origin, source=source):
                 return None if origin is None or isinstance(origin, Scratch) else self._sources.mounted(origin, source)

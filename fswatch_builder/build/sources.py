@@ -7,10 +7,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fswatch_builder._native import IgnorePatterns, Rootfs, content_digest
+from fswatch_builder import _native
+from fswatch_builder._native import IgnorePatterns, Rootfs
 from fswatch_builder.build.fetched import Fetched
 from fswatch_builder.build.keys import content_key, selection_key
 from fswatch_builder.build.located import Located
+from fswatch_builder.build.parts import FILES, Part, Taken
 from fswatch_builder.build.trees import Tree
 from fswatch_builder.build.worksite import Base, Worksite
 from fswatch_builder.errors import BaseImageError, BuildContextError, RegistryError
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 _CONTENT = "copy content"
 _MOUNTED = "mounted content"
+_LISTING = " listing"
 _WILDCARD = re.compile(r"[\\*?\[]")
 
 
@@ -73,7 +76,7 @@ class Sources:
         self._fetched = self._stack.enter_context(Fetched(store))
         self._trees: dict[CopySource, Tree] = {}
         self._images: dict[tuple[str, Platform], Image] = {}
-        self._mounted: dict[tuple[CopySource, str], bytes] = {}
+        self._mounted: dict[tuple[CopySource, str], Part] = {}
         self._copies: dict[tuple[CopySource, bytes], Located] = {}
 
     def __enter__(self) -> "Sources":
@@ -116,17 +119,21 @@ class Sources:
             self._images[key] = self._store.load_image(manifest)
         return self._images[key]
 
-    def content(self, action: CopyAction) -> bytes:
-        """The digest over what a COPY or ADD takes: names, kinds, modes, bytes, and owners where they are kept."""
+    def content(self, action: CopyAction) -> Taken:
+        """What a COPY or ADD takes. The digest of files is over names, kinds, modes, bytes, and owners where they are
+        kept.
+        """
         local = [word for word in action.words if isinstance(word, str)]
-        paths = [("paths", self._local_content(action, local))] if local else []
+        parts = [self._local_content(action, local)] if local else []
+        paths = [("paths", part.digest) for part in parts]
         in_order = [
             ("path", b"") if isinstance(word, str) else ("fetched", self._fetched.identity(word))
             for word in action.words
         ]
-        return content_key([*paths, *in_order])
+        fetched = [part for word in action.words if not isinstance(word, str) for part in self._fetched.parts(word)]
+        return Taken(content_key([*paths, *in_order]), (*parts, *fetched))
 
-    def _local_content(self, action: CopyAction, words: Sequence[str]) -> bytes:
+    def _local_content(self, action: CopyAction, words: Sequence[str]) -> Part:
         """For a stage or an image it is remembered with the chain ID, so that an unchanged one need not be unpacked
         again.
         """
@@ -134,16 +141,21 @@ class Sources:
         if image is None:
             return self._read_content(action, words)
         key = selection_key(image.chain_id, words, action.exclude, action.parents)
-        known = self._store.recall(_CONTENT, key)
-        if known is None:
-            known = self._read_content(action, words)
-            self._store.note(_CONTENT, key, known)
-        return known
+        return self._recalled(_CONTENT, key) or self._noted(_CONTENT, key, self._read_content(action, words))
 
-    def _read_content(self, action: CopyAction, words: Sequence[str]) -> bytes:
+    def _recalled(self, kind: str, key: bytes) -> Part | None:
+        known = self._store.recall(kind, key)
+        return None if known is None else Part(FILES, known, listing=self._store.recall(kind + _LISTING, key) or b"")
+
+    def _noted(self, kind: str, key: bytes, part: Part) -> Part:
+        self._store.note(kind + _LISTING, key, part.listing)
+        self._store.note(kind, key, part.digest)
+        return part
+
+    def _read_content(self, action: CopyAction, words: Sequence[str]) -> Part:
         tree = self.tree(action.source)
-        digests = [
-            content_digest(
+        found = [
+            _native.content(
                 tree.rootfs,
                 selection.paths,
                 ignore=tree.ignore,
@@ -154,25 +166,22 @@ class Sources:
             )
             for selection in tree.select(words, action.exclude, parents=action.parents)
         ]
-        return content_key([("selection", digest) for digest in digests])
+        digest = content_key([("selection", one.digest) for one in found])
+        return Part(FILES, digest, listing=found[0].listing if len(found) == 1 else b"")
 
     def fetched(self, source: Remote) -> Tree:
         """The files that ADD names by URL."""
         return self._fetched.tree(source)
 
-    def mounted(self, source: CopySource, path: str) -> bytes:
-        """The digest over what a mount brings along; remembered as in `content`, of a context for this build."""
+    def mounted(self, source: CopySource, path: str) -> Part:
+        """The files that a mount brings along; remembered as in `content`, of a context for this build."""
         image = self._image_of(source)
         if image is None:
             if (source, path) not in self._mounted:
-                self._mounted[source, path] = self.located(source, path).digest()
+                self._mounted[source, path] = self.located(source, path).part()
             return self._mounted[source, path]
         key = selection_key(image.chain_id, [path], (), parents=False)
-        known = self._store.recall(_MOUNTED, key)
-        if known is None:
-            known = self.located(source, path).digest()
-            self._store.note(_MOUNTED, key, known)
-        return known
+        return self._recalled(_MOUNTED, key) or self._noted(_MOUNTED, key, self.located(source, path).part())
 
     def located(self, source: CopySource, path: str) -> Located:
         """What a mount names, its links followed inside the source. Raises BuildContextError where there is none."""
@@ -201,7 +210,7 @@ class Sources:
             directory = os.path.join(self._stack.enter_context(self._store.workspace()), "copy")
             os.mkdir(directory, 0o755)
             warnings = located.copy(directory).warnings
-            if self.located(source, path).digest() != self.mounted(source, path):
+            if self.located(source, path).part().digest != self.mounted(source, path).digest:
                 raise BuildContextError(f'"{path}" was changed during the build', hint="build again")
             self._copies[key] = Located.of(Rootfs(os.fsencode(directory)), located.name)
         return self._copies[key], warnings

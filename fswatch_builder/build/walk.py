@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 from fswatch_builder.build import keys
 from fswatch_builder.build.assembly import assemble, history_line
 from fswatch_builder.build.cache import StepCache
-from fswatch_builder.build.events import StepNote, StepReport
+from fswatch_builder.build.events import StepMissed, StepNote, StepReport
+from fswatch_builder.build.misses.story import StepStory, Stories
 from fswatch_builder.build.mounting import Mounting
+from fswatch_builder.build.parts import Part
 from fswatch_builder.build.progress import Progress, Steps
 from fswatch_builder.build.sources import Built, Sources
 from fswatch_builder.build.state import SCRATCH, StageState, begin, inherit
 from fswatch_builder.build.steps import translate
 from fswatch_builder.build.worksite import Base, Worksite
 from fswatch_builder.errors import BaseImageError
-from fswatch_builder.model.digest import Digest
 from fswatch_builder.model.image import History, Image, Layer
 from fswatch_builder.model.plan import ImageSource, NamedContext, Plan, Scratch, Stage, StageSource
 from fswatch_builder.model.step import Action, CopyAction, DirectoryAction, RootfsStep, RunAction
@@ -61,8 +62,9 @@ class Walker:
         how: How,
         steps: Steps,
         finished: Mapping[int, Finished],
+        stories: Stories,
     ) -> None:
-        """``finished`` has the stages walked before; ``sources`` reads it too."""
+        """``finished`` has the stages walked before; ``sources`` reads it too. ``stories``: of the last build."""
         self._plan = plan
         self._cache = cache
         self._sources = sources
@@ -71,6 +73,7 @@ class Walker:
         self._steps = steps
         self._events = steps.events
         self._finished = finished
+        self._stories = stories
         #: No time in a new layer is later, in seconds.
         self._max_mtime = plan.source_date_epoch if how.rewrite_timestamps else None
         self._loaded: Executor | None = None
@@ -83,18 +86,19 @@ class Walker:
         layers: tuple[Layer, ...] = base.layers
         history = _full_history(base)
         start = len(history)
-        for position, instruction in enumerate(stage.instructions, 2):
-            with self._steps.instruction(stage, position, instruction.source, instruction.where) as progress:
-                step, state = translate(instruction, state, stage, self._plan)
-                layer, created = None, None
-                if isinstance(step, RootfsStep):
-                    layer, created = self._rootfs_step(step, layers, site, progress, stage)
-                else:
-                    progress.done("config")
-            if layer is not None:
-                layers = (*layers, layer)
-            if step.created_by is not None:
-                history = (*history, history_line(step.created_by, layer=layer is not None, created=created))
+        with self._stories.of(stage, base.chain_id) as story:
+            for position, instruction in enumerate(stage.instructions):
+                with self._steps.instruction(stage, position + 2, instruction.source, instruction.where) as progress:
+                    step, state = translate(instruction, state, stage, self._plan)
+                    layer, created = None, None
+                    if isinstance(step, RootfsStep):
+                        layer, created = self._rootfs_step(step, layers, site, progress, stage, story.step(position))
+                    else:
+                        progress.done("config")
+                if layer is not None:
+                    layers = (*layers, layer)
+                if step.created_by is not None:
+                    history = (*history, history_line(step.created_by, layer=layer is not None, created=created))
         epoch = self._plan.source_date_epoch
         image = assemble(stage.platform, state.config, state.author, layers, history, start, epoch)
         return Finished(image, site, state, inherited)
@@ -114,14 +118,24 @@ class Walker:
                 return image, begin(image.config, image.author), len(image.layers)
 
     def _rootfs_step(
-        self, step: RootfsStep, layers: tuple[Layer, ...], site: Worksite, progress: Progress, stage: Stage
+        self,
+        step: RootfsStep,
+        layers: tuple[Layer, ...],
+        site: Worksite,
+        progress: Progress,
+        stage: Stage,
+        story: StepStory,
     ) -> tuple[Layer | None, datetime | None]:
-        key = self._key(step.action, layers)
+        inputs, parts = self._inputs(step.action, layers)
+        record = story.record(inputs, parts)
         anew = stage.name in self._how.uncached_stages
-        hit = None if anew else self._cache.find(key)
+        hit = None if anew else self._cache.find(inputs.key)
         if hit is not None:
+            story.done(record)
             progress.done("cached", _cached_report(hit))
             return hit.layer, hit.created
+        unasked = (f"--no-cache-filter {stage.name}",) if anew else () if self._cache.read else ("--no-cache",)
+        self._events.emit(StepMissed(progress.number, unasked or story.why(record)))
         executor = self._executor()
         executor.check(step.action)
         renew = anew or not self._cache.read
@@ -136,8 +150,9 @@ class Walker:
                 raise error.at(stage.where) from error
             performed = executor.perform(step.action, site, progress.number, renew=renew)
         created = datetime.now(UTC).replace(microsecond=0)
-        if self._key(step.action, layers) == key:
-            self._cache.record(key, performed.layer, created)
+        if self._inputs(step.action, layers)[0].key == inputs.key:
+            self._cache.record(inputs.key, performed.layer, created)
+            story.done(record)
         else:  # a key that tells of other content than was copied would be a false hit some day
             self._events.emit(StepNote(progress.number, "the files changed while they were copied: not cached"))
         progress.done("done", performed.report)
@@ -161,16 +176,20 @@ class Walker:
             )
         return self._loaded
 
-    def _key(self, action: Action, layers: tuple[Layer, ...]) -> Digest:
+    def _inputs(self, action: Action, layers: tuple[Layer, ...]) -> tuple[keys.Inputs, tuple[Part, ...]]:
+        """All that the step's result depends on, and what of it comes from elsewhere."""
         parent = keys.chain_of(layer.diff_id for layer in layers)
         epoch = self._max_mtime
         match action:
             case RunAction():
-                return keys.run_key(parent, action, epoch, self._mounting.keys(action))
+                mounts = self._mounting.taken(action)
+                inputs = keys.run_inputs(parent, action, epoch, [mount.key for mount in mounts])
+                return inputs, tuple(part for mount in mounts for part in mount.parts)
             case CopyAction():
-                return keys.copy_key(parent, action, self._sources.content(action), epoch)
+                taken = self._sources.content(action)
+                return keys.copy_inputs(parent, action, taken.key, epoch), taken.parts
             case DirectoryAction():
-                return keys.directory_key(parent, action, epoch)
+                return keys.directory_inputs(parent, action, epoch), ()
 
 
 def _full_history(base: Image) -> tuple[History, ...]:

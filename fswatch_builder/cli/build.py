@@ -164,7 +164,12 @@ def build_command(
 
 def _in_context(request: Request, found: Context) -> Request:
     return replace(
-        request, context=found.directory, dockerfile=found.dockerfile, text=found.text, ignores=found.ignores
+        request,
+        context=found.directory,
+        origin=found.origin,
+        dockerfile=found.dockerfile,
+        text=found.text,
+        ignores=found.ignores,
     )
 
 

@@ -12,6 +12,7 @@ from fswatch_builder.build.events import (
     ImageStored,
     OutputWritten,
     StepFinished,
+    StepMissed,
     StepNote,
     StepOutput,
     StepReport,
@@ -147,6 +148,8 @@ class Plain:
                 self._output(event)
             case StepNote():
                 self._say(f"#{event.number} note: {event.text}")
+            case StepMissed():
+                self._say(f"#{event.number} not cached: {'; '.join(event.reasons)}")
             case StepFinished():
                 self._flush(event.number, event.seconds)
                 self._say(f"#{event.number} {outcome(event)}")

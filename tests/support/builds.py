@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fswatch_builder.build.builder import BuiltImage, Request, build
-from fswatch_builder.build.events import Event, StepFinished, StepOutput, StepStarted
+from fswatch_builder.build.events import Event, StepFinished, StepMissed, StepOutput, StepStarted
 from fswatch_builder.model.image import Layer
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci.limits import USUAL, UnpackLimits
@@ -30,6 +30,10 @@ class Recorder:
             for event in self.events
             if isinstance(event, StepFinished) and event.status != "config" and starts[event.number].position > 1
         ]
+
+    def missed(self) -> list[tuple[str, ...]]:
+        """Why, of each step that was not in the cache."""
+        return [event.reasons for event in self.events if isinstance(event, StepMissed)]
 
     def printed(self) -> str:
         return b"".join(event.data for event in self.events if isinstance(event, StepOutput)).decode()
@@ -87,6 +91,7 @@ class Workshop:
         request = Request(
             context=str(self.context),
             dockerfile=str(self.context / "Dockerfile"),
+            origin=str(self.context),
             platform=Platform.host(),
             contexts={"base": str(self.base)},
         )

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fswatch_builder._native import Rootfs, content_digest
+from fswatch_builder._native import Rootfs, content
 from fswatch_builder.errors import UsageError
 from fswatch_builder.research.bench.ground import copy_tree
 from fswatch_builder.research.workloads.workload import Tools, Workload, nothing_to_plant
@@ -28,7 +28,7 @@ class OwnTree:
         """The copy, and its digest. BuildError."""
         copy_tree(self.directory, directory)
         tree = Rootfs(os.fsencode(directory))
-        return f"sha256:{content_digest(tree, tree.names(b''), owners=False, context=False).hex()}"
+        return f"sha256:{content(tree, tree.names(b''), owners=False, context=False).digest.hex()}"
 
 
 def own_tree(directory: str) -> OwnTree:

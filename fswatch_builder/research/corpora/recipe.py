@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fswatch_builder._native import Rootfs, content_digest
+from fswatch_builder._native import Rootfs, content
 from fswatch_builder.errors import UsageError
 
 _SIZE = re.compile(r"([1-9]\d*)([kM]?)")
@@ -51,7 +51,7 @@ class Corpus:
         finally:
             os.umask(mask)
         tree = Rootfs(os.fsencode(directory))
-        digest = content_digest(tree, tree.names(b""), owners=False, context=False)
+        digest = content(tree, tree.names(b""), owners=False, context=False).digest
         return f"sha256:{digest.hex()}"
 
 

@@ -1,4 +1,4 @@
-//! `expand`, `content_digest`, `copy` and what they take and give.
+//! `expand`, `content`, `listing_differences`, `copy` and what they take and give.
 
 use std::os::fd::RawFd;
 
@@ -56,6 +56,40 @@ impl Copied {
     }
 }
 
+/// What COPY would take.
+#[pyclass(frozen, module = "fswatch_builder._native")]
+pub(crate) struct Content(core::Content);
+
+#[pymethods]
+impl Content {
+    #[getter]
+    fn digest<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.digest)
+    }
+
+    #[getter]
+    fn listing<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.listing)
+    }
+}
+
+/// A path of which something differs.
+#[pyclass(frozen, module = "fswatch_builder._native")]
+pub(crate) struct ListingDifference(core::Difference);
+
+#[pymethods]
+impl ListingDifference {
+    #[getter]
+    fn path<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.path)
+    }
+
+    #[getter]
+    fn what(&self) -> Vec<&'static str> {
+        self.0.what.iter().map(|aspect| aspect.name()).collect()
+    }
+}
+
 fn to_bytes<'py>(py: Python<'py>, paths: &[RelPath]) -> Vec<Bound<'py, PyBytes>> {
     let paths = paths.iter();
     paths
@@ -103,8 +137,8 @@ fn expand<'py>(
 #[pyo3(signature = (source, paths, *, ignore = None, include = None, exclude = None, owners, context = true))]
 // One parameter for each of the contract's.
 #[allow(clippy::too_many_arguments)]
-fn content_digest<'py>(
-    py: Python<'py>,
+fn content(
+    py: Python<'_>,
     source: &Rootfs,
     paths: Vec<Vec<u8>>,
     ignore: Option<&IgnorePatterns>,
@@ -112,12 +146,22 @@ fn content_digest<'py>(
     exclude: Option<&IgnorePatterns>,
     owners: bool,
     context: bool,
-) -> PyResult<Bound<'py, PyBytes>> {
+) -> PyResult<Content> {
     let source = self::source(source, ignore, include, exclude, context);
-    let digest = py
-        .detach(|| core::content_digest(&source, &from_bytes(paths)?, owners))
-        .into_py(py)?;
-    Ok(PyBytes::new(py, &digest))
+    py.detach(|| core::content(&source, &from_bytes(paths)?, owners))
+        .into_py(py)
+        .map(Content)
+}
+
+#[pyfunction]
+fn listing_differences(
+    py: Python<'_>,
+    before: &[u8],
+    after: &[u8],
+    most: usize,
+) -> PyResult<(Vec<ListingDifference>, usize)> {
+    let (found, count) = core::differences(before, after, most).into_py(py)?;
+    Ok((found.into_iter().map(ListingDifference).collect(), count))
 }
 
 #[pyfunction]
@@ -188,7 +232,10 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Mode>()?;
     module.add_class::<Copied>()?;
     module.add_function(wrap_pyfunction!(expand, module)?)?;
-    module.add_function(wrap_pyfunction!(content_digest, module)?)?;
+    module.add_class::<Content>()?;
+    module.add_class::<ListingDifference>()?;
+    module.add_function(wrap_pyfunction!(content, module)?)?;
+    module.add_function(wrap_pyfunction!(listing_differences, module)?)?;
     module.add_function(wrap_pyfunction!(copy, module)?)?;
     module.add_function(wrap_pyfunction!(add_archive, module)?)
 }

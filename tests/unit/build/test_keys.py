@@ -1,5 +1,6 @@
 """Cache keys (hazards H). What must differ differs, what must not does not."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -7,15 +8,15 @@ import pytest
 from fswatch_builder.build.keys import (
     chain_of,
     content_key,
-    copy_key,
-    directory_key,
+    copy_inputs,
+    directory_inputs,
     git_identity,
     http_identity,
-    run_key,
+    run_inputs,
     selection_key,
     url_key,
 )
-from fswatch_builder.model.digest import ChainID, DiffID
+from fswatch_builder.model.digest import ChainID, DiffID, Digest
 from fswatch_builder.model.plan import ImageSource, MainContext
 from fswatch_builder.model.remote import GitTree
 from fswatch_builder.model.step import CopyAction, DirectoryAction, RunAction
@@ -25,6 +26,28 @@ PARENT = ChainID.from_raw(bytes(32))
 RUN = RunAction(argv=("sh", "-c", "x"), env=("A=1",), cwd="/", user="")
 COPY = CopyAction(add=False, source=MainContext(), words=("f",), dest="/d")
 CONTENT = b"c" * 32
+
+
+def run_key(parent: ChainID | None, action: RunAction, epoch: int | None, mounts: Sequence[bytes] = ()) -> Digest:
+    return run_inputs(parent, action, epoch, mounts).key
+
+
+def copy_key(parent: ChainID | None, action: CopyAction, content: bytes, epoch: int | None) -> Digest:
+    return copy_inputs(parent, action, content, epoch).key
+
+
+def directory_key(parent: ChainID | None, action: DirectoryAction, epoch: int | None) -> Digest:
+    return directory_inputs(parent, action, epoch).key
+
+
+def test_the_keys_are_pinned() -> None:
+    # A change of their form without a new version in it would be a false hit, or forget everybody's steps.
+    keys = [
+        run_key(PARENT, RUN, 1, [b"m" * 32]),
+        copy_key(PARENT, COPY, CONTENT, None),
+        directory_key(None, DirectoryAction("/a", ""), None),
+    ]
+    assert [key.hex[:16] for key in keys] == ["7bee1b9645f8898f", "a57d6a56912bf589", "7fb44704837eac74"]
 
 
 @pytest.mark.parametrize(

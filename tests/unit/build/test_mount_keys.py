@@ -1,14 +1,21 @@
 """What changes the key of a RUN with mounts, and what does not: the whole table (X4, hazards H10, H11, I6)."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
-from fswatch_builder.build.keys import mount_key, run_key
+from fswatch_builder.build.keys import mount_key, run_inputs
+from fswatch_builder.model.digest import ChainID, Digest
 from fswatch_builder.model.mount import BindMount, CacheMount, Mount, SecretMount, SshMount, TmpfsMount
 from fswatch_builder.model.plan import ImageSource, MainContext, StageSource
 from fswatch_builder.model.sandbox import SandboxOptions, Ulimit
 from fswatch_builder.model.step import RunAction
+
+
+def run_key(parent: ChainID | None, action: RunAction, epoch: int | None, mounts: Sequence[bytes] = ()) -> Digest:
+    return run_inputs(parent, action, epoch, mounts).key
+
 
 RUN = RunAction(argv=("sh", "-c", "x"), env=("A=1",), cwd="/", user="")
 BIND = BindMount("/t", MainContext())

@@ -3,7 +3,7 @@ from collections.abc import Callable
 
 import pytest
 
-from fswatch_builder._native import IgnorePatterns, content_digest
+from fswatch_builder._native import IgnorePatterns, content
 from tests.unit.native.trees import Tree
 
 
@@ -16,7 +16,7 @@ def build(tree: Tree) -> None:
 
 
 def digest(tree: Tree, *paths: bytes, owners: bool = False) -> bytes:
-    return content_digest(tree.root, list(paths or (b"d",)), owners=owners)
+    return content(tree.root, list(paths or (b"d",)), owners=owners).digest
 
 
 def test_a_fresh_checkout_is_the_same_content(context: Tree, rootfs: Tree) -> None:  # hazards H8, H10
@@ -104,9 +104,9 @@ def test_owners_count_if_asked(context: Tree) -> None:  # hazard H13
 def test_ignored_content_does_not_count(context: Tree) -> None:
     build(context)
     ignore = IgnorePatterns([b"d/s"])
-    before = content_digest(context.root, [b"d"], ignore=ignore, owners=False)
+    before = content(context.root, [b"d"], ignore=ignore, owners=False).digest
     context.file("d/s/g", "other")
-    assert content_digest(context.root, [b"d"], ignore=ignore, owners=False) == before
+    assert content(context.root, [b"d"], ignore=ignore, owners=False).digest == before
 
 
 def test_the_digest_is_pinned(context: Tree) -> None:

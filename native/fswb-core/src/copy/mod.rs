@@ -1,4 +1,4 @@
-//! COPY: what its source names ([`expand`]), what that is as a cache key ([`content_digest`]), and the copying itself
+//! COPY: what its source names ([`expand`]), what that is as a cache key ([`content`]), and the copying itself
 //! ([`copy`]), which tells every path it wrote: that list replaces a watcher's hints.
 //!
 //! The source (a build context, or the root file system of another stage) and the destination are both hostile: only
@@ -7,13 +7,15 @@
 mod data;
 mod digest;
 mod expand;
+mod listing;
 pub(crate) mod metadata;
 mod mode;
 mod place;
 mod walk;
 
-pub use digest::content_digest;
+pub use digest::{Content, content};
 pub use expand::expand;
+pub use listing::{Aspect, Difference, differences};
 pub use mode::{Clause, Mode};
 pub use place::{Request, copy};
 

@@ -1,0 +1,28 @@
+"""What a step takes from elsewhere, as its key has it and as people know it."""
+
+from dataclasses import dataclass
+from typing import Final
+
+#: What people call the files of a context, a stage or an image.
+FILES: Final = "files"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One thing. ``name``: what to call it; ``digest``: equal for equal ones. ``shown``: what of it may be printed.
+
+    ``listing``: of files, what the digest was made of (``_native.Content``).
+    """
+
+    name: str
+    digest: bytes
+    shown: str = ""
+    listing: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """All of it: ``key`` stands for it in the key of the step."""
+
+    key: bytes
+    parts: tuple[Part, ...] = ()
