@@ -126,6 +126,7 @@ def build(request: Request, store: Store, events: Events) -> BuiltImage:
             kept,
             ignorefile=request.ignorefile,
             refresh=request.refresh,
+            credentials=request.lent.credentials,
         ) as sources,
         ExitStack() as sites,
     ):

@@ -21,9 +21,10 @@ from fswatch_builder.errors import BuildContextError, DockerfileError, UsageErro
 from fswatch_builder.model.remote import GitTree, HttpFile, Remote
 from fswatch_builder.oci.compression import decompressed, is_archive
 from fswatch_builder.oci.decoding import CompressionError
-from fswatch_builder.oci.limits import USUAL
+from fswatch_builder.oci.limits import USUAL, UnpackLimits
 from fswatch_builder.remote import git, http
 from fswatch_builder.remote.address import remote_context, shown
+from fswatch_builder.remote.credentials import ANONYMOUS, Credentials
 
 #: Bytes. A Dockerfile is written by hand; one that is larger is something else.
 LARGEST_DOCKERFILE: Final = 16 << 20
@@ -53,6 +54,17 @@ class Context:
     ignores: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Fetching:
+    """How a context is brought. With ``keep_git_dir`` a repository brings its ``.git`` along; ``limits`` hold for what
+    an archive unpacks to, and its size for a download.
+    """
+
+    keep_git_dir: bool = False
+    credentials: Credentials = ANONYMOUS
+    limits: UnpackLimits = USUAL
+
+
 @contextmanager
 def open_context(
     spec: str,
@@ -60,12 +72,11 @@ def open_context(
     stdin: BinaryIO,
     workspace: Workspace,
     events: Events,
-    *,
-    keep_git_dir: bool = False,
+    how: Fetching,
 ) -> Iterator[Context]:
     """The context that ``spec`` means, and its Dockerfile: ``file``, where ``-`` is ``stdin``.
 
-    With ``keep_git_dir`` a repository brings its ``.git`` along. What has to be unpacked or fetched lies in a
+    What has to be unpacked or fetched lies in a
     ``workspace``, and goes at the end. Raises UsageError, BuildContextError, DockerfileError.
     """
     if spec == file == _STDIN:
@@ -76,7 +87,7 @@ def open_context(
         yield Context(directory, directory, "stdin" if text is not None else find_dockerfile(directory, file), text)
         return
     with workspace() as place:
-        directory, name, lone = _bring(spec, stdin, place, events, keep_git_dir)
+        directory, name, lone = _bring(spec, stdin, place, events, how)
         if lone is not None and file is not None:
             raise UsageError(
                 f"{name} is a Dockerfile, and so is --file {file}", hint="leave one out, or give a context with files"
@@ -103,25 +114,25 @@ def temporary() -> Iterator[str]:
         remove_tree(os.fsencode(directory))
 
 
-def _bring(spec: str, stdin: BinaryIO, place: str, events: Events, keep_git_dir: bool) -> tuple[str, str, bytes | None]:
+def _bring(spec: str, stdin: BinaryIO, place: str, events: Events, how: Fetching) -> tuple[str, str, bytes | None]:
     """The directory, what it comes from, and the Dockerfile if that is all there was."""
     if spec == _STDIN:
         path = os.path.join(place, "stdin")
         with open(path, "xb") as copy:
             while chunk := stdin.read(_COPY):
                 copy.write(chunk)
-        return _unpacked(path, "stdin", place)
+        return _unpacked(path, "stdin", place, how.limits)
     try:
         remote = remote_context(spec)
     except ValueError as error:
         raise UsageError(f"the context {shown(spec)} cannot be used: {error}") from error
-    if keep_git_dir and isinstance(remote, GitTree):
+    if how.keep_git_dir and isinstance(remote, GitTree):
         remote = replace(remote, keep_git_dir=True)
     if remote is not None:
         with _told(f"load the build context from {shown(spec)}", events):
-            return _fetched(remote, shown(spec), place)
+            return _fetched(remote, shown(spec), place, how)
     if os.path.isfile(spec):
-        directory, _, lone = _unpacked(os.path.abspath(spec), spec, place)
+        directory, _, lone = _unpacked(os.path.abspath(spec), spec, place, how.limits)
         if lone is None:
             return directory, spec, None
     what = "neither a directory nor an archive" if os.path.lexists(spec) else "not there"
@@ -131,28 +142,30 @@ def _bring(spec: str, stdin: BinaryIO, place: str, events: Events, keep_git_dir:
     )
 
 
-def _fetched(remote: Remote, name: str, place: str) -> tuple[str, str, bytes | None]:
+def _fetched(remote: Remote, name: str, place: str, how: Fetching) -> tuple[str, str, bytes | None]:
     if isinstance(remote, HttpFile):
         path = os.path.join(place, "download")
-        http.download(remote, path)
-        return _unpacked(path, name, place)
-    return os.fsdecode(git.check_out(remote, git.resolve(remote), os.path.join(place, "context")).path), name, None
+        http.download(remote, path, how.credentials, how.limits.size)
+        return _unpacked(path, name, place, how.limits)
+    commit = git.resolve(remote, how.credentials)
+    found = git.check_out(remote, commit, os.path.join(place, "context"), how.credentials)
+    return os.fsdecode(found.path), name, None
 
 
-def _unpacked(path: str, name: str, place: str) -> tuple[str, str, bytes | None]:
+def _unpacked(path: str, name: str, place: str, limits: UnpackLimits) -> tuple[str, str, bytes | None]:
     directory = os.path.join(place, "context")
     os.mkdir(directory, 0o755)
     if is_archive(path):
-        unpack(path, name, directory)
+        unpack(path, name, directory, limits)
         return directory, name, None
     with open(path, "rb") as file:
         return directory, name, _read_text(file, name)
 
 
-def unpack(path: str, name: str, directory: str) -> None:
+def unpack(path: str, name: str, directory: str, limits: UnpackLimits) -> None:
     """A tar, into an empty directory, all of it the user's own. Nothing in it leads out. Raises BuildContextError."""
     try:
-        most = USUAL.bytes_from(os.stat(path).st_size)
+        most = limits.bytes_from(os.stat(path).st_size)
         with decompressed(path, max_bytes=most) as plain:
             add_archive(
                 Rootfs(os.fsencode(directory)),
@@ -160,7 +173,7 @@ def unpack(path: str, name: str, directory: str) -> None:
                 plain,
                 owner=(os.geteuid(), os.getegid()),
                 max_bytes=most,
-                max_entries=USUAL.entries,
+                max_entries=limits.entries,
             )
     except (ArchiveError, CompressionError, RefusedError) as error:
         raise BuildContextError(f"{name} cannot be unpacked: {error}") from error

@@ -18,6 +18,7 @@ from fswatch_builder.oci.compression import is_archive
 from fswatch_builder.oci.store import Store
 from fswatch_builder.remote import git, http
 from fswatch_builder.remote.address import shown
+from fswatch_builder.remote.credentials import Credentials
 from fswatch_builder.remote.http import Downloaded
 
 _NOTE: Final = "download"
@@ -26,9 +27,12 @@ _NOTE: Final = "download"
 class Fetched:
     """A context manager. Nothing is fetched before it is asked for."""
 
-    def __init__(self, store: Store) -> None:
-        """The files go into a workspace of ``store``, which remembers what a URL gave last."""
+    def __init__(self, store: Store, credentials: Credentials) -> None:
+        """The files go into a workspace of ``store``, which remembers what a URL gave last, and has the limits of what
+        archives unpack to.
+        """
         self._store = store
+        self._credentials = credentials
         self._stack = ExitStack()
         self._directory: str | None = None
         self._count = 0
@@ -81,7 +85,9 @@ class Fetched:
         if source not in self._trees:
             place = self._place("tree")
             if isinstance(source, GitTree):
-                tree = Tree(git.check_out(source, self._commit(source), place), None, is_context=True)
+                tree = Tree(
+                    git.check_out(source, self._commit(source), place, self._credentials), None, is_context=True
+                )
             else:
                 name = http.file_name(source.url)
                 os.mkdir(place, 0o700)
@@ -99,7 +105,7 @@ class Fetched:
             os.mkdir(place, 0o755)
             path = self.path(source)
             if is_archive(path):
-                unpack(path, shown(source.url), place)
+                unpack(path, shown(source.url), place, self._store.limits)
             else:
                 os.link(path, os.path.join(place, "context"))
             self._contexts[source] = Tree(Rootfs(os.fsencode(place)), None, is_context=True)
@@ -111,7 +117,7 @@ class Fetched:
         return os.fsdecode(os.path.join(tree.rootfs.path, tree.lone or b""))
 
     def _download(self, source: HttpFile, path: str) -> None:
-        found = http.download(source, path)
+        found = http.download(source, path, self._credentials, self._store.limits.size)
         expected = self._downloads.setdefault(source, found)
         if (found.sha256, found.modified) != (expected.sha256, expected.modified):
             # What it was has become part of a cache key.
@@ -120,7 +126,7 @@ class Fetched:
 
     def _commit(self, source: GitTree) -> str:
         if source not in self._commits:
-            self._commits[source] = git.resolve(source)
+            self._commits[source] = git.resolve(source, self._credentials)
         return self._commits[source]
 
     def _unchanged(self, source: HttpFile) -> Downloaded | None:
@@ -128,7 +134,7 @@ class Fetched:
         if note is None:
             return None
         known = msgspec.json.decode(note, type=Downloaded)
-        return known if http.is_unchanged(source, known) else None
+        return known if http.is_unchanged(source, known, self._credentials) else None
 
     def _place(self, kind: str) -> str:
         if self._directory is None:

@@ -28,6 +28,7 @@ from fswatch_builder.model.plan import Scratch
 from fswatch_builder.model.step import RunAction
 from fswatch_builder.oci.caches import Caches, CacheUse
 from fswatch_builder.oci.store import Store
+from fswatch_builder.remote.credentials import Credentials
 from fswatch_builder.runtime import agent
 
 #: Of a cache that one RUN mounts in several ways.
@@ -36,10 +37,15 @@ _STRICTEST: Final[tuple[Sharing, ...]] = ("locked", "private", "shared")
 
 @dataclass(frozen=True, slots=True)
 class Lent:
-    """What the command line lends to RUNs that ask for it by name: secrets and the sockets of SSH agents."""
+    """What the command line lends to whoever asks for it by name: secrets and the sockets of SSH agents."""
 
     secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     agents: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def credentials(self) -> Credentials:
+        """Of them, those for servers that the builder itself fetches from."""
+        return Credentials(self.secrets, self.agents.get("default"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from fswatch_builder.oci.limits import UnpackLimits
 from fswatch_builder.oci.reference import IMAGE_SCHEME
 from fswatch_builder.oci.store import Store
 from fswatch_builder.remote.address import remote_context
+from fswatch_builder.remote.credentials import ANONYMOUS, Credentials
 
 if TYPE_CHECKING:
     from fswatch_builder.build.ground import KeptBases
@@ -57,6 +58,7 @@ class Sources:
         *,
         ignorefile: str | None = None,
         refresh: bool = False,
+        credentials: Credentials = ANONYMOUS,
     ) -> None:
         """``dockerfile`` says where an ignore file of its own may be; None: none that is there counts for the context.
         ``ignorefile`` goes before those of Dockerfile and context. ``stages`` is filled while the build goes on.
@@ -73,7 +75,7 @@ class Sources:
         self._ignorefile = ignorefile
         self._refresh = refresh
         self._stack = ExitStack()
-        self._fetched = self._stack.enter_context(Fetched(store))
+        self._fetched = self._stack.enter_context(Fetched(store, credentials))
         self._trees: dict[CopySource, Tree] = {}
         self._images: dict[tuple[str, Platform], Image] = {}
         self._mounted: dict[tuple[CopySource, str], Part] = {}

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fswatch_builder.build.builder import BuiltImage, Request, build
-from fswatch_builder.build.contexts import Context, open_context, temporary
+from fswatch_builder.build.contexts import Context, Fetching, open_context, temporary
 from fswatch_builder.build.events import Events
 from fswatch_builder.build.mounting import Lent
 from fswatch_builder.build.output.variants import AS_IT_IS, Packing
@@ -118,19 +118,19 @@ def build_command(
             network=network, allow=allow or (), add_host=add_host or (), shm_size=shm_size, ulimit=ulimit or ()
         ),
         lent=Lent(
-            secrets=run_options.secrets(secret or (), os.environb), agents=run_options.agents(ssh or (), os.environ)
+            secrets=run_options.secrets(secret or (), os.environb),
+            agents=run_options.agents(ssh or run_options.agents_of(context, os.environ), os.environ),
         ),
     )
     limits = values.unpack_limits(unpack_limit)
+    fetching = Fetching(request.keeps_git_dir, request.lent.credentials, limits)
     if check or call != "build":
         from fswatch_builder.cli.call import Call, answer
 
         asked = Call.parse(call, check)
         shown = renderer(progress, sys.stderr)
         try:
-            with open_context(
-                context, file, sys.stdin.buffer, temporary, shown, keep_git_dir=request.keeps_git_dir
-            ) as found:
+            with open_context(context, file, sys.stdin.buffer, temporary, shown, fetching) as found:
                 status = answer(asked, _in_context(request, found), values.store_directory(store))
         finally:
             shown.close()
@@ -142,9 +142,7 @@ def build_command(
         _check(outputs, opened)
         shown = renderer(progress, sys.stderr)
         try:
-            with open_context(
-                context, file, sys.stdin.buffer, opened.workspace, shown, keep_git_dir=request.keeps_git_dir
-            ) as found:
+            with open_context(context, file, sys.stdin.buffer, opened.workspace, shown, fetching) as found:
                 request = _in_context(request, found)
                 built = _build(request, opened, shown)
             _write_outputs(built, request, outputs, opened, shown)

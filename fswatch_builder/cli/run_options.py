@@ -12,7 +12,9 @@ import typer
 from fswatch_builder.cli import quantities
 from fswatch_builder.cli.values import choice
 from fswatch_builder.errors import UsageError
+from fswatch_builder.model.remote import GitTree
 from fswatch_builder.model.sandbox import ENTITLEMENTS, Network, SandboxOptions, Ulimit
+from fswatch_builder.remote.address import remote_context
 
 LARGEST_SECRET: Final = 500 << 10
 """Bytes, as in buildx."""
@@ -28,7 +30,8 @@ Secrets = Annotated[
     _option(
         "--secret",
         "SPEC",
-        "id=NAME,src=FILE or id=NAME,env=VARIABLE: what RUN --mount=type=secret,id=NAME sees. Repeatable.",
+        "id=NAME,src=FILE or id=NAME,env=VARIABLE: what RUN --mount=type=secret,id=NAME sees; as GIT_AUTH_TOKEN.HOST "
+        "or HTTP_AUTH_TOKEN_HOST what the builder itself fetches with. Repeatable.",
     ),
 ]
 Ssh = Annotated[
@@ -36,7 +39,8 @@ Ssh = Annotated[
     _option(
         "--ssh",
         "ID[=SOCKET]",
-        "An SSH agent for RUN --mount=type=ssh; default is $SSH_AUTH_SOCK. Keys can be used, not read. Repeatable.",
+        "An SSH agent for RUN --mount=type=ssh, and as default for git@ addresses; default is $SSH_AUTH_SOCK. Keys can "
+        "be used, not read. Repeatable.",
     ),
 ]
 Allow = Annotated[
@@ -123,6 +127,16 @@ def agents(items: Sequence[str], environment: Mapping[str, str]) -> dict[str, st
             )
         found[name] = os.path.abspath(path)
     return found
+
+
+def agents_of(context: str, environment: Mapping[str, str]) -> Sequence[str]:
+    """What ``--ssh`` is if nobody says: a context that is fetched by ssh needs the agent that there is."""
+    try:
+        remote = remote_context(context)
+    except ValueError:
+        return ()  # told when the context is opened
+    by_ssh = isinstance(remote, GitTree) and not remote.remote.startswith(("http://", "https://", "git://"))
+    return ("default",) if by_ssh and environment.get("SSH_AUTH_SOCK") else ()
 
 
 def sandbox(

@@ -10,21 +10,22 @@ import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
 from fswatch_builder._native import Rootfs, remove_tree
 from fswatch_builder.errors import BuildContextError
 from fswatch_builder.model.remote import GitTree
 from fswatch_builder.remote.address import is_commit, shown, without_password
+from fswatch_builder.remote.credentials import ANONYMOUS, Credentials
 
 _PROTOCOLS: Final = "http:https:ssh:git"
-#: Of the caller's environment: where programs are, how the network is reached, whom ssh can ask for keys.
+#: Of the caller's environment: where programs are, how the network is reached.
 _KEPT: Final = frozenset(
     [
         "PATH",
         "SSL_CERT_FILE",
         "SSL_CERT_DIR",
-        "SSH_AUTH_SOCK",
         "http_proxy",
         "https_proxy",
         "no_proxy",
@@ -52,13 +53,13 @@ _ID: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _LONGEST_REASON: Final = 2000
 
 
-def resolve(tree: GitTree) -> str:
+def resolve(tree: GitTree, credentials: Credentials = ANONYMOUS) -> str:
     """The commit that ``tree`` means now, asked of the remote unless the ref is one. Raises BuildContextError."""
     if is_commit(tree.ref):
         commit = tree.ref.lower()
     else:
         names = [tree.ref, f"{tree.ref}^{{}}"] if tree.ref else ["HEAD"]
-        listed = _git(["ls-remote", "--", tree.remote, *names], tree, cwd="/")
+        listed = _Git(tree, credentials).run(["ls-remote", "--", tree.remote, *names], cwd="/")
         commit = _pick(listed, tree)
     if tree.commit is not None and not commit.startswith(tree.commit):
         raise BuildContextError(
@@ -68,23 +69,24 @@ def resolve(tree: GitTree) -> str:
     return commit
 
 
-def check_out(tree: GitTree, commit: str, directory: str) -> Rootfs:
+def check_out(tree: GitTree, commit: str, directory: str, credentials: Credentials = ANONYMOUS) -> Rootfs:
     """Puts the files of ``commit`` into ``directory``, new and private, and opens those that ``tree`` means.
 
     Files are 0644 or 0755, directories 0755. Raises BuildContextError.
     """
     os.mkdir(directory, 0o755)
     os.chmod(directory, 0o755)  # noqa: S103 - mkdir's mode is cut by the umask
-    _git(["init", "--quiet"], tree, cwd=directory)
-    _git(["remote", "add", "--", "origin", tree.remote], tree, cwd=directory)
-    _fetch(tree, commit, directory)
-    _git(["checkout", "--quiet", "--force", "--detach", commit, "--"], tree, cwd=directory)
+    git = _Git(tree, credentials)
+    git.run(["init", "--quiet"], cwd=directory)
+    git.run(["remote", "add", "--", "origin", tree.remote], cwd=directory)
+    _fetch(git, commit, directory)
+    git.run(["checkout", "--quiet", "--force", "--detach", commit, "--"], cwd=directory)
     if tree.submodules and os.path.lexists(os.path.join(directory, ".gitmodules")):
         update = ["submodule", "--quiet", "update", "--init", "--recursive", "--depth=1"]
-        _git(update, tree, cwd=directory)
-    stamp = int(_git(["show", "--no-patch", "--format=%ct", commit, "--"], tree, cwd=directory))
+        git.run(update, cwd=directory)
+    stamp = int(git.run(["show", "--no-patch", "--format=%ct", commit, "--"], cwd=directory))
     if tree.keep_git_dir:
-        _git(["remote", "set-url", "--", "origin", without_password(tree.remote)], tree, cwd=directory)
+        git.run(["remote", "set-url", "--", "origin", without_password(tree.remote)], cwd=directory)
         for leftover in ("FETCH_HEAD", "ORIG_HEAD"):  # they tell where and when it was fetched
             with suppress(FileNotFoundError):
                 os.unlink(os.path.join(directory, ".git", leftover))
@@ -112,8 +114,9 @@ def _pick(listed: str, tree: GitTree) -> str:
     )
 
 
-def _fetch(tree: GitTree, commit: str, directory: str) -> None:
+def _fetch(git: "_Git", commit: str, directory: str) -> None:
     """The one commit; where the server gives none by its ID, by its name; in the end all there is."""
+    tree = git.tree
     by_name = tree.ref if tree.ref and not is_commit(tree.ref) and not tree.fetch_by_commit else None
     attempts = [["--depth=1", "origin", commit]]
     if by_name is not None:
@@ -121,8 +124,8 @@ def _fetch(tree: GitTree, commit: str, directory: str) -> None:
     if not tree.fetch_by_commit:
         attempts.append(["--tags", "origin", "+refs/heads/*:refs/remotes/origin/*"])
     for attempt in attempts:
-        failed = _try_git(["fetch", "--quiet", "--no-recurse-submodules", *attempt], directory)
-        if failed is None and _try_git(["cat-file", "-e", f"{commit}^{{commit}}"], directory) is None:
+        failed = git.attempt(["fetch", "--quiet", "--no-recurse-submodules", *attempt], directory)
+        if failed is None and git.attempt(["cat-file", "-e", f"{commit}^{{commit}}"], directory) is None:
             return
         reason = failed or "the commit is not there"
     raise BuildContextError(f"cannot fetch commit {commit} of {shown(tree.remote)}: {reason}")
@@ -162,55 +165,96 @@ def _name(tree: GitTree) -> str:
     return f"{shown(tree.remote)}#{tree.ref}" if tree.ref else shown(tree.remote)
 
 
-def _git(arguments: Sequence[str], tree: GitTree, cwd: str) -> str:
-    done = _run(arguments, cwd)
-    if done.returncode:
-        raise BuildContextError(
-            f"git {arguments[0]} failed for {_name(tree)}: {_reason(done)}",
-            hint="check the address, and that it needs no password: git is run without your configuration",
-        )
-    return done.stdout
+@dataclass(frozen=True, slots=True)
+class _Git:
+    """The program, for one repository."""
 
+    tree: GitTree
+    credentials: Credentials
 
-def _try_git(arguments: Sequence[str], cwd: str) -> str | None:
-    """Why it failed; None if it did not."""
-    done = _run(arguments, cwd)
-    return _reason(done) if done.returncode else None
+    def run(self, arguments: Sequence[str], cwd: str) -> str:
+        """What it prints. Raises BuildContextError."""
+        done = self._run(arguments, cwd)
+        if done.returncode:
+            raise BuildContextError(
+                f"git {arguments[0]} failed for {_name(self.tree)}: {_reason(done)}", hint=self._way_in()
+            )
+        return done.stdout
 
+    def attempt(self, arguments: Sequence[str], cwd: str) -> str | None:
+        """Why it failed; None if it did not."""
+        done = self._run(arguments, cwd)
+        return _reason(done) if done.returncode else None
 
-def _run(arguments: Sequence[str], cwd: str) -> "subprocess.CompletedProcess[str]":
-    command = ["git", *(part for setting in _SETTINGS for part in ("-c", setting)), *arguments]
-    try:
-        return subprocess.run(
-            command,
-            cwd=cwd,
-            env=_environment(os.environ),
-            umask=0o022,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-            encoding="utf-8",
-            errors="replace",
-        )
-    except FileNotFoundError as error:
-        raise BuildContextError("git is not installed", hint="install it: a repository is fetched by it") from error
+    def _run(self, arguments: Sequence[str], cwd: str) -> "subprocess.CompletedProcess[str]":
+        command = ["git", *(part for setting in _SETTINGS for part in ("-c", setting)), *arguments]
+        environment = _environment(os.environ) | _ssh(self.credentials.agent) | self._authorization()
+        try:
+            return subprocess.run(
+                command,
+                cwd=cwd,
+                env=environment,
+                umask=0o022,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
+                encoding="utf-8",
+                errors="replace",
+            )
+        except FileNotFoundError as error:
+            raise BuildContextError("git is not installed", hint="install it: a repository is fetched by it") from error
+
+    def _authorization(self) -> dict[str, str]:
+        """By the environment: arguments can be read by every user (git-config(1), GIT_CONFIG_COUNT; git 2.31).
+
+        Having followed a redirect git goes on at the new server, with the headers that it had for the old one.
+        """
+        found = self.credentials.for_repository(self.tree.remote)
+        if found is None:
+            return {}
+        address, authorization = found
+        return {
+            "GIT_CONFIG_COUNT": "2",
+            "GIT_CONFIG_KEY_0": f"http.{address}.extraHeader",
+            "GIT_CONFIG_VALUE_0": f"Authorization: {authorization}",
+            "GIT_CONFIG_KEY_1": "http.followRedirects",
+            "GIT_CONFIG_VALUE_1": "false",
+        }
+
+    def _way_in(self) -> str:
+        remote = self.tree.remote
+        if remote.startswith(("http://", "https://")):
+            if self.credentials.for_repository(remote) is not None:
+                return "check the address, and the secret: with one no redirect is followed"
+            host = remote.partition("://")[2].partition("/")[0].rpartition("@")[2]
+            return f"check the address; a token is given as --secret id=GIT_AUTH_TOKEN.{host},env=NAME"
+        if remote.startswith("git://"):
+            return "check the address"
+        if self.credentials.agent is None:
+            return "lend it an agent that has the key: --ssh default"
+        return "check the address, that the agent has the key, and that the host is in known_hosts"
 
 
 def _environment(ours: Mapping[str, str]) -> dict[str, str]:
     kept = {name: value for name, value in ours.items() if name in _KEPT}
     return kept | {
-        "HOME": ours.get("HOME", "/")
-        if "SSH_AUTH_SOCK" in kept
-        else "/nonexistent",  # ssh's known hosts; else no .netrc
+        "HOME": "/nonexistent",  # no .netrc
         "LC_ALL": "C",
         "GIT_ALLOW_PROTOCOL": _PROTOCOLS,
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": "/dev/null",
         "GIT_ATTR_NOSYSTEM": "1",
         "GIT_TERMINAL_PROMPT": "0",
-        "GIT_SSH_COMMAND": "ssh -o BatchMode=yes",
         "GIT_LFS_SKIP_SMUDGE": "1",
     }
+
+
+def _ssh(agent: str | None) -> dict[str, str]:
+    """No keys but the agent's and no settings; the known hosts are the user's, whom ssh looks up by the user ID."""
+    settings = "-F none -o BatchMode=yes -o IdentityFile=none"
+    if agent is None:
+        return {"GIT_SSH_COMMAND": f"ssh {settings} -o IdentityAgent=none"}
+    return {"GIT_SSH_COMMAND": f"ssh {settings}", "SSH_AUTH_SOCK": agent}
 
 
 def _reason(done: "subprocess.CompletedProcess[str]") -> str:

@@ -19,6 +19,7 @@ class Page:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     etag: str | None = None
+    authorization: str | None = None  # who has another one, or none, is answered with 401
     stated_length: int | None = None
 
 
@@ -30,6 +31,9 @@ class Web:
     repositories: Path
     pages: dict[str, Page] = field(default_factory=dict)
     requests: list[tuple[str, int]] = field(default_factory=list)  # method and path, status
+    authorizations: list[str | None] = field(default_factory=list)  # of all requests, as they came
+    git_authorization: str | None = None  # as ``Page`` has it, for all repositories
+    git_redirect: str | None = None  # the address at which the repositories are
 
     def put(self, path: str, body: bytes | str, **more: object) -> str:
         self.pages[path] = Page(body.encode() if isinstance(body, str) else body, **more)  # type: ignore[arg-type]
@@ -47,6 +51,9 @@ def web_server(repositories: Path) -> Iterator[Web]:
         def do_GET(self) -> None:
             path = urlsplit(self.path).path
             page = web.pages.get(path)
+            web.authorizations.append(self.headers.get("Authorization"))
+            if page is not None and page.authorization not in (None, self.headers.get("Authorization")):
+                page = Page(b"", 401)
             if page is None and (".git/" in path):
                 self._git()
                 return
@@ -64,11 +71,19 @@ def web_server(repositories: Path) -> Iterator[Web]:
             self.wfile.write(body)
 
         def do_POST(self) -> None:
+            web.authorizations.append(self.headers.get("Authorization"))
             self._git()
 
         def _git(self) -> None:
             """The CGI of git(1), told what RFC 3875 wants."""
             parts = urlsplit(self.path)
+            denied = web.git_authorization not in (None, self.headers.get("Authorization"))
+            if denied or web.git_redirect is not None:
+                self.send_response(401 if denied else 302)
+                self.send_header("Location", f"{web.git_redirect}{self.path}")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
             web.requests.append((parts.path, 200))
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             environment = {
