@@ -10,7 +10,7 @@ from fswatch_builder.build.state import SCRATCH, StageState, begin, inherit
 from fswatch_builder.build.steps import translate
 from fswatch_builder.errors import Location
 from fswatch_builder.model.instruction import Arg, Dockerfile, Env, From, Instruction
-from fswatch_builder.model.mount import SecretMount, SshMount
+from fswatch_builder.model.mount import CacheMount, Mount, SecretMount, SshMount
 from fswatch_builder.model.plan import Plan, Stage, StageSource
 from fswatch_builder.model.step import RootfsStep, RunAction
 
@@ -49,6 +49,14 @@ class Supplied:
 
 
 @dataclass(frozen=True, slots=True)
+class MountedCache:
+    """A cache that a RUN of the stage, or of one it needs, mounts."""
+
+    id: str
+    where: Location
+
+
+@dataclass(frozen=True, slots=True)
 class Outline:
     """A stage and what it takes."""
 
@@ -57,6 +65,7 @@ class Outline:
     arguments: tuple[Argument, ...]
     secrets: tuple[Supplied, ...] = ()
     agents: tuple[Supplied, ...] = ()
+    caches: tuple[MountedCache, ...] = ()
 
 
 def targets(dockerfile: Dockerfile) -> tuple[Target, ...]:
@@ -88,19 +97,25 @@ def outline(dockerfile: Dockerfile, plan: Plan, target: str | None) -> Outline:
             argument = own.get(name) or (globals_[name][0] if name in globals_ else None)
             if argument is not None:
                 found.setdefault(name, argument)
+    mounts = _mounts(plan)
     arguments = sorted(found.values(), key=lambda one: (one.where.line, one.where.column))
     return Outline(
         start.name or "",
         _description(start.comments, start.name or ""),
         tuple(arguments),
-        _supplied(plan, SecretMount),
-        _supplied(plan, SshMount),
+        tuple(_supplied(mounts, SecretMount)),
+        tuple(_supplied(mounts, SshMount)),
+        tuple(MountedCache(mount.id, where) for mount, where in mounts if isinstance(mount, CacheMount)),
     )
 
 
-def _supplied(plan: Plan, kind: type[SecretMount] | type[SshMount]) -> tuple[Supplied, ...]:
-    """Each name once, at its first RUN in the file."""
-    found: dict[str, Supplied] = {}
+def _supplied(mounts: Iterable[tuple[Mount, Location]], kind: type[SecretMount] | type[SshMount]) -> Iterator[Supplied]:
+    return (Supplied(mount.id, mount.required, where) for mount, where in mounts if isinstance(mount, kind))
+
+
+def _mounts(plan: Plan) -> list[tuple[Mount, Location]]:
+    """Those with an ID, each once, at its first RUN in the file."""
+    found: dict[tuple[type[Mount], str], tuple[Mount, Location]] = {}
     states: dict[int, StageState] = {}
     for stage in plan.stages:
         state = inherit(states[stage.base.index]) if isinstance(stage.base, StageSource) else begin(SCRATCH)
@@ -108,10 +123,10 @@ def _supplied(plan: Plan, kind: type[SecretMount] | type[SshMount]) -> tuple[Sup
             step, state = translate(instruction, state, stage, plan)
             if isinstance(step, RootfsStep) and isinstance(step.action, RunAction):
                 for mount in step.action.mounts:
-                    if isinstance(mount, kind):
-                        found.setdefault(mount.id, Supplied(mount.id, mount.required, instruction.where))
+                    if isinstance(mount, SecretMount | SshMount | CacheMount):
+                        found.setdefault((type(mount), mount.id), (mount, instruction.where))
         states[stage.index] = state
-    return tuple(found.values())
+    return list(found.values())
 
 
 def _globals(dockerfile: Dockerfile, plan: Plan) -> dict[str, tuple[Argument, frozenset[str]]]:

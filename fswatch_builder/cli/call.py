@@ -173,6 +173,8 @@ def _outline_text(described: Outline) -> str:
     for title, supplied in (("SECRET", described.secrets), ("SSH", described.agents)):
         if supplied:
             tables.append([(title, "REQUIRED"), *((one.name, "true" if one.required else "") for one in supplied)])
+    if described.caches:
+        tables.append([("CACHE",), *((one.id,) for one in described.caches)])
     return "\n\n".join(_table(rows) for rows in tables)
 
 
@@ -187,6 +189,7 @@ def _outline_json(described: Outline, text: bytes) -> object:
         args=arguments,
         secrets=_supplied_json(described.secrets),
         ssh=_supplied_json(described.agents),
+        cache=[_present(ID=one.id, location=_location(one.where)) for one in described.caches],
         sources=[_encoded(text)],
     )
 

@@ -78,7 +78,8 @@ def run(rootfs: Rootfs, command: Command, output: Output, *, witness: bool = Fal
     counted.
     """
     host.check()
-    spec = command_spec(command, resolve_user(rootfs, command.user), witness)
+    identity = resolve_user(rootfs, command.user)
+    spec = command_spec(command, identity, witness)
     with ExitStack() as stack:
         streams: dict[int, _Lines] = {}
         tail: deque[bytes] = deque(maxlen=TAIL_LINES)
@@ -86,6 +87,7 @@ def run(rootfs: Rootfs, command: Command, output: Output, *, witness: bool = Fal
         names: tuple[Stream, ...] = ("stdout", "stderr")
         for name in names:
             reader, writer = os.pipe2(os.O_CLOEXEC)
+            os.fchown(writer, identity.uid, identity.gid)  # who opens /dev/stdout opens it anew, as its user
             writers.append(stack.enter_context(open(writer, "wb", buffering=0)))
             stack.enter_context(open(reader, "rb", buffering=0))
             os.set_blocking(reader, False)

@@ -56,11 +56,11 @@ CASES: dict[str, tuple[str, list[list[str]]]] = {
         [["e", "m"], ["e", "m"]],
     ),
     "the mount point is replaced without a sandbox": (
-        "RUN --security=insecure --mount=type=tmpfs,target=/t/m umount -l /t/m && rmdir /t/m && echo x >/t/m\n",
+        "RUN --security=insecure --mount=type=tmpfs,target=/t/m umount /t/m && rmdir /t/m && echo x >/t/m\n",
         [["t", "t/m"]],
     ),
     "the mount point is renamed without a sandbox": (
-        "RUN --security=insecure --mount=type=tmpfs,target=/t/m umount -l /t/m && mv /t/m /t/n\n",
+        "RUN --security=insecure --mount=type=tmpfs,target=/t/m umount /t/m && mv /t/m /t/n\n",
         [["t", "t/n"]],
     ),
     "a file of ours is linked without a sandbox": (
@@ -68,7 +68,7 @@ CASES: dict[str, tuple[str, list[list[str]]]] = {
         [["l"]],
     ),
     "the parent is gone without a sandbox": (
-        "RUN --security=insecure --mount=type=tmpfs,target=/t/m umount -l /t/m && rm -r /t && mkdir /t && touch /t/m\n",
+        "RUN --security=insecure --mount=type=tmpfs,target=/t/m umount /t/m && rm -r /t && mkdir /t && touch /t/m\n",
         [["t", "t/m"]],
     ),
 }

@@ -113,6 +113,19 @@ def test_an_outline_has_the_secrets_and_agents_of_all_stages_it_needs(ask: Ask) 
     assert [one["name"] for one in document["ssh"]] == ["default"]
 
 
+def test_an_outline_has_the_caches_of_all_stages_it_needs(ask: Ask) -> None:
+    text = (
+        "FROM scratch AS a\nARG D=/c\nRUN --mount=type=cache,target=$D x\nFROM a\n"
+        "RUN --mount=type=cache,target=/other,id=/c --mount=type=cache,target=/d,id=pip x\n"
+    )
+    assert ask(text, "--call=outline").stdout.splitlines()[-3:] == ["CACHE", "/c", "pip"]
+    document = json.loads(ask(text, "--call=outline,format=json").stdout)
+    assert document["cache"] == [
+        {"ID": "/c", "location": {"ranges": [{"start": {"line": 3}, "end": {"line": 3}}]}},
+        {"ID": "pip", "location": {"ranges": [{"start": {"line": 5}, "end": {"line": 5}}]}},
+    ]
+
+
 def test_an_error_shows_the_line_of_a_file_from_standard_input(tmp_path: Path) -> None:
     store = f"--store={tmp_path}/store"
     for method in ("outline", "targets", "check"):

@@ -124,3 +124,10 @@ def test_a_host_that_cannot_isolate_is_told_before_anything_is_made(
     with pytest.raises(SandboxError):
         run(rootfs, shell("true"), Recorder())
     assert not (root / "proc").exists()
+
+
+@pytest.mark.parametrize("user", ["", "1000", "1000:1001"])
+def test_dev_stdout_can_be_opened_by_whoever_runs(rootfs: Rootfs, user: str) -> None:
+    outcome, recorder = attempt(rootfs, "echo out >/dev/stdout; echo err >/proc/self/fd/2", user=user)
+    assert outcome.exit_code == 0
+    assert (recorder.text("stdout"), recorder.text("stderr")) == ("out\n", "err\n")

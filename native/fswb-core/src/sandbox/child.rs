@@ -53,6 +53,7 @@ fn become_command<'a>(plan: &'a Plan<'_>) -> Step<'a, Infallible> {
     assume(plan)?;
     die_with_parent()?;
     exit_if_orphaned(plan)?;
+    await_release(plan)?;
     unblock_signals()?;
     execute(plan)
 }
@@ -87,21 +88,24 @@ fn copy_descriptor<'a>(source: RawFd, number: RawFd) -> Step<'a> {
 
 /// Nothing but the standard streams, and what `execve` closes.
 fn close_others<'a>(plan: &'a Plan<'_>) -> Step<'a> {
-    let (report, launcher) = (plan.report.as_raw_fd(), plan.launcher.as_raw_fd());
-    let (low, high) = (report.min(launcher), report.max(launcher));
-    // Both numbers are above 2: see `Plan::new`.
-    for (first, last) in [
-        (3, low - 1),
-        (low + 1, high - 1),
-        (high + 1, libc::c_int::MAX),
-    ] {
-        if first <= last {
-            // SAFETY: every descriptor in the range is a copy that nothing in this process uses any more.
-            let closed = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
-            last_errno(closed).of(Operation::CloseRange, c"")?;
-        }
+    let mut kept = [&plan.report, &plan.launcher, &plan.released].map(AsRawFd::as_raw_fd);
+    kept.sort_unstable();
+    // All of these numbers are above 2: see `Plan::new`.
+    let mut first = 3;
+    for next in kept {
+        close_range(first, next - 1)?;
+        first = next + 1;
     }
-    Ok(())
+    close_range(first, libc::c_int::MAX)
+}
+
+fn close_range<'a>(first: RawFd, last: RawFd) -> Step<'a> {
+    if first > last {
+        return Ok(());
+    }
+    // SAFETY: every descriptor in the range is a copy that nothing in this process uses any more.
+    let closed = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    last_errno(closed).of(Operation::CloseRange, c"")
 }
 
 /// Enters the working directory and makes sure that it is one inside: `/proc/self/fd/N` has led outside before
@@ -134,6 +138,14 @@ fn exit_if_orphaned<'a>(plan: &'a Plan<'_>) -> Step<'a> {
         unsafe { libc::_exit(127) }
     }
     Ok(())
+}
+
+/// A mount that the parent still has open could not be unmounted by the command. No signal comes before it, and who dies
+/// meanwhile takes this process along.
+fn await_release<'a>(plan: &'a Plan<'_>) -> Step<'a> {
+    let mut count = [0_u8; 8];
+    let read = rustix::io::read(&plan.released, &mut count);
+    read.map(drop).of(Operation::Read, c"eventfd")
 }
 
 fn unblock_signals<'a>() -> Step<'a> {

@@ -21,6 +21,7 @@ mod stubs;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::{Mutex, PoisonError};
 
+use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
@@ -133,10 +134,17 @@ fn start(
 ) -> Result<(Pid, OwnedFd, Option<Witness>)> {
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).during("pipe2", "")?;
     let (instruction, expectation) = spec.witness.then(witness::prepare).transpose()?.unzip();
-    let plan = Plan::new(root, spec, streams, &writer, instruction, stubs)?;
+    let released = eventfd(0, EventfdFlags::CLOEXEC).during("eventfd2", "")?;
+    let plan = Plan::new(root, spec, streams, &writer, &released, instruction, stubs)?;
     let (pid, pidfd) = clone(&plan)?;
-    // The pipe ends when the last writer is gone, and that must be the child.
+    // The pipe ends when the last writer is gone, and that must be the child. A mount that is open here is busy there.
     drop((plan, writer));
+    let told = rustix::io::write(&released, &1_u64.to_ne_bytes()).during("write", "eventfd");
+    if let Err(error) = told {
+        kill(&pidfd)?;
+        reap(&pidfd)?;
+        return Err(error);
+    }
     let witness = match report::receive(reader) {
         Ok(None) => expectation.map(Expectation::meet).transpose(),
         Ok(Some(error)) | Err(error) => Err(error),

@@ -64,6 +64,8 @@ pub(super) struct Plan<'a> {
     pub(super) terminal: bool,
     /// The end of the pipe that failures are reported to.
     pub(super) report: OwnedFd,
+    /// Can be read when nothing of this plan is open in the parent any more.
+    pub(super) released: OwnedFd,
     /// What executes the command.
     pub(super) launcher: OwnedFd,
     pub(super) witness: Option<Instruction>,
@@ -93,6 +95,7 @@ impl<'a> Plan<'a> {
         spec: &'a RunSpec,
         streams: Streams<'_>,
         report: &OwnedFd,
+        released: &OwnedFd,
         witness: Option<Instruction>,
         stubs: &mut Stubs,
     ) -> Result<Self> {
@@ -116,6 +119,7 @@ impl<'a> Plan<'a> {
             stderr: above_standard(streams.stderr)?,
             terminal: streams.terminal,
             report: above_standard(report.as_fd())?,
+            released: above_standard(released.as_fd())?,
             launcher: above_standard(launcher()?.as_fd())?,
             witness: witness
                 .map(|witness| witness.above(launcher::REPORT + 1))

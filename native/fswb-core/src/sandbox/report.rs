@@ -32,6 +32,7 @@ operations! {
     PivotRoot "pivot_root",
     Openat "openat",
     Openat2 "openat2",
+    Read "read",
     Write "write",
     Fchown "fchown",
     Fchmod "fchmod",
