@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from fswatch_builder.build.cache import StepCache
 from fswatch_builder.build.checking import in_order
 from fswatch_builder.build.contexts import read_dockerfile
-from fswatch_builder.build.events import ArgsUnused, Events, ImageStored, StoreMended, WarningFound
+from fswatch_builder.build.events import ArgsUnused, Events, ImageStored, StoreMended, Unheeded, WarningFound
 from fswatch_builder.build.ground import KeptBases
 from fswatch_builder.build.misses.story import Stories
 from fswatch_builder.build.mounting import Lent, Mounting
@@ -137,10 +137,12 @@ def build(request: Request, store: Store, events: Events) -> BuiltImage:
             raise
         the_plan = prepared.plan
         _review(prepared, sources, events)
+        if request.packing.rewrite_timestamp and the_plan.source_date_epoch is None:
+            events.emit(Unheeded("rewrite-timestamp=true changes nothing: there is no SOURCE_DATE_EPOCH"))
         rewrite = request.packing.rewrite_timestamp is not False
         how = How(request.hash_mode, request.compression, request.audit, request.uncached_stages, rewrite)
         mounting = Mounting(store, sources, request.lent, events)
-        stories = Stories(store, request.project, keep=cache.write)
+        stories = Stories(store, request.project, the_plan.stages, keep=cache.write)
         walker = Walker(the_plan, cache, sources, mounting, how, steps, finished, stories)
         for position, stage in enumerate(the_plan.stages, 1):
             site = sites.enter_context(Worksite(store, request.tracker, kept))

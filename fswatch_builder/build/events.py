@@ -88,6 +88,13 @@ class StoreMended:
 
 
 @dataclass(frozen=True, slots=True)
+class Unheeded:
+    """Something that was asked for and has no effect: what, and why."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class ArgsUnused:
     """Build arguments that no line of the Dockerfile asks for."""
 
@@ -131,6 +138,7 @@ Event = (
     | StepFinished
     | WarningFound
     | StoreMended
+    | Unheeded
     | ArgsUnused
     | ImageStored
     | WorkStarted

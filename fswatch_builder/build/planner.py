@@ -110,5 +110,6 @@ def _epoch(options: PlanOptions, global_args: Mapping[str, str]) -> int | None:
         return parse_epoch(text)
     except ValueError as error:
         raise UsageError(
-            f"{EPOCH} is {error}", hint="use an integer, as `git log -1 --format=%ct` prints it"
+            f"{EPOCH} is {error}",
+            hint="use an integer, as `git log -1 --format=%ct` prints it; the word context and names are not supported",
         ) from error

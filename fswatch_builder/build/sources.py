@@ -2,6 +2,7 @@
 
 import os
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 _CONTENT = "copy content"
 _MOUNTED = "mounted content"
-_LISTING = " listing"
+_LISTING = " listing, zlib"
 _WILDCARD = re.compile(r"[\\*?\[]")
 
 
@@ -147,10 +148,13 @@ class Sources:
 
     def _recalled(self, kind: str, key: bytes) -> Part | None:
         known = self._store.recall(kind, key)
-        return None if known is None else Part(FILES, known, listing=self._store.recall(kind + _LISTING, key) or b"")
+        if known is None:
+            return None
+        listing = self._store.recall(kind + _LISTING, key)
+        return Part(FILES, known, listing=b"" if listing is None else zlib.decompress(listing))
 
     def _noted(self, kind: str, key: bytes, part: Part) -> Part:
-        self._store.note(kind + _LISTING, key, part.listing)
+        self._store.note(kind + _LISTING, key, zlib.compress(part.listing, 1))
         self._store.note(kind, key, part.digest)
         return part
 

@@ -134,8 +134,8 @@ class Walker:
             story.done(record)
             progress.done("cached", _cached_report(hit))
             return hit.layer, hit.created
-        unasked = (f"--no-cache-filter {stage.name}",) if anew else () if self._cache.read else ("--no-cache",)
-        self._events.emit(StepMissed(progress.number, unasked or story.why(record)))
+        asked = (f"--no-cache-filter {stage.name}",) if anew else () if self._cache.read else ("--no-cache",)
+        self._events.emit(StepMissed(progress.number, asked or story.why(record)))
         executor = self._executor()
         executor.check(step.action)
         renew = anew or not self._cache.read

@@ -18,6 +18,7 @@ from fswatch_builder.build.events import (
     StepOutput,
     StepStarted,
     StoreMended,
+    Unheeded,
     WarningFound,
     WorkStarted,
 )
@@ -57,7 +58,7 @@ class Live:
                 style = {"failed": "red", "cached": "cyan", "config": "dim"}.get(event.status, "green")
                 self._say(f"{self._title}  {outcome(event)}", style)
                 self._display.update(Text(""))
-            case WarningFound() | StoreMended() | ArgsUnused():
+            case WarningFound() | StoreMended() | Unheeded() | ArgsUnused():
                 self._say(warning_line(event), "yellow")
             case WorkStarted():
                 self._begin(event.what)

@@ -18,6 +18,7 @@ from fswatch_builder.build.events import (
     StepReport,
     StepStarted,
     StoreMended,
+    Unheeded,
     WarningFound,
     WorkStarted,
 )
@@ -95,7 +96,7 @@ class Quiet:
 
     def emit(self, event: Event) -> None:
         """Drops all but warnings."""
-        if isinstance(event, WarningFound | StoreMended | ArgsUnused):
+        if isinstance(event, WarningFound | StoreMended | Unheeded | ArgsUnused):
             self._out.line(printable(warning_line(event)))
 
     def close(self) -> None:
@@ -154,7 +155,7 @@ class Plain:
                 self._flush(event.number, event.seconds)
                 self._say(f"#{event.number} {outcome(event)}")
                 self._out.line("")
-            case WarningFound() | StoreMended() | ArgsUnused():
+            case WarningFound() | StoreMended() | Unheeded() | ArgsUnused():
                 self._say(warning_line(event))
             case WorkStarted():
                 self._say(event.what)
@@ -250,9 +251,9 @@ def size_text(size: int) -> str:
     return f"{size}B" if unit == "B" else f"{value:.3g}{unit}"
 
 
-def warning_line(event: WarningFound | StoreMended | ArgsUnused) -> str:
+def warning_line(event: WarningFound | StoreMended | Unheeded | ArgsUnused) -> str:
     """``WARN: Rule: sentence (file:line)``."""
-    if isinstance(event, StoreMended):
+    if isinstance(event, StoreMended | Unheeded):
         return f"WARN: {event.text}"
     if isinstance(event, ArgsUnused):
         return f"WARN: One or more build-args [{' '.join(event.names)}] were not consumed"

@@ -121,6 +121,12 @@ def test_each_platform_has_a_story_of_its_own(workshop: Workshop) -> None:
         assert missed(workshop, text, platform=platform) == [("files: f: content",)]
 
 
+def test_stages_of_one_name_are_held_against_themselves(workshop: Workshop) -> None:
+    text = "FROM base AS a\nRUN echo 1 >/f\nFROM a AS a\nRUN echo 2 >/g\n"
+    missed(workshop, text)
+    assert missed(workshop, text.replace("echo 2", "echo 3")) == [("the instruction was: RUN echo 2 >/g",)]
+
+
 def test_an_epoch(workshop: Workshop) -> None:
     workshop.write("f")
     text = "FROM scratch\nCOPY f /f\n"

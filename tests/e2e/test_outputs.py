@@ -268,6 +268,15 @@ def test_timestamps_stay_if_asked_for(workshop: Workshop, tmp_path: Path) -> Non
     assert time_of("said", ",rewrite-timestamp=true") == 1_000_000_000
 
 
+def test_times_that_nothing_says_how_to_rewrite_are_told(workshop: Workshop, tmp_path: Path) -> None:
+    wish = f"--output=type=oci,dest={tmp_path}/x,tar=false,rewrite-timestamp="
+    said = "WARN: rewrite-timestamp=true changes nothing: there is no SOURCE_DATE_EPOCH"
+    assert said in build(workshop, f"{wish}true", "--progress=quiet").stderr
+    assert said not in build(workshop, f"{wish}false", "--progress=quiet").stderr
+    epoch = {"SOURCE_DATE_EPOCH": "1"}
+    assert said not in build(workshop, f"{wish}true", "--progress=quiet", env=epoch).stderr
+
+
 def test_type_image_names_the_image_in_the_store(workshop: Workshop) -> None:
     build(workshop, "--output=type=image,name=one:1,compression=zstd", "-t=two:2")
     listed = fswatch_builder("images", f"--store={workshop.store}").stdout.splitlines()[1:]

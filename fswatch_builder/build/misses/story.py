@@ -5,6 +5,7 @@ stand there under another number (one was put in above, one was taken out) each 
 text; an edited one against what stood in its place.
 """
 
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,6 +25,10 @@ from fswatch_builder.oci.store import Store
 
 #: The number changes whenever what is kept changes its form: what an older version kept is not read.
 _NOTE: Final = "steps of a stage 1"
+
+#: Bytes of a stage's listings. Of files beyond that it is told that they changed, and not which.
+_MOST_LISTINGS: Final = 2 << 20
+_FAST: Final = 1
 
 _UNKNOWN: Final = "no earlier build of it is recorded here"
 
@@ -79,8 +84,14 @@ class StageStory:
     def kept(self) -> bytes:
         """For the next build. Steps that were not reached are as they were."""
         steps = {**self._counterparts, **self._now}
-        known = tuple(steps[position] for position in sorted(steps))
-        return msgspec.msgpack.encode(_Kept(self._stage.base_text, self._chain, known))
+        left = _MOST_LISTINGS
+        known = []
+        for position in sorted(steps):
+            size = sum(len(listing) for listing in steps[position].listings.values())
+            known.append(steps[position] if size <= left else msgspec.structs.replace(steps[position], listings={}))
+            left -= size if size <= left else 0
+        kept = msgspec.msgpack.encode(_Kept(self._stage.base_text, self._chain, tuple(known)))
+        return zlib.compress(kept, _FAST)
 
     def _why_below(self, before: _Kept) -> str:
         if self._base_told or before.chain == self._chain:
@@ -121,10 +132,11 @@ class StepStory:
 class Stories:
     """Of the stages of one build."""
 
-    def __init__(self, store: Store, project: Sequence[str], *, keep: bool) -> None:
+    def __init__(self, store: Store, project: Sequence[str], stages: Sequence[Stage], *, keep: bool) -> None:
         """``project``: what tells this Dockerfile from others. ``keep`` is off where results are not kept either."""
         self._store = store
         self._project = tuple(project)
+        self._stages = tuple(stages)
         self._keep = keep
 
     @contextmanager
@@ -135,7 +147,8 @@ class Stories:
             if self._keep:
                 self._store.note(_NOTE, place, story.kept())
 
-        place = place_key((*self._project, stage.label, str(stage.platform)))
+        namesakes = sum(one.label == stage.label and one.index < stage.index for one in self._stages)
+        place = place_key((*self._project, stage.label, str(namesakes), str(stage.platform)))
         story = StageStory(stage, _read(self._store.recall(_NOTE, place)), chain)
         try:
             yield story
@@ -148,8 +161,8 @@ class Stories:
 
 def _read(kept: bytes | None) -> _Kept | None:
     try:
-        return None if kept is None else msgspec.msgpack.decode(kept, type=_Kept)
-    except (msgspec.DecodeError, msgspec.ValidationError):
+        return None if kept is None else msgspec.msgpack.decode(zlib.decompress(kept), type=_Kept)
+    except (zlib.error, msgspec.DecodeError, msgspec.ValidationError):
         return None  # a sentence less; no build fails for it
 
 

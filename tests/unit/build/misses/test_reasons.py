@@ -1,8 +1,10 @@
 """Why a step misses the cache: every input by its name, never a value, and nothing that did not change."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import msgspec
 import pytest
 
 from fswatch_builder.build.keys import copy_inputs, directory_inputs, mount_key, run_inputs
@@ -160,8 +162,6 @@ def test_an_edited_line_explains_what_it_takes_and_no_more() -> None:
 
 
 def test_no_value_is_kept() -> None:
-    import msgspec
-
     (record,) = records(run("RUN x", before="ARG T\nENV U=$T\n", args={"T": SECRET}))
     assert SECRET.encode() not in msgspec.msgpack.encode(record)
 
@@ -174,10 +174,14 @@ def test_a_long_line_is_cut() -> None:
 # Which step is held against which.
 
 
+def stories_of(store: Store, given: Given) -> Stories:
+    return Stories(store, ("/c", "/c/Dockerfile"), planned(given.text, args=given.args).stages, keep=True)
+
+
 def told(tmp_path: str, before: Given, now: Given, *, parent: ChainID | None = OTHER) -> list[tuple[str, ...]]:
     """Why each step of ``now`` misses after a build of ``before``, each on another state than it was."""
     with Store.open(tmp_path) as store:
-        stories = Stories(store, ("/c", "/c/Dockerfile"), keep=True)
+        stories = stories_of(store, now)
         _build(stories, before, PARENT)
         found: list[tuple[str, ...]] = []
         (stage,) = planned(now.text, args=now.args).stages
@@ -205,7 +209,7 @@ BELOW = "the step before it changed"
 def test_without_an_earlier_build_that_is_said(tmp_path: str) -> None:
     with (
         Store.open(str(tmp_path)) as store,
-        Stories(store, ("c", "D"), keep=True).of(planned(run().text).stages[0], None) as story,
+        stories_of(store, run()).of(planned(run().text).stages[0], None) as story,
     ):
         assert story.why(0, records(run())[0]) == ("no earlier build of it is recorded here",)
 
@@ -234,7 +238,18 @@ def test_an_edited_step_is_held_against_what_stood_there(tmp_path: str) -> None:
 def test_what_another_version_kept_is_not_read(tmp_path: str) -> None:
     (stage,) = planned(run().text).stages
     with Store.open(str(tmp_path)) as store:
-        _build(Stories(store, ("c", "D"), keep=True), run(), PARENT)
+        _build(stories_of(store, run()), run(), PARENT)
         store.state.change("UPDATE notes SET value = ?", b"\xc1")
-        with Stories(store, ("c", "D"), keep=True).of(stage, None) as story:
+        with stories_of(store, run()).of(stage, None) as story:
             assert story.why(0, records(run())[0]) == ("no earlier build of it is recorded here",)
+
+
+def test_what_is_kept_of_files_has_a_bound(tmp_path: str) -> None:
+    given = Given("FROM scratch\nCOPY a /\nCOPY b /\n", parts=FILES)
+    (stage,) = planned(given.text).stages
+    with Store.open(str(tmp_path)) as store:
+        with stories_of(store, given).of(stage, None) as story:
+            for position, record in enumerate(records(given)):
+                story.done(position, msgspec.structs.replace(record, listings={"files": os.urandom(3 << 19)}))
+        ((size,),) = store.state.rows("SELECT length(value) FROM notes")
+        assert 3 << 19 < size < 2 << 20
