@@ -12,6 +12,7 @@ from fswatch_builder.oci.keeping.prune import Wish, prune
 from fswatch_builder.oci.store import Store
 from tests.support.builds import Workshop, args
 from tests.support.cli import fswatch_builder
+from tests.support.processes import building, until
 from tests.support.web import Repository, web_server
 
 pytestmark = pytest.mark.root
@@ -177,6 +178,25 @@ def test_a_build_that_fails_keeps_what_it_found_out(workshop: Workshop) -> None:
         workshop.build(text)
     workshop.write("f", "33")
     assert missed(workshop, text) == [("files: f: content",), BELOW, BELOW]
+
+
+def test_a_build_that_is_killed_leaves_the_reasons_of_the_one_before(workshop: Workshop) -> None:
+    workshop.write("f", "1")
+    text = "FROM base\nCOPY f /f\nRUN if grep -q 2 /f && test -p /c/gate; then cat /c/gate; fi\n"
+    text = text.replace("RUN ", "RUN --mount=type=cache,target=/c ")
+    workshop.build("FROM base\nRUN --mount=type=cache,target=/c mkfifo /c/gate\n")
+    missed(workshop, text)
+    workshop.write("f", "2")
+    with building(workshop, "Dockerfile", text) as process:
+        until(process, "not cached: the step before it changed")
+        process.kill()
+        process.wait()
+    (gate,) = (workshop.store / "kept/mount").glob("*/gate")
+    gate.unlink()
+    found = workshop.build(text).recorder
+    assert (found.statuses(), found.missed()) == (["cached", "done"], [BELOW])
+    workshop.write("f", "3")
+    assert missed(workshop, text) == [("files: f: content",), BELOW]
 
 
 def test_a_file_of_the_web(workshop: Workshop, tmp_path: Path) -> None:

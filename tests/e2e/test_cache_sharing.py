@@ -4,42 +4,14 @@ The RUNs meet at a FIFO in the cache: either of its ends opens only when the oth
 """
 
 import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.support.builds import Workshop
+from tests.support.processes import building, until
 
 pytestmark = pytest.mark.root
-
-
-@contextmanager
-def building(workshop: Workshop, name: str, line: str) -> Iterator["subprocess.Popen[str]"]:
-    """A build with one RUN, in a process of its own."""
-    path = workshop.context / f"Dockerfile.{name}"
-    path.write_text(f"FROM base\n{line}\n")
-    command = [sys.executable, "-m", "fswatch_builder", "build", "--progress=plain", f"--store={workshop.store}"]
-    command += [f"--build-context=base={workshop.base}", f"--file={path}", str(workshop.context)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.terminate()  # of one that has ended nothing comes
-
-
-def until(process: "subprocess.Popen[str]", text: str) -> str:
-    """Its output up to a line with ``text``, which has to come."""
-    assert process.stderr is not None
-    seen = []
-    for line in process.stderr:
-        seen.append(line)
-        if text in line:
-            return "".join(seen)
-    raise AssertionError("".join(seen))
 
 
 def cache(sharing: str) -> str:
@@ -56,8 +28,8 @@ def with_fifo(workshop: Workshop) -> Path:
 def test_who_shares_a_cache_runs_at_once(workshop: Workshop) -> None:
     with_fifo(workshop)
     with (
-        building(workshop, "one", f"{cache('shared')} echo met >/c/gate") as one,
-        building(workshop, "other", f"{cache('shared')} cat /c/gate") as other,
+        building(workshop, "Dockerfile.one", f"FROM base\n{cache('shared')} echo met >/c/gate") as one,
+        building(workshop, "Dockerfile.other", f"FROM base\n{cache('shared')} cat /c/gate") as other,
     ):
         until(other, " met")
         assert (one.wait(), other.wait()) == (0, 0)
@@ -65,9 +37,13 @@ def test_who_shares_a_cache_runs_at_once(workshop: Workshop) -> None:
 
 def test_who_locks_a_cache_has_it_alone(workshop: Workshop) -> None:
     gate = with_fifo(workshop)
-    with building(workshop, "one", f"{cache('locked')} echo begun; cat /c/gate; echo one >>/c/log") as one:
+    with building(
+        workshop, "Dockerfile.one", f"FROM base\n{cache('locked')} echo begun; cat /c/gate; echo one >>/c/log"
+    ) as one:
         until(one, " begun")
-        with building(workshop, "other", f"{cache('locked')} echo other >>/c/log; cat /c/log") as other:
+        with building(
+            workshop, "Dockerfile.other", f"FROM base\n{cache('locked')} echo other >>/c/log; cat /c/log"
+        ) as other:
             before = until(other, "waiting for the cache /c: another RUN has it locked")
             assert " one" not in before
             gate.write_text("go\n")
@@ -79,15 +55,15 @@ def test_who_locks_a_cache_has_it_alone(workshop: Workshop) -> None:
 def test_who_has_a_private_cache_finds_another_one_while_it_is_used(workshop: Workshop) -> None:
     workshop.build(f"FROM base\n{cache('private')} mkfifo /c/gate\n")
     (gate,) = (workshop.store / "kept/mount").glob("*/gate")
-    with building(workshop, "one", f"{cache('private')} echo begun; cat /c/gate") as one:
+    with building(workshop, "Dockerfile.one", f"FROM base\n{cache('private')} echo begun; cat /c/gate") as one:
         until(one, " begun")
-        with building(workshop, "other", f"{cache('private')} ls /c | wc -l") as other:
+        with building(workshop, "Dockerfile.other", f"FROM base\n{cache('private')} ls /c | wc -l") as other:
             until(other, " 0\n")
             assert other.wait() == 0
         assert one.poll() is None
         gate.write_text("go\n")
         assert one.wait() == 0
-    with building(workshop, "third", f"{cache('private')} ls /c") as third:
+    with building(workshop, "Dockerfile.third", f"FROM base\n{cache('private')} ls /c") as third:
         until(third, " gate")
         assert third.wait() == 0
     assert len(os.listdir(workshop.store / "kept/mount")) >= 2
