@@ -9,7 +9,7 @@ RUST_SOURCES := $(shell find native -name target -prune -o \( -name '*.rs' -o -n
 # The Rust toolchain that .ci/prerequisites found or fetched.
 RUST_ENV = if [ -f $(VENV)/rust.env ]; then . $(VENV)/rust.env; fi
 
-.PHONY: help demo test lint cargo-test pytest test-kernels test-kills soak bench wheel native clean
+.PHONY: help demo test lint cargo-test pytest test-kernels limits-guest test-kills soak bench wheel native clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -60,6 +60,9 @@ soak: $(VENV)/.installed ## PROGRAMS more random programs, in .cache/soak/log wh
 
 test-kernels: kernels-prerequisites $(VENV)/.installed ## tests in virtual machines with Debian's Linux 6.1 and 6.12
 	$(BIN)/python -m tests.guest $(KERNELS)
+
+limits-guest: kernels-prerequisites $(VENV)/.installed ## what limits may measure in a virtual machine only, with Debian's kernels
+	$(BIN)/python -m tests.guest $(KERNELS) -- tests/guest/limits_in_guest.py
 
 KILLS ?= 200
 test-kills: $(VENV)/.installed ## KILLS users of a store are killed at random moments, and it has to be whole; SEED=N for others

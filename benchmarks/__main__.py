@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from benchmarks import machine
+from benchmarks import break_even, machine
 from benchmarks.corpora.tree import make_rootfs, pack
 from benchmarks.layers import suite as layers
 from benchmarks.peers.base import Peer
@@ -84,7 +84,7 @@ def _cached(arguments: argparse.Namespace) -> dict[str, float]:
 
 def main() -> None:
     """Measures what is asked for; records it only if everything asked for was measured."""
-    suites = {"tracking": tracking.main, "layers": layers.main}
+    suites = {"tracking": tracking.main, "layers": layers.main, "break-even": break_even.main}
     if sys.argv[1:2] and (suite := suites.get(sys.argv[1])):
         suite(sys.argv[2:])
         return

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from fswatch_builder.build.ground import Ground, KeptBases
     from fswatch_builder.tracking.protocol import Session
+    from fswatch_builder.tracking.selection import Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +33,15 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class Armed:
-    """A tracker in force, and why it was chosen."""
+    """A tracker in force, and how it came to be chosen."""
 
     session: "Session"
-    why: tuple[str, ...]
+    selection: "Selection"
+
+    @property
+    def why(self) -> tuple[str, ...]:
+        """Reasons, in the order they came up."""
+        return self.selection.why
 
 
 class Worksite:
@@ -52,6 +58,7 @@ class Worksite:
         self._rootfs: Rootfs | None = None
         self._baseline: Baseline | None = None
         self._armed: Armed | None = None
+        self._runs = 0
         self._layers: tuple[Layer, ...] = ()
 
     def __enter__(self) -> Self:
@@ -163,13 +170,16 @@ class Worksite:
 
     @property
     def armed(self) -> Armed:
-        """The tracker, in force from the first use on."""
+        """The tracker, in force from the first use on. Every use is for one RUN."""
+        self._runs += 1
+        if self._armed is not None and self._armed.selection.outgrown(self.baseline, self._runs):
+            self.stop_tracking()
         if self._armed is None:
             from fswatch_builder.tracking.selection import select
 
-            selection = select(self._tracker, self.rootfs, self.baseline)
+            selection = select(self._tracker, self.rootfs, self.baseline, self._runs)
             session = selection.tracker.arm(self.rootfs, self.baseline)
-            self._armed = Armed(session, tuple(selection.why))
+            self._armed = Armed(session, selection)
             # What steps have written is there and nowhere else, so it stays when the session ends.
             self._rootfs = session.rootfs
         return self._armed

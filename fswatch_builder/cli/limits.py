@@ -13,8 +13,7 @@ from fswatch_builder.errors import UsageError
 
 if TYPE_CHECKING:
     from fswatch_builder.research.limits.experiment import Experiment
-    from fswatch_builder.research.limits.run import Report
-    from fswatch_builder.research.machine import Machine
+    from fswatch_builder.research.limits.run import Report, Settings
 
 Names = Annotated[
     list[str] | None, typer.Argument(metavar="[EXPERIMENT...]", help="What to find out. [default: all that work here]")
@@ -38,8 +37,14 @@ DirectoryOption = Annotated[
     str | None,
     typer.Option("--directory", metavar="DIR", help="On which file system. [default: $TMPDIR or /tmp]"),
 ]
-
-
+ChangeHost = Annotated[
+    bool,
+    typer.Option(
+        "--change-host",
+        help="Do experiments too that set limits of this machine, for all who use it, and put them back. For a virtual "
+        "machine of your own.",
+    ),
+]
 HtmlFile = Annotated[str | None, typer.Option("--html", metavar="FILE", help="Write a page with plots and tables.")]
 
 
@@ -52,12 +57,14 @@ def limits_command(
     repeat: Repeat = None,
     seed: Seed = 1,
     directory: DirectoryOption = None,
+    change_host: ChangeHost = False,
     html: HtmlFile = None,
 ) -> None:
     """Find out how far watching goes here: watches, memory, queues, losses, latency.
 
-    Each experiment is a question, a method and a table of rows. Nothing of the host is changed: watches stay below
-    half of the limit, what is made is removed, and file systems to try are mounted where nobody else sees them.
+    Each experiment is a question, a method and a table of rows. Nothing of the host is changed without --change-host:
+    watches stay within what is free, what is made is removed, and file systems to try are mounted where nobody else
+    sees them.
 
     \b
     Examples:
@@ -69,7 +76,9 @@ def limits_command(
     from fswatch_builder.cli.report import check_page, write_page
     from fswatch_builder.research import machine
     from fswatch_builder.research.bench.campaign import check_directory
+    from fswatch_builder.research.limits.possible import check_room, obstacle, points
     from fswatch_builder.research.limits.registry import chosen, experiments
+    from fswatch_builder.research.limits.run import settings
 
     if list_all:
         print(listing())
@@ -77,20 +86,23 @@ def limits_command(
     place = directory or tempfile.gettempdir()
     check_directory(place)
     here = machine.describe(place)
-    wanted = chosen(names or experiments())
-    for experiment in wanted:
-        if names and experiment.needs_root and not here.is_root:
-            raise UsageError(f"experiment {experiment.name} needs root: {experiment.needs_root}")
+    wanted = []
+    for experiment in chosen(names or experiments()):
+        if (why := obstacle(experiment, here, may_change_host=change_host)) is None:
+            wanted.append(experiment)
+        elif names:
+            raise UsageError(f"experiment {experiment.name} cannot be done: {why}")
+        else:
+            print(f"{experiment.name} is left out: {why}", file=sys.stderr)
+    plans = {it.name: settings(it, points(it, here, full=full), repeat or it.repeat, seed, here) for it in wanted}
+    check_room(place, [(it, plans[it.name].points) for it in wanted])
     if html is not None:
         check_page(html)
     if out is not None:
         _make(out)
     reports = []
     for experiment in wanted:
-        if experiment.needs_root and not here.is_root:
-            print(f"{experiment.name} is left out, for it needs root: {experiment.needs_root}", file=sys.stderr)
-            continue
-        report = _done(experiment, here, place, out, full=full, repeat=repeat, seed=seed)
+        report = _done(experiment, plans[experiment.name], place, out)
         for line in lines(report):
             print(line)
         reports.append(report)
@@ -105,9 +117,7 @@ def _make(out: str) -> None:
         os.makedirs(out, exist_ok=True)
 
 
-def _done(
-    experiment: "Experiment", here: "Machine", place: str, out: str | None, *, full: bool, repeat: int | None, seed: int
-) -> "Report":
+def _done(experiment: "Experiment", plan: "Settings", place: str, out: str | None) -> "Report":
     from contextlib import ExitStack
     from datetime import UTC, datetime
 
@@ -115,10 +125,8 @@ def _done(
     from fswatch_builder.oci.whole import whole_file
     from fswatch_builder.research.journal import Journal
     from fswatch_builder.research.limits.files import as_csv, as_json
-    from fswatch_builder.research.limits.run import Measured, measured, report, settings
+    from fswatch_builder.research.limits.run import Measured, measured, report
 
-    points = [*experiment.points(here), *(experiment.more(here) if full else ())]
-    plan = settings(experiment, points, repeat or experiment.repeat, seed, here)
     path = None if out is None else os.path.join(out, experiment.name)
     with ExitStack() as stack:
         kept = None if path is None else stack.enter_context(Journal(f"{path}.part", plan, Measured))

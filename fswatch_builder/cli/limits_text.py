@@ -2,17 +2,16 @@
 
 import sys
 import textwrap
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from statistics import median
+from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from fswatch_builder.cli.bench_text import aligned
 from fswatch_builder.cli.printable import printable_name
+from fswatch_builder.research.limits.middles import columns, middles
 from fswatch_builder.research.limits.model import advice, models
 from fswatch_builder.research.limits.registry import experiments
-from fswatch_builder.research.limits.run import LOAD, REPETITION
+from fswatch_builder.research.limits.run import LOAD
 from fswatch_builder.research.machine import NOISY
 
 if TYPE_CHECKING:
@@ -55,36 +54,16 @@ def lines(report: "Report") -> Iterator[str]:
     loads = [float(row[LOAD.name] or 0) for row in report.rows]
     if loads and (noise := sum(loads) / len(loads)) > NOISY:
         yield f"  noisy: other programs kept {noise:.0%} of the processors busy; take times with care"
-    columns = [column for column in report.columns if column not in (REPETITION, LOAD)]
-    header = tuple(f"{column.name} [{column.unit}]" if column.unit else column.name for column in columns)
-    rows = _medians(report, [column.name for column in columns])
+    shown = columns(report)
+    header = tuple(f"{column.name} [{column.unit}]" if column.unit else column.name for column in shown)
+    rows = [tuple(_text(row[column.name]) for column in shown) for row in middles(report)]
     yield from (f"  {line}" for line in aligned([header, *rows]))
+    yield from (f"  {finding}" for finding in report.findings)
     for model in models(report.rows) if report.settings.experiment == "break-even" else ():
         yield f"  {advice(model)}"
 
 
-def _medians(report: "Report", names: Sequence[str]) -> list[tuple[str, ...]]:
-    """A row for each point, and for each row where a point has several: those that agree in all that is no number."""
-    varied = set(report.settings.points[0]) if report.settings.points else set()
-    groups: defaultdict[tuple[object, ...], list[dict[str, Scalar]]] = defaultdict(list)
-    for row in report.rows:
-        groups[tuple(row[name] for name in names if name in varied or not _is_number(row[name]))].append(row)
-    return [tuple(_text([row[name] for row in rows], name in varied) for name in names) for rows in groups.values()]
-
-
-def _is_number(value: object) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
-
-
-def _text(values: Sequence[object], is_point: bool) -> str:
-    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
-    if not numbers or is_point:
-        return _plain(values[0])
-    middle = median(numbers)
-    return f"{middle:,.0f}" if middle == int(middle) or abs(middle) >= 1000 else f"{middle:.4g}"
-
-
-def _plain(value: object) -> str:
+def _text(value: "Scalar") -> str:
     match value:
         case None:
             return ""
@@ -92,16 +71,20 @@ def _plain(value: object) -> str:
             return "yes" if value else "no"
         case int():
             return f"{value:,}"
+        case float():
+            return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
         case _:
-            return printable_name(str(value))
+            return printable_name(value)
 
 
 def listing() -> str:
     """All experiments."""
     parts = []
     for experiment in experiments().values():
-        who = f" (root: {experiment.needs_root})" if experiment.needs_root else ""
-        asks = textwrap.wrap(f"{experiment.asks}{who}", _WIDTH - 14)
+        who = [f"root: {experiment.needs_root}"] if experiment.needs_root else []
+        who += ["with --change-host only"] if experiment.changes_host else []
+        said = f"{experiment.asks} ({'; '.join(who)})" if who else experiment.asks
+        asks = textwrap.wrap(said, _WIDTH - 14)
         parts.append(
             "\n".join(f"{experiment.name if not number else '':<14}{line}" for number, line in enumerate(asks))
         )

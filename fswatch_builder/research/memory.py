@@ -1,6 +1,13 @@
 """What memory the kernel says is used, by this process and for its watches."""
 
 _RESET_PEAK = b"5"
+_INODE_CACHES = {
+    "ext4": "ext4_inode_cache",
+    "tmpfs": "shmem_inode_cache",
+    "xfs": "xfs_inode",
+    "btrfs": "btrfs_inode",
+    "overlay": "ovl_inode",
+}
 
 
 def reset_peak_rss() -> None:
@@ -21,6 +28,18 @@ def kernel_slab() -> int:
     caches of one size.
     """
     return _kib("/proc/meminfo", "SUnreclaim:") * 1024
+
+
+def inode_size(file_system: str) -> int | None:
+    """Bytes of an inode of that kind of file system in memory, as the kernel says; None to all but root, and where its
+    caches are merged or unknown.
+    """
+    cache = _INODE_CACHES.get(file_system)
+    try:
+        with open("/proc/slabinfo") as lines:
+            return next((int(line.split()[3]) for line in lines if line.split()[0] == cache), None)
+    except (FileNotFoundError, PermissionError):
+        return None
 
 
 def _kib(path: str, name: str) -> int:

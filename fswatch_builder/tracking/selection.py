@@ -5,27 +5,37 @@ from dataclasses import dataclass
 
 from fswatch_builder._native import Baseline, Rootfs
 from fswatch_builder.errors import TrackingError, UsageError
+from fswatch_builder.tracking.break_even import dearer_than_scan
 from fswatch_builder.tracking.limits import watch_budget
 from fswatch_builder.tracking.protocol import Tracker
 from fswatch_builder.tracking.registry import trackers
 
 AUTO = "auto"
 PREFERRED = ("fanotify", "inotify", "scan")
-"""What ``auto`` tries, cheapest first. The last one works everywhere."""
+"""What ``auto`` tries, cheapest first for all but small trees. The last one works everywhere."""
 ON_OVERLAY = ("overlay", "inotify", "scan")
 """The same for the merged view of an overlay. There the first one needs neither watches nor a count of links."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """A tracker and the reasons that led to it, in the order they came up."""
+    """A tracker and the reasons that led to it, in the order they came up.
+
+    ``dear`` names trackers that were passed over because the tree is too small for them.
+    """
 
     tracker: Tracker
     why: tuple[str, ...]
+    dear: tuple[str, ...] = ()
+
+    def outgrown(self, baseline: Baseline, runs: int) -> bool:
+        """Whether another choice would be made by now, ``runs`` being those so far and the next one."""
+        scans = self.tracker.name == "scan"
+        return scans and any(dearer_than_scan(tracker, baseline, runs) is None for tracker in self.dear)
 
 
-def select(name: str, rootfs: Rootfs, baseline: Baseline) -> Selection:
-    """The tracker of that name, or for ``auto`` the cheapest that works for this root file system.
+def select(name: str, rootfs: Rootfs, baseline: Baseline, runs: int = 1) -> Selection:
+    """The tracker of that name, or for ``auto`` the cheapest that works for this root file system (break_even.py).
 
     ``UsageError`` for an unknown name, ``TrackingError`` if a tracker asked for by name cannot work here: only
     ``auto`` falls back.
@@ -33,14 +43,20 @@ def select(name: str, rootfs: Rootfs, baseline: Baseline) -> Selection:
     known = _known(name)
     preferred = ON_OVERLAY if rootfs.merged else PREFERRED
     why: list[str] = []
+    dear: list[str] = []
     for candidate in preferred if name == AUTO else (name,):
+        if name == AUTO and (reason := dearer_than_scan(candidate, baseline, runs)) is not None:
+            # Not even tried: that takes time too.
+            why.append(f"{candidate}: {reason}")
+            dear.append(candidate)
+            continue
         tracker = known[candidate]
         capability = tracker.probe(rootfs)
         why.append(f"{candidate}: {capability.reason}")
         if capability.usable and not (capability.scans and name == AUTO):
             if candidate == "inotify":
                 why.extend(_shortage(baseline.directories))
-            return Selection(tracker, tuple(why))
+            return Selection(tracker, tuple(why), tuple(dear))
     raise TrackingError(
         f"the {name} tracker cannot be used: {why[-1].removeprefix(f'{name}: ')}",
         hint="use --tracker auto or --tracker scan",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from tests.support.builds import Workshop
 from tests.support.registry import need
+from tests.support.rootfs import BUSYBOX
 
 pytestmark = pytest.mark.root
 
@@ -193,6 +195,25 @@ def test_the_choice_of_the_tracker_is_explained_once_and_short_steps_have_a_time
     assert done.stderr.count("note: changes are found by fanotify: one mark covers the file system") == 1
     assert "DONE 0.0s" not in done.stderr
     assert "DONE 0ms" not in done.stderr
+
+
+def test_a_small_tree_is_scanned_until_it_has_grown(workshop: Workshop, tmp_path: Path) -> None:
+    """By what watching costs; the layers are those of any other tracker."""
+    small = tmp_path / "small"
+    (small / "bin").mkdir(parents=True)
+    shutil.copy(os.fsdecode(BUSYBOX), small / "bin" / "sh")
+    files = "i=0; while [ $i -lt 3000 ]; do echo $i >/f$i; i=$((i + 1)); done"
+    lines = f"FROM small\nRUN echo 1 >/1\nRUN {files}\nRUN echo 2 >/2; read x </f7; echo more >>/f7\n"
+    options = ("--no-kept-bases", f"--build-context=small={small}")
+    done = run(workshop, lines, *options)
+    notes = [line.split("note: changes are found by ")[1] for line in done.stderr.splitlines() if "found by" in line]
+    assert [note.split(" ")[0].rstrip(":") for note in notes] == ["scan", "fanotify"]
+    assert "fanotify: to look at all 2 entries once takes less than to watch them" in notes[0]
+    watched = [line for line in done.stderr.splitlines() if "tracker fanotify" in line]
+    assert len(watched) == 1
+    fixed = (*options, "--no-cache", "--timestamp=1", "--progress=quiet")
+    image = run(workshop, lines, *fixed).stdout
+    assert image == run(workshop, lines, *fixed, "--tracker=scan").stdout != ""
 
 
 def test_warnings_about_variables_and_unused_build_arguments(workshop: Workshop) -> None:

@@ -13,9 +13,14 @@ _MAY_READ = ["--inh-caps=-all,+dac_read_search", "--ambient-caps=+dac_read_searc
 
 def as_user(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The command as that user, whose home is ``home``."""
+    return python_as_user(home, "-m", "fswatch_builder", *arguments)
+
+
+def python_as_user(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The interpreter as that user, whose home is ``home``."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "FSWATCH_"))}
     return subprocess.run(
-        [*_BECOME, *_MAY_READ, sys.executable, "-m", "fswatch_builder", *arguments],
+        [*_BECOME, *_MAY_READ, sys.executable, *arguments],
         env={**env, "HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,

@@ -17,18 +17,23 @@ Row = dict[str, Scalar]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: what it is called in the files, its unit (empty for a name or a count), and what it means."""
+    """One column: what it is called in the files, its unit (empty for a name or a count), and what it means.
+
+    ``middle`` says how several measurements of one point become one figure. The mean is for what is 0 or 1: how often.
+    """
 
     name: str
     unit: str
     meaning: str
+    middle: Literal["median", "mean"] = "median"
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
     """How the rows are best looked at: ``y`` over ``x``, a line for each value of ``by``.
 
-    ``kind``: a line through medians, a bar for each name, or a table of marks (x and by are names, y a truth).
+    ``kind``: a line through medians, a bar for each name, or a table of marks (x and by are names, y a truth). With
+    ``below`` there is one for each of its values, one below the other.
     """
 
     title: str
@@ -38,6 +43,26 @@ class Figure:
     by: str
     log_x: bool = False
     log_y: bool = False
+    below: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A figure that is said elsewhere, held against what is measured here.
+
+    ``figure`` takes it from the rows; None where they do not tell. Between ``low`` and ``high`` it is reproduced.
+    """
+
+    says: str
+    source: str
+    low: float
+    high: float
+    unit: str
+    figure: Callable[[Sequence[Row]], float | None]
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise ValueError(f"nothing lies between {self.low} and {self.high}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +74,20 @@ class Laboratory:
     seed: int
 
 
+def next_to_nothing(point: Point) -> int:
+    """A few files."""
+    del point
+    return 0
+
+
 @dataclass(frozen=True, slots=True)
 class Experiment:
     """``name`` is unique; ``asks`` is the question, ``method`` how it is answered, both for people.
 
     ``columns`` are exactly those of every row that ``measure`` gives, the point's first. ``points`` are for a run of
-    minutes, ``more`` are added where time does not matter. ``needs_root`` tells why it cannot be done without; empty if
-    it can.
+    minutes, ``more`` are added where time does not matter. ``needs_root`` tells why it cannot be done without, and
+    ``changes_host`` what it sets of the machine itself; both are empty for most. ``programs`` have to be on PATH.
+    ``takes`` is about how many bytes of disk a point needs.
     """
 
     name: str
@@ -68,13 +100,17 @@ class Experiment:
     measure: Callable[[Laboratory, Point], Iterator[Row]]
     repeat: int = 5
     needs_root: str = ""
+    changes_host: str = ""
+    programs: tuple[str, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    takes: Callable[[Point], int] = next_to_nothing
 
     def __post_init__(self) -> None:
         names = [column.name for column in self.columns]
         if len(set(names)) != len(names):
             raise ValueError(f"{self.name} has two columns of one name")
         for figure in self.figures:
-            if not {figure.x, figure.y, figure.by} <= set(names):
+            if not {figure.x, figure.y, figure.by, figure.below or figure.x} <= set(names):
                 raise ValueError(f"a figure of {self.name} shows a column that it has not")
 
     def check(self, row: Row) -> Row:

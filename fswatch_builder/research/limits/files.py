@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 
 import msgspec
 
@@ -10,8 +11,10 @@ from fswatch_builder.research.limits.run import Report
 
 
 def as_json(report: Report) -> bytes:
-    """One document."""
-    return msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n"
+    """One document, for people too: a row on each line."""
+    rows = b",\n  ".join(map(msgspec.json.encode, report.rows))
+    whole = msgspec.json.format(msgspec.json.encode(replace(report, rows=())), indent=1)
+    return whole.replace(b'\n "rows": []', b'\n "rows": [\n  ' + rows + b"\n ]", 1) + b"\n"
 
 
 def as_csv(report: Report) -> bytes:

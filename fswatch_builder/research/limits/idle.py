@@ -97,4 +97,5 @@ EXPERIMENT = Experiment(
     more=_more,
     measure=_measure,
     repeat=3,
+    takes=lambda point: int(point["directories"] or 0) * 4_096,
 )

@@ -5,7 +5,6 @@ import select
 import struct
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,8 +12,6 @@ from inotify_simple import INotify, flags  # type: ignore[import-untyped]
 
 _HEADER = struct.Struct("iIII")
 _BUFFER = 1 << 20
-_PATIENCE_S = 0.05
-"""How long the end of the process may go unnoticed if nothing happens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +47,20 @@ class Queue:
 
     def drain_until_end(self, process: "subprocess.Popen[bytes]", interval_s: float | None) -> int:
         """Drains every ``interval_s`` (0: as soon as there is something, None: not at all) while the process runs, and
-        once more when it has ended. Returns how often.
+        once more when it has ended, which is noticed at once. Returns how often.
         """
-        drains = 0
-        while interval_s is not None and process.poll() is None:
-            if interval_s:
-                time.sleep(interval_s)
-            else:
-                select.select([self._inotify.fileno()], [], [], _PATIENCE_S)
-            self.drain()
-            drains += 1
+        drains = 1
+        ended = os.pidfd_open(process.pid)
+        try:
+            sources = [ended, self._inotify.fileno()] if interval_s == 0 else [ended]
+            while ended not in select.select(sources, [], [], interval_s or None)[0]:
+                self.drain()
+                drains += 1
+        finally:
+            os.close(ended)
         process.wait()
         self.drain()
-        return drains + 1
+        return drains
 
     def events(self) -> Iterator[Event]:
         """All that was read."""

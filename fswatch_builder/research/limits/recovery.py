@@ -1,17 +1,20 @@
 """What it costs to know again, after events were lost."""
 
 import os
-import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 
-from inotify_simple import INotify  # type: ignore[import-untyped]
-
-from fswatch_builder._native import Baseline, Rootfs, Watches
-from fswatch_builder.changes.widen import widen
+from fswatch_builder._native import Baseline, Rootfs
 from fswatch_builder.research.corpora.registry import corpus
 from fswatch_builder.research.limits.experiment import Column, Experiment, Figure, Laboratory, Point, Row, grid
+from fswatch_builder.research.limits.finding_out import find_out
 from fswatch_builder.research.machine import Machine
+from fswatch_builder.research.strategies import strategies
 from fswatch_builder.tracking.limits import watch_budget
+from fswatch_builder.tracking.protocol import Session
+from fswatch_builder.tracking.strategies.inotify import InotifySession
+
+_FILES = 100
 
 
 def _points(machine: Machine) -> Sequence[Point]:
@@ -33,34 +36,36 @@ def _measure(laboratory: Laboratory, point: Point) -> Iterator[Row]:
     rootfs = Rootfs(os.fsencode(tree))
     baseline, _ = Baseline.record(rootfs)
     place = os.path.join(tree, "0000", "00")
-    with INotify(nonblocking=True) as inotify:
-        watches = Watches(inotify.fileno())
-        try:
-            watches.arm(rootfs, baseline)
-            if point["lost"]:
-                watches.pause()
-            burst = laboratory.machine.queued_events + 1 if point["lost"] else 100
-            for number in range(burst):
-                path = f"{place}/new{number}"
-                os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
-                if number >= 100:
-                    os.unlink(path)
-            if point["lost"]:
-                watches.resume()
-            begun = time.perf_counter()
-            hints, losses = widen(watches.settle())
-            changes = baseline.reconcile(rootfs, hints)
-            seconds = time.perf_counter() - begun
-        finally:
-            watches.close()
+    act = partial(_too_many, place, laboratory.machine.queued_events + 1) if point["lost"] else partial(_few, place)
+    found = find_out(rootfs, baseline, strategies()["inotify"], act)
     yield {
         **point,
         "entries": len(baseline),
-        "seconds": seconds,
-        "looked_at": changes.stats,
-        "losses": len(losses),
-        "changes": len(changes),
+        "seconds": found.after_s,
+        "looked_at": found.changes.stats,
+        "losses": found.losses,
+        "changes": len(found.changes),
     }
+
+
+def _few(place: str, session: Session) -> None:
+    """A hundred files."""
+    del session
+    for number in range(_FILES):
+        os.close(os.open(f"{place}/new{number}", os.O_CREAT | os.O_WRONLY))
+
+
+def _too_many(place: str, events: int, session: Session) -> None:
+    """The same files, and more events than the queue takes, while nobody reads."""
+    if not isinstance(session, InotifySession):
+        raise TypeError(session.tracker)
+    session.watches.pause()
+    _few(place, session)
+    for _ in range(events):
+        path = f"{place}/passing"
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
+        os.unlink(path)
+    session.watches.resume()
 
 
 EXPERIMENT = Experiment(
@@ -85,4 +90,5 @@ EXPERIMENT = Experiment(
     more=_more,
     measure=_measure,
     repeat=3,
+    takes=lambda point: int(point["files"] or 0) * corpus("wide-1").recipe.bytes_per_file,
 )

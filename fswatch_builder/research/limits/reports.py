@@ -90,7 +90,7 @@ EXPERIMENT = Experiment(
         "experiment. A tracker that cannot work on a file system has one row, with the reason."
     ),
     columns=(
-        Column("file_system", "", "kind; here: that of the directory the experiment is done in"),
+        Column("file_system", "", "kind, or how it is mounted; here: the directory the experiment is done in"),
         Column("tracker", "", "inotify: a watch on each directory; fanotify: a mark on the file system"),
         Column("operation", "", "what was done"),
         Column("told", "", "whether anything was reported; empty if the tracker does not work"),
@@ -98,7 +98,7 @@ EXPERIMENT = Experiment(
         Column("found", "", "whether exactly that was found; without a count of hard links, as in `track --json`"),
         Column("problem", "", "why the tracker does not work, or the operation could not be done"),
     ),
-    figures=(Figure("Changes found", "marks", "file_system", "found", "operation"),),
+    figures=(Figure("Changes found", "marks", "file_system", "found", "operation", below="tracker"),),
     points=_points,
     more=no_more,
     measure=_measure,

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from fswatch_builder._native import remove_tree
+from fswatch_builder.research.limits.claims import Finding, findings
 from fswatch_builder.research.limits.experiment import Column, Experiment, Figure, Laboratory, Point, Row, Scalar
 from fswatch_builder.research.machine import Background, Machine
 
@@ -39,7 +40,10 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One experiment, done: everything that is needed to read, redo and draw it. ``columns`` is its data dictionary."""
+    """One experiment, done: everything that is needed to read, redo and draw it. ``columns`` is its data dictionary.
+
+    ``needs_root`` and ``changes_host`` are empty where anybody can do it, and nothing of the machine was set.
+    """
 
     settings: Settings
     taken: str
@@ -49,6 +53,9 @@ class Report:
     columns: tuple[Column, ...]
     figures: tuple[Figure, ...]
     rows: tuple[dict[str, Scalar], ...]
+    needs_root: str = ""
+    changes_host: str = ""
+    findings: tuple[Finding, ...] = ()
 
 
 def settings(experiment: Experiment, points: Sequence[Point], repeat: int, seed: int, machine: Machine) -> Settings:
@@ -82,6 +89,7 @@ def measured(
 
 def report(experiment: Experiment, plan: Settings, done: Sequence[Measured], *, taken: str, command: str) -> Report:
     """Of a run that is complete."""
+    rows = tuple(row for it in sorted(done, key=lambda it: (it.point, it.repetition)) for row in it.rows)
     return Report(
         settings=plan,
         taken=taken,
@@ -90,7 +98,10 @@ def report(experiment: Experiment, plan: Settings, done: Sequence[Measured], *, 
         method=experiment.method,
         columns=(*experiment.columns, REPETITION, LOAD),
         figures=experiment.figures,
-        rows=tuple(row for it in sorted(done, key=lambda it: (it.point, it.repetition)) for row in it.rows),
+        rows=rows,
+        needs_root=experiment.needs_root,
+        changes_host=experiment.changes_host,
+        findings=findings(experiment.claims, rows),
     )
 
 

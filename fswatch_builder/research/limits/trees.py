@@ -7,7 +7,9 @@ _DEPTH = 200
 
 
 def directories(root: str, count: int, shape: str) -> None:
-    """``count`` directories below ``root``, no files. ``wide``: a hundred in each, ``deep``: chains of 200."""
+    """``count`` directories below ``root``, no files. ``wide``: a hundred in each, ``deep``: chains of 200, ``flat``:
+    all beside each other.
+    """
     match shape:
         case "wide":
             made = 0
@@ -25,5 +27,8 @@ def directories(root: str, count: int, shape: str) -> None:
             for number in range(count):
                 path = f"{root}/{number // _DEPTH:05}" if number % _DEPTH == 0 else f"{path}/d"
                 os.mkdir(path)
+        case "flat":
+            for number in range(count):
+                os.mkdir(f"{root}/{number:07}")
         case _:
             raise ValueError(shape)

@@ -15,6 +15,10 @@ Spec = dict[str, Any]
 
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 _WIDTH, _HEIGHT = 560, 280
+_SPLIT = {"orient": "top", "labelAngle": 0, "labelExpr": "split(datum.label, ' ')"}
+"""An axis above, a word on each line."""
+_WIDTH_OF_ALL = 900
+"""Of charts that stand side by side."""
 WHERE = "measured on"
 """The column that tells machines apart."""
 
@@ -22,7 +26,7 @@ WHERE = "measured on"
 def figure(of: Figure, reports: Mapping[str, Report]) -> Spec:
     """One figure of an experiment; ``reports`` by what each machine is called."""
     columns = {column.name: column for report in reports.values() for column in report.columns}
-    names = (of.x, of.y, of.by)
+    names = (of.x, of.y, of.by, *([of.below] if of.below else []))
     data = [
         {**{name: _value(row[name]) for name in names}, WHERE: where}
         for where, report in reports.items()
@@ -33,15 +37,20 @@ def figure(of: Figure, reports: Mapping[str, Report]) -> Spec:
         name: _axis(columns[name], log=log, values=[row[name] for row in data])
         for name, log in ((of.x, of.log_x), (of.y, of.log_y))
     }
+    width = _WIDTH if len(reports) == 1 else max(240, _WIDTH_OF_ALL // len(reports))
+    legend = f"{_said(columns[of.by])} (click)"
     match of.kind:
         case "line":
-            spec = _lines(of, axes)
+            spec = {**_lines(of, axes, columns[of.y].middle, legend), "width": width}
         case "bar":
-            spec = _bars(of, axes)
+            spec = {**_bars(of, axes, columns[of.y].middle, legend), "width": width}
         case "marks":
             spec = _marks(of)
-    if len(reports) > 1:
-        spec = {"facet": {"column": {"field": WHERE, "title": None}}, "spec": spec}
+    facet: Spec = {"column": {"field": WHERE, "title": None}} if len(reports) > 1 else {}
+    if of.below:
+        facet["row"] = {"field": of.below, "title": None}
+    if facet:
+        spec = {"facet": facet, "spec": spec}
     return {"$schema": _SCHEMA, "data": {"values": data}, **spec}
 
 
@@ -103,14 +112,13 @@ def costs(document: Document, corpus: str) -> Spec:
     }
 
 
-def _lines(of: Figure, axes: Mapping[str, Spec]) -> Spec:
-    colour = {"field": of.by, "type": "nominal", "title": f"{of.by} (click)"}
+def _lines(of: Figure, axes: Mapping[str, Spec], aggregate: str, legend: str) -> Spec:
+    colour = {"field": of.by, "type": "nominal", "title": legend}
     shown = {"condition": {"param": "chosen", "value": 1}, "value": 0.08}
-    middle = {**axes[of.y], "aggregate": "median"}
+    middle = {**axes[of.y], "aggregate": aggregate}
     both = {"x": axes[of.x], "color": colour, "opacity": shown}
     extent = {"aggregate": "min", "field": of.y, "type": "quantitative", "title": middle["title"]}
     return {
-        "width": _WIDTH,
         "height": _HEIGHT,
         "layer": [
             {
@@ -124,7 +132,7 @@ def _lines(of: Figure, axes: Mapping[str, Spec]) -> Spec:
                     "tooltip": [
                         {"field": of.by, "type": "nominal"},
                         {"field": of.x, "type": "quantitative"},
-                        {"aggregate": "median", "field": of.y, "type": "quantitative", "format": ".4~g"},
+                        {"aggregate": aggregate, "field": of.y, "type": "quantitative", "format": ".3~g"},
                         {"aggregate": "count", "title": "rows"},
                     ],
                 },
@@ -137,22 +145,21 @@ def _lines(of: Figure, axes: Mapping[str, Spec]) -> Spec:
     }
 
 
-def _bars(of: Figure, axes: Mapping[str, Spec]) -> Spec:
+def _bars(of: Figure, axes: Mapping[str, Spec], aggregate: str, legend: str) -> Spec:
     return {
-        "width": _WIDTH,
         "height": {"step": 26},
         "params": [_filter(of.by)],
         "mark": {"type": "bar"},
         "encoding": {
-            "y": {"field": of.x, "type": "nominal", "title": of.x},
-            "yOffset": {"field": of.by, "type": "nominal"},
-            "x": {**axes[of.y], "aggregate": "median"},
-            "color": {"field": of.by, "type": "nominal", "title": f"{of.by} (click)"},
+            "y": {"field": of.x, "type": "nominal", "title": of.x.replace("_", " "), "axis": {"labelLimit": 300}},
+            **({} if of.by == of.x else {"yOffset": {"field": of.by, "type": "nominal"}}),
+            "x": {**axes[of.y], "aggregate": aggregate},
+            "color": {"field": of.by, "type": "nominal", "title": legend},
             "opacity": {"condition": {"param": "chosen", "value": 1}, "value": 0.12},
             "tooltip": [
                 {"field": of.x, "type": "nominal"},
                 {"field": of.by, "type": "nominal"},
-                {"aggregate": "median", "field": of.y, "type": "quantitative", "format": ".4~g"},
+                {"aggregate": aggregate, "field": of.y, "type": "quantitative", "format": ".3~g"},
             ],
         },
     }
@@ -166,7 +173,7 @@ def _marks(of: Figure) -> Spec:
         "params": [_filter(of.y)],
         "mark": {"type": "point", "filled": True, "size": 130},
         "encoding": {
-            "x": {"field": of.x, "type": "nominal", "title": of.x, "axis": {"orient": "top", "labelAngle": 0}},
+            "x": {"field": of.x, "type": "nominal", "title": of.x, "axis": _SPLIT},
             "y": {"field": of.by, "type": "nominal", "title": None, "axis": {"labelLimit": 300}},
             "shape": {
                 "field": of.y,

@@ -19,8 +19,10 @@ def page(benches: Sequence[Document], reports: Sequence[Report]) -> bytes:
     whole = sections.Page()
     for document in benches:
         sections.bench(whole, document)
+    names = sections.labels(reports)
+    sections.machines(whole, reports, names)
     for name, of_one in merged(reports).items():
-        sections.experiment(whole, name, dict(sections.labelled(of_one)))
+        sections.experiment(whole, name, sections.labelled(of_one, names))
     links = "".join(f'<a href="#{anchor}">{escape(name)}</a>' for anchor, name in whole.links)
     parts = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',

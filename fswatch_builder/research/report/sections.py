@@ -6,6 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from fswatch_builder.research.bench.verdict import Outcome
+from fswatch_builder.research.limits.middles import columns, middles
 from fswatch_builder.research.limits.model import Model, advice, models
 from fswatch_builder.research.limits.run import LOAD
 from fswatch_builder.research.machine import NOISY, Machine
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from fswatch_builder.research.bench.document import Document, Judged
     from fswatch_builder.research.bench.summary import Summary
     from fswatch_builder.research.estimates import Estimate
-    from fswatch_builder.research.limits.experiment import Scalar
+    from fswatch_builder.research.limits.claims import Finding
+    from fswatch_builder.research.limits.experiment import Column, Row, Scalar
     from fswatch_builder.research.limits.run import Report
 
 _ROWS_SHOWN = 400
@@ -74,24 +76,52 @@ def bench(page: Page, document: "Document") -> None:
     page.parts.append(f"<section><h2>Strategies</h2><dl>{meanings}</dl></section>")
 
 
+def machines(page: Page, reports: "Sequence[Report]", names: "Mapping[Machine, str]") -> None:
+    """Where experiments were done and how to do them again: once for all that one command did."""
+    if not reports:
+        return
+    page.links.append(("limits", "limits"))
+    page.parts.append('<section><h2 id="limits">How far watching goes</h2>')
+    runs: dict[tuple[Machine, str], list[Report]] = {}
+    for report in reports:
+        runs.setdefault((report.settings.machine, report.command), []).append(report)
+    for (machine, command), of_one in runs.items():
+        page.parts.append(f"<h3>{escape(names[machine])}</h3>")
+        page.parts.append(_head(machine, min(report.taken for report in of_one), command, f"{len(of_one)} experiments"))
+    page.parts.append("</section>")
+
+
 def experiment(page: Page, name: str, reports: "Mapping[str, Report]") -> None:
     """The section of one experiment, of one machine or several."""
     first = next(iter(reports.values()))
     page.links.append((f"limits-{name}", name))
     page.parts.append(f'<section><h2 id="limits-{name}">{escape(first.asks)}</h2><p>{escape(first.method)}</p>')
     for where, report in reports.items():
-        machine, label = report.settings.machine, f"{where}, " if len(reports) > 1 else ""
-        page.parts.append(_head(machine, report.taken, report.command, f"{label}{report.settings.repeat} repetitions"))
+        label = f"{where}: " if len(reports) > 1 else ""
+        page.parts.append(f'<p class="soft">{escape(label)}{escape(_terms(name, report))}</p>')
         loads = [float(row[LOAD.name] or 0) for row in report.rows]
         if loads and sum(loads) / len(loads) > NOISY:
             page.parts.append(_noisy(sum(loads) / len(loads)))
         page.parts += [f'<p class="verdict">{escape(advice(model))}</p>' for model in _models(name, report)]
+        page.parts += [_finding(finding) for finding in report.findings]
     for figure in first.figures:
         page.parts.append(f"<h3>{escape(figure.title)}</h3>")
         page.parts.append(page.chart(charts.figure(figure, reports), figure.title))
     for where, report in reports.items():
-        page.parts.append(_rows(report, where if len(reports) > 1 else ""))
+        page.parts.append(_tables(report, where if len(reports) > 1 else ""))
     page.parts.append("</section>")
+
+
+def _terms(name: str, report: "Report") -> str:
+    repeat = report.settings.repeat
+    terms = [f"limits {name}, seed {report.settings.seed}", f"{repeat} repetitions" if repeat > 1 else "done once"]
+    terms.append(f"root: {report.needs_root}" if report.needs_root else "any user can do it")
+    return "; ".join(terms)
+
+
+def _finding(finding: "Finding") -> str:
+    refuted = " loses" if finding.outcome == "refuted" else ""
+    return f'<p class="verdict{refuted}">{escape(str(finding))}</p>'
 
 
 def _models(name: str, report: "Report") -> "Sequence[Model]":
@@ -173,9 +203,12 @@ def _summary(summary: "Summary") -> list[Cell]:
     ]
 
 
-def _rows(report: "Report", where: str) -> str:
-    header = [(f"{it.name}, {it.unit}" if it.unit else it.name, it.meaning) for it in report.columns]
-    names = [column.name for column in report.columns]
+def _tables(report: "Report", where: str) -> str:
+    """Medians to read, and every row with what its columns mean."""
+    said = f", {escape(where)}" if where else ""
+    together = list(middles(report))
+    parts = [f"<h3>Medians{said}</h3>" if together else ""]
+    parts.append(_rows(columns(report), together[:_ROWS_SHOWN]))
     shown = report.rows[:_ROWS_SHOWN]
     rest = len(report.rows) - len(shown)
     more = f"<p>and {rest:,} rows more in the file</p>" if rest else ""
@@ -183,9 +216,15 @@ def _rows(report: "Report", where: str) -> str:
         f"<dt>{escape(it.name)}{f', {escape(it.unit)}' if it.unit else ''}</dt><dd>{escape(it.meaning)}</dd>"
         for it in report.columns
     )
-    title = f"{len(report.rows):,} rows{f', {escape(where)}' if where else ''}"
-    rows = table(header, [[_plain(row[name]) for name in names] for row in shown])
-    return f"<details><summary>{title}</summary><dl>{dictionary}</dl>{rows}{more}</details>"
+    title = f"{len(report.rows):,} rows and what their columns mean{said}"
+    rows = _rows(report.columns, shown)
+    parts.append(f"<details><summary>{title}</summary><dl>{dictionary}</dl>{rows}{more}</details>")
+    return "".join(parts)
+
+
+def _rows(header: "Sequence[Column]", rows: "Sequence[Row]") -> str:
+    names = [(f"{it.name}, {it.unit}" if it.unit else it.name, it.meaning) for it in header]
+    return table(names, [[_plain(row[it.name]) for it in header] for row in rows])
 
 
 def _plain(value: "Scalar") -> Cell:
@@ -197,14 +236,38 @@ def _plain(value: "Scalar") -> Cell:
         case int():
             return number(value)
         case float():
-            return Cell(f"{value:.6g}", value)
+            return Cell(f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}", value)
         case _:
             return Cell(value, kind="text")
 
 
-def labelled(reports: "Sequence[Report]") -> "Iterator[tuple[str, Report]]":
-    """Each report with a name for where it was measured, as short as tells them apart."""
-    short = [f"Linux {report.settings.machine.kernel}, {report.settings.machine.file_system}" for report in reports]
-    for place, (name, report) in enumerate(zip(short, reports, strict=True)):
-        same = short.count(name) > 1
-        yield (f"{name} ({place + 1})" if same else name), report
+def labels(reports: "Sequence[Report]") -> "Mapping[Machine, str]":
+    """A name for each machine, as short as tells them apart."""
+    machines = list(dict.fromkeys(report.settings.machine for report in reports))
+    told = [_told(machine) for machine in machines]
+    differing = [number for number, values in enumerate(zip(*told, strict=True)) if len(set(values)) > 1]
+    names = [", ".join(parts[number] for number in sorted({0, 1, *differing})) for parts in told]
+    return dict(zip(machines, _numbered(names), strict=True))
+
+
+def labelled(reports: "Sequence[Report]", names: "Mapping[Machine, str]") -> "Mapping[str, Report]":
+    """The reports of one experiment by where they were measured, or by which time."""
+    return dict(zip(_numbered([names[report.settings.machine] for report in reports]), reports, strict=True))
+
+
+def _numbered(names: "Sequence[str]") -> "Iterator[str]":
+    """Those that come up more than once have a number too."""
+    for place, name in enumerate(names):
+        yield f"{name} ({names[: place + 1].count(name)})" if names.count(name) > 1 else name
+
+
+def _told(machine: Machine) -> tuple[str, ...]:
+    """What two machines can differ in, first what is always said."""
+    return (
+        f"Linux {machine.kernel}",
+        machine.file_system,
+        machine.processor,
+        f"{machine.cores} processors",
+        f"{machine.memory / 2**30:.0f} GiB",
+        "root" if machine.is_root else "an ordinary user",
+    )

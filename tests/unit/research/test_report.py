@@ -8,10 +8,11 @@ import pytest
 from fswatch_builder.errors import UsageError
 from fswatch_builder.research.bench.document import document
 from fswatch_builder.research.bench.rows import Plan
+from fswatch_builder.research.limits.claims import Finding
 from fswatch_builder.research.limits.experiment import Column, Figure
 from fswatch_builder.research.limits.run import LOAD, REPETITION, SCHEMA, Report, Settings
 from fswatch_builder.research.machine import describe
-from fswatch_builder.research.report import charts
+from fswatch_builder.research.report import charts, sections
 from fswatch_builder.research.report.page import page
 from tests.unit.research.test_bench_engine import STRATEGIES, run
 
@@ -71,6 +72,34 @@ def test_several_machines_stand_side_by_side(machine, limits):
     text = page([], [limits, other]).decode()
     assert "Linux 6.1.0" in text
     assert text.count('<h2 id="limits-made"') == 1
+    # What one command did on one machine is told once.
+    assert text.count("<pre>fswatch-builder limits made</pre>") == 2
+
+
+def test_machines_are_called_by_what_tells_them_apart(machine, limits):
+    def called(*machines):
+        reports = [replace(limits, settings=replace(limits.settings, machine=it)) for it in machines]
+        return list(sections.labels(reports).values())
+
+    plain = f"Linux {machine.kernel}, {machine.file_system}"
+    assert called(machine, machine) == [plain]
+    assert called(machine, replace(machine, processor="Other")) == [
+        f"{plain}, {machine.processor}",
+        f"{plain}, Other",
+    ]
+    assert called(machine, replace(machine, watches=1)) == [f"{plain} (1)", f"{plain} (2)"]
+
+
+def test_two_runs_on_one_machine_are_told_apart(limits):
+    assert list(sections.labelled([limits, limits], sections.labels([limits]))) == [
+        f"{name} ({number})" for name in sections.labels([limits]).values() for number in (1, 2)
+    ]
+
+
+def test_what_was_refuted_is_as_visible_as_what_was_reproduced(limits):
+    found = Finding("it is 2", "somebody", 1.9, 2.1, "s", 7.0, "refuted")
+    text = page([], [replace(limits, findings=(found,))]).decode()
+    assert '<p class="verdict loses">refuted, 7 s here: it is 2 (somebody' in text
 
 
 def test_a_logarithm_is_taken_of_what_has_one(limits):

@@ -29,6 +29,12 @@ class Unusable:
         raise AssertionError("armed though it cannot work")
 
 
+@pytest.fixture(autouse=True)
+def _of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a small tree would change is tested in test_break_even.py."""
+    monkeypatch.setattr(selection, "dearer_than_scan", lambda tracker, baseline, runs: None)
+
+
 @pytest.fixture
 def rootfs(tmp_path: Path) -> Rootfs:
     return Rootfs(os.fsencode(tmp_path))
