@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fswatch_builder._native import RefusedCall, refused_calls
 from fswatch_builder.errors import SandboxError
 
-LEAST = "5.9"
+LEAST = "5.12"
 """The first Linux that has all of them. Which are tested: docs/cli.md."""
 
 

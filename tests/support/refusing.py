@@ -24,6 +24,7 @@ RET_ALLOW = 0x7FFF_0000
 OPENAT2 = 437
 CLOSE_RANGE = 436
 FSOPEN = 430
+MOUNT_SETATTR = 442
 """From 424 on, the numbers are the same on every architecture."""
 
 

@@ -37,7 +37,7 @@ const FILES: [Probe; 1] = [Probe {
 }];
 
 /// To isolate a RUN. Those that mount ask for `CAP_SYS_ADMIN` first, and say `EPERM` without.
-const RUN: [Probe; 8] = [
+const RUN: [Probe; 9] = [
     Probe {
         name: "pidfd_send_signal",
         since: "5.1",
@@ -85,6 +85,12 @@ const RUN: [Probe; 8] = [
         since: "5.9",
         number: libc::SYS_close_range,
         arguments: [1, 0, 0, 0, 0], // the last before the first
+    },
+    Probe {
+        name: "mount_setattr",
+        since: "5.12",
+        number: libc::SYS_mount_setattr,
+        arguments: [-1, 0, WRONG_FLAGS, 0, 0],
     },
 ];
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fswatch_builder._native import refused_calls
-from tests.support.refusing import CLOSE_RANGE, FSOPEN, OPENAT2
+from tests.support.refusing import CLOSE_RANGE, FSOPEN, MOUNT_SETATTR, OPENAT2
 
 REPORT = """
 import sys
@@ -54,7 +54,7 @@ def test_nothing_that_a_run_needs_is_missing_here() -> None:
 def test_a_kernel_that_is_too_old_is_told_with_the_call_and_the_least_version() -> None:
     text = said("kernel.check_files", {OPENAT2: errno.ENOSYS})
     assert "does not have what a build needs: openat2 (Linux 5.6)" in text
-    assert "Linux 5.9 or newer" in text
+    assert "Linux 5.12 or newer" in text
 
 
 def test_a_profile_that_refuses_a_call_is_told_as_that() -> None:
@@ -66,8 +66,8 @@ def test_a_profile_that_refuses_a_call_is_told_as_that() -> None:
 
 @pytest.mark.root
 def test_all_that_is_missing_is_told_at_once() -> None:
-    text = said("host.check", {CLOSE_RANGE: errno.ENOSYS, FSOPEN: errno.ENOSYS})
-    assert "fsopen (Linux 5.2), close_range (Linux 5.9)" in text
+    text = said("host.check", {CLOSE_RANGE: errno.ENOSYS, FSOPEN: errno.ENOSYS, MOUNT_SETATTR: errno.ENOSYS})
+    assert "fsopen (Linux 5.2), close_range (Linux 5.9), mount_setattr (Linux 5.12)" in text
 
 
 @pytest.mark.parametrize("refusal", [errno.ENOSYS, errno.EPERM])

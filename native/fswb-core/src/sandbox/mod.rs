@@ -4,7 +4,7 @@
 //! [`plan`] lays everything out, [`placing`] finds where each [`mount`] goes, [`stubs`] makes the missing mount points,
 //! then the child is cloned. [`child`] tells its story: [`mounts`] leaves the host, [`network`] raises the loopback device,
 //! [`identity`] becomes the user, [`launcher`] executes the command. What fails on the way comes back through [`report`].
-//! Needs root and Linux 5.9 (`close_range`), with trees to mount 5.12 (`mount_setattr`). Its hard links are counted by a
+//! Needs root and Linux 5.12 (`mount_setattr`). Its hard links are counted by a
 //! [`crate::witness`] on demand. Not here: seccomp that forbids, user namespaces.
 
 mod child;
