@@ -13,7 +13,7 @@ BuildError
 ├── StoreError           10   the local store is damaged or cannot be used
 ├── AuditError           11   --audit: what was found or recorded is not what the oracle sees
 └── CommandError   126, 127   a command to be tracked, or run in an image, cannot be executed, is not there
-Interrupted             130   Ctrl-C (143 for SIGTERM)
+Interrupted             130   Ctrl-C (143 for SIGTERM, 129 for SIGHUP)
 """
 
 from dataclasses import dataclass

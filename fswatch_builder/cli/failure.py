@@ -15,13 +15,17 @@ from fswatch_builder.errors import BuildError, Location, RunError
 P = ParamSpec("P")
 
 INTERRUPTED = 128 + signal.SIGINT
-TERMINATED = 128 + signal.SIGTERM
 BROKEN_PIPE = 128 + signal.SIGPIPE
 BUG = 70  # EX_SOFTWARE of sysexits.h
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: ends a build the way Ctrl-C does, so that whatever cleans up after one cleans up after the other."""
+    """SIGTERM or SIGHUP: ends a build the way Ctrl-C does, so that whatever cleans up after one cleans up after all."""
+
+    def __init__(self, number: int) -> None:
+        """The signal's."""
+        super().__init__()
+        self.number = number
 
 
 def reported(command: Callable[P, None]) -> Callable[P, None]:
@@ -30,6 +34,9 @@ def reported(command: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(command)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
         signal.signal(signal.SIGTERM, _terminate)
+        # Ignored under nohup(1), and left so.
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+            signal.signal(signal.SIGHUP, _terminate)
         if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
@@ -38,9 +45,9 @@ def reported(command: Callable[P, None]) -> Callable[P, None]:
         except BuildError as error:
             _say(message(error))
             raise SystemExit(error.exit_status) from None
-        except Terminated:
-            _say("ERROR: terminated")
-            raise SystemExit(TERMINATED) from None
+        except Terminated as error:
+            _say("ERROR: hung up" if error.number == signal.SIGHUP else "ERROR: terminated")
+            raise SystemExit(128 + error.number) from None
         except KeyboardInterrupt:
             _say("ERROR: interrupted")
             raise SystemExit(INTERRUPTED) from None
@@ -55,9 +62,10 @@ def reported(command: Callable[P, None]) -> Callable[P, None]:
     return guarded
 
 
-def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # cleaning up is under way
-    raise Terminated
+def _terminate(number: int, _frame: FrameType | None) -> None:
+    for other in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(other, signal.SIG_IGN)  # cleaning up is under way
+    raise Terminated(number)
 
 
 def _bug() -> NoReturn:
@@ -71,7 +79,8 @@ def _bug() -> NoReturn:
 def _say(text: str) -> None:
     try:
         print(text, file=sys.stderr, flush=True)
-    except BrokenPipeError:
+    except OSError:
+        # A pipe nobody reads, a terminal that went away (EIO): there is nobody left to tell.
         silence(sys.stderr)
 
 

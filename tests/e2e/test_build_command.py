@@ -101,7 +101,7 @@ def test_options_come_from_the_environment_too(workshop: Workshop) -> None:
     assert "names     x:1, y:2" in done.stdout
 
 
-@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_an_interrupted_build_kills_its_run_and_leaves_nothing(
     workshop: Workshop, sent: signal.Signals, status: int
 ) -> None:

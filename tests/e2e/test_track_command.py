@@ -18,6 +18,9 @@ from fswatch_builder.tracking.registry import trackers
 from tests.support.cli import fswatch_builder
 from tests.support.tracking import IN_PLACE, SCRIPT, track
 
+#: Would outlive everything.
+SLEEPER = ["setsid", "sh", "-c", "echo $$; exec sleep 600"]
+
 
 def changes(tree: Path, script: str, *arguments: str) -> dict[str, dict[str, object]]:
     document = json.loads(track(tree, "--json", *arguments, script=script).stdout)
@@ -361,6 +364,64 @@ def test_ctrl_c_is_the_command_s_and_the_report_comes_all_the_same(tree: Path) -
     assert process.returncode == 5, told
     assert "A  caught" in told
     assert "interrupted" not in told
+
+
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_that_ends_track_ends_the_command_and_what_it_left_behind(
+    tree: Path, sent: signal.Signals, status: int
+) -> None:
+    script = "trap '' TERM HUP; sleep 600 & echo $! $$; wait"
+    with subprocess.Popen(
+        [sys.executable, "-m", "fswatch_builder", "track", tree, "sh", "-c", script],
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        of_the_command = [int(pid) for pid in process.stdout.readline().split()]
+        process.send_signal(sent)
+        _, told = process.communicate(timeout=30)
+    assert process.returncode == status, told
+    assert "Traceback" not in told
+    assert len(of_the_command) == 2
+    for pid in of_the_command:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_a_terminal_that_goes_away_ends_track_and_a_command_in_a_session_of_its_own(tree: Path) -> None:
+    """SIGHUP comes from the kernel, and what is said then cannot be written."""
+    master, slave = os.openpty()
+    process = subprocess.Popen(
+        ["setsid", "--ctty", sys.executable, "-m", "fswatch_builder", "track", tree, *SLEEPER],
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+    )
+    os.close(slave)
+    with process, open(master, "rb", buffering=0) as terminal:
+        told = b""
+        while b"\n" not in told:
+            told += terminal.read(100)
+        terminal.close()
+        assert process.wait(30) == 129
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(told), 0)
+
+
+def test_under_nohup_track_goes_on(tree: Path) -> None:
+    script = "kill -HUP $PPID; echo 1 >new"
+    done = subprocess.run(
+        ["nohup", sys.executable, "-m", "fswatch_builder", "track", tree, "sh", "-c", script],
+        cwd=tree,
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "A  new" in done.stderr
 
 
 def test_an_audit_that_disagrees_ends_with_a_status_of_its_own_after_the_report(tree: Path) -> None:
