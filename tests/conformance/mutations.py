@@ -15,13 +15,20 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.conformance import mutations_of_content, mutations_of_kinds, mutations_of_links, mutations_of_places
+from tests.conformance import (
+    mutations_of_calls,
+    mutations_of_content,
+    mutations_of_kinds,
+    mutations_of_links,
+    mutations_of_places,
+)
 from tests.conformance.tree import MUTATIONS, OLD, mutation, populate, run_to_the_end, write
 from tests.support.system_calls import attach
 
 __all__ = [
     "MUTATIONS",
     "OLD",
+    "mutations_of_calls",
     "mutations_of_content",
     "mutations_of_kinds",
     "mutations_of_links",

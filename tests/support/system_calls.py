@@ -99,7 +99,8 @@ class Ring:
     """io_uring(7), one operation at a time."""
 
     WRITE, FALLOCATE, FTRUNCATE = 23, 17, 55
-    _SETUP, _ENTER = 425, 426
+    _SETUP, _ENTER, _REGISTER = 425, 426, 427
+    _REGISTER_FILES, _FIXED_FILE = 2, 1
 
     def __init__(self) -> None:
         parameters = (ctypes.c_uint32 * 30)()
@@ -113,9 +114,9 @@ class Ring:
         self._entries = mmap.mmap(self.fd, 64 * parameters[0], offset=0x1000_0000)
         self._sq_size, self._cq_size = parameters[0], parameters[1]
 
-    def do(self, operation: int, fd: int, offset: int, address: int, length: int) -> int:
+    def do(self, operation: int, fd: int, offset: int, address: int, length: int, flags: int = 0) -> int:
         """Submits it and waits. A negative result is an ``OSError``."""
-        self._entries[0:64] = struct.pack("=BBHiQQI36x", operation, 0, 0, fd, offset, address, length)
+        self._entries[0:64] = struct.pack("=BBHiQQI36x", operation, flags, 0, fd, offset, address, length)
         tail = self._word(self._submissions, self._sq_tail)
         struct.pack_into("=I", self._submissions, self._sq_array + 4 * (tail % self._sq_size), 0)
         struct.pack_into("=I", self._submissions, self._sq_tail, tail + 1)
@@ -130,6 +131,15 @@ class Ring:
     def write(self, fd: int, data: bytes, offset: int) -> None:
         buffer = ctypes.create_string_buffer(data, len(data))
         assert self.do(self.WRITE, fd, offset, ctypes.addressof(buffer), len(data)) == len(data)
+
+    def register(self, fd: int) -> None:
+        """The ring holds the file from now on, as number 0."""
+        checked(libc.syscall(self._REGISTER, self.fd, self._REGISTER_FILES, (ctypes.c_int * 1)(fd), 1))
+
+    def write_registered(self, data: bytes, offset: int) -> None:
+        buffer = ctypes.create_string_buffer(data, len(data))
+        written = self.do(self.WRITE, 0, offset, ctypes.addressof(buffer), len(data), self._FIXED_FILE)
+        assert written == len(data)
 
     def fallocate(self, fd: int, mode: int, offset: int, length: int) -> None:
         # The entry has the length where others have the address, and the mode where they have the length.
