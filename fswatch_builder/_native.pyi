@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Final, Literal, final
 
 __all__ = [
+    "LOSS_REASONS",
     "ArchiveError",
     "Baseline",
     "Change",
@@ -28,6 +29,8 @@ __all__ = [
     "Mode",
     "Mount",
     "PackedLayer",
+    "Process",
+    "ProcessRecord",
     "RefusedCall",
     "RefusedError",
     "Rootfs",
@@ -55,6 +58,7 @@ __all__ = [
 
 _ScopeName = Literal["entry", "children", "subtree"]
 _KindName = Literal["file", "directory", "symlink", "fifo", "char-device", "block-device"]
+_ProcessState = Literal["seen", "started", "ended", "kernel", "ambiguous", "hidden"]
 _ChangeName = Literal["added", "modified", "replaced", "deleted"]
 
 class ArchiveError(ValueError):
@@ -121,6 +125,9 @@ def remove_tree(path: bytes) -> None:
 
 # hint.rs
 
+LOSS_REASONS: Final[tuple[str, ...]]
+"""Why a tracker may lose sight of a subtree."""
+
 @final
 class HintSet:
     """Where to look, and what was lost. Union is associative, commutative, idempotent."""
@@ -133,8 +140,7 @@ class HintSet:
     def hints(self) -> list[tuple[bytes, _ScopeName]]: ...
     @property
     def losses(self) -> list[tuple[str, bytes]]:
-        """(reason, path); reasons: queue-overflow, watch-limit, unmounted, unknown-watch, missing-links, other-device,
-        flood, unreadable-event, vanished-links, unseen-links."""
+        """(reason, path); the reasons are those of ``LOSS_REASONS``."""
     def __len__(self) -> int:
         """Number of hints."""
 
@@ -330,22 +336,25 @@ class FilesystemMark:
         ``OSError`` with the operation that is refused: fanotify_init, fanotify_mark, name_to_handle_at. ``RefusedError``
         if the file system's handles do not tell inode numbers, or no event comes."""
     def __new__(
-        cls, rootfs: Rootfs, baseline: Baseline, *, unlimited: bool = True, record_processes: bool = False
+        cls,
+        rootfs: Rootfs,
+        baseline: Baseline,
+        *,
+        unlimited: bool = True,
+        programs_on: Sequence[bytes] | None = None,
     ) -> FilesystemMark:
-        """In force on return. ``unlimited``: the queue, if that is allowed. Errors as of ``probe``."""
+        """In force on return. ``unlimited``: the queue, if that is allowed. Errors as of ``probe``.
+
+        ``programs_on``: processes are recorded, and absolute paths on the file systems whose programs are to be heard of
+        when they start. That takes CAP_SYS_ADMIN in the initial user namespace: fanotify_init, EPERM."""
     def settle(self, baseline: Baseline) -> HintSet:
         """Every hint and loss since arming, advance or the last settle. Covers all changes made before this call.
 
         ``baseline`` is the one that was armed or advanced with: events name inodes, and it knows their paths."""
     def advance(self, baseline: Baseline, changes: ChangeSet) -> None:
         """Goes on with a new baseline, of which ``changes`` have become part; events up to here are accounted for."""
-    @property
-    def processes(self) -> tuple[list[tuple[bytes, list[int]]], dict[int, list[bytes | None]], bool] | None:
-        """Who did it, up to the last settle; None unless ``record_processes``.
-
-        The processes that touched each hinted path (thread groups, as numbered in our PID namespace; 0 where the kernel
-        does not tell); the files that such a process opened to execute them, in order: program, interpreter, loader (None:
-        not in the tree before the step); whether that is all, or there was no room for more."""
+    def take_record(self) -> ProcessRecord | None:
+        """Who did what, up to the last settle; None unless ``programs_on`` was given, and if it was taken already."""
     def pause(self) -> None:
         """Stops the reader, so that a test can fill the queue."""
     def resume(self) -> None: ...
@@ -355,6 +364,47 @@ class FilesystemMark:
     @property
     def events(self) -> int:
         """Events read so far, those about other files of the file system too."""
+
+@final
+class ProcessRecord:
+    """Who did what in one step. Frozen."""
+
+    def attribute(self, baseline: Baseline, changes: ChangeSet) -> list[tuple[bytes, list[int]]]:
+        """The processes that touched each changed path, by number, sorted. ``baseline``: the one ``changes`` are relative to.
+
+        A path that no process is known of is left out. What came with a directory that was moved in is its mover's."""
+    @property
+    def processes(self) -> list[Process]:
+        """All that touched the tree, by number."""
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing was left out for want of room."""
+    @property
+    def unheard(self) -> list[bytes]:
+        """Those of ``programs_on`` that are on file systems which cannot be marked."""
+
+@final
+class Process:
+    """A process that touched the tree. Frozen."""
+
+    @property
+    def pid(self) -> int:
+        """In our PID namespace; 0 stands for all that have no number there."""
+    @property
+    def programs(self) -> list[bytes]:
+        """The files that it executed, in order: each program, the interpreter of a script, the loader. Absolute paths as they
+        are for us; a name alone where the directory is gone or out of our sight."""
+    @property
+    def arguments(self) -> list[bytes] | None:
+        """The words of the program that it was last seen with, as it showed them; None if it was not."""
+    @property
+    def state(self) -> _ProcessState:
+        """What that rests on.
+
+        ``seen``: it was looked at while it lived. ``started``: it had ended before that; its programs were heard of when
+        they started. ``ended``: it had ended, and started no program since it was born. ``kernel``: a thread of the kernel.
+        ``ambiguous``: its number may have been that of two processes, so no program is told. ``hidden``: it is in another
+        PID namespace."""
 
 # overlay.rs
 

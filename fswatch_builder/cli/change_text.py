@@ -3,7 +3,8 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from fswatch_builder._native import Change, Entry
 from fswatch_builder.cli.printable import printable_name
@@ -16,8 +17,17 @@ _COLOURS = {"added": "32", "modified": "33", "replaced": "35", "deleted": "31"}
 _WIDEST = 60
 
 
-def change_lines(changes: Sequence[Change], quiet: Collection[bytes], *, colour: bool, top: str = "") -> Iterator[str]:
-    """A line for each change but those at the paths in ``quiet``, columns aligned. ``top`` comes before each path."""
+def change_lines(
+    changes: Sequence[Change],
+    quiet: Collection[bytes],
+    *,
+    colour: bool,
+    top: str = "",
+    remarks: Mapping[bytes, str] = MappingProxyType({}),
+) -> Iterator[str]:
+    """A line for each change but those at the paths in ``quiet``, columns aligned. ``top`` comes before each path, a
+    remark on it below.
+    """
     shown = [(change, top + _path(change)) for change in changes if change.path not in quiet]
     width = min(_WIDEST, max((len(path) for _, path in shown), default=0))
     for change, path in shown:
@@ -25,6 +35,8 @@ def change_lines(changes: Sequence[Change], quiet: Collection[bytes], *, colour:
         if colour:
             line = f"\x1b[{_COLOURS[change.kind]}m{line}\x1b[0m"
         yield f"{line}  {printable_name(_details(change))}".rstrip()
+        if change.path in remarks:
+            yield f"     {remarks[change.path]}"
 
 
 def consequences(changes: Sequence[Change]) -> set[bytes]:

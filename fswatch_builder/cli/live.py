@@ -23,7 +23,7 @@ from fswatch_builder.build.events import (
     WorkStarted,
 )
 from fswatch_builder.cli.printable import printable, printable_output
-from fswatch_builder.cli.render import outcome, seconds_text, step_title, warning_line
+from fswatch_builder.cli.render import Losses, outcome, seconds_text, step_title, warning_line
 
 #: Lines of a running step's output that are kept in sight.
 _TAIL = 6
@@ -42,6 +42,7 @@ class Live:
         self._title = ""
         self._tail: deque[str] = deque(maxlen=_TAIL)
         self._rest = b""
+        self._losses = Losses()
 
     def emit(self, event: Event) -> None:
         """Moves the display on."""
@@ -55,6 +56,8 @@ class Live:
             case StepNote():
                 self._say(f"   note: {event.text}", "yellow")
             case StepFinished():
+                for line in self._losses.news(event):
+                    self._say(f"   note: {line}", "yellow")
                 style = {"failed": "red", "cached": "cyan", "config": "dim"}.get(event.status, "green")
                 self._say(f"{self._title}  {outcome(event)}", style)
                 self._display.update(Text(""))

@@ -1,5 +1,6 @@
 """Showing a build: events in, text out. One renderer a kind of --progress; the one for terminals is in live.py."""
 
+import errno
 import json
 import os
 import sys
@@ -22,6 +23,7 @@ from fswatch_builder.build.events import (
     WarningFound,
     WorkStarted,
 )
+from fswatch_builder.cli.loss_text import loss_lines
 from fswatch_builder.cli.printable import printable, printable_output
 
 
@@ -75,7 +77,10 @@ class Pipe:
         try:
             self._stream.write(text + "\n")
             self._stream.flush()
-        except BrokenPipeError:
+        except OSError as error:
+            # Of a terminal that went away it is EIO.
+            if error.errno not in (errno.EPIPE, errno.EIO):
+                raise
             self._stream = None
             silence(sys.stderr)
 
@@ -139,6 +144,7 @@ class Plain:
         """To ``out``."""
         self._out = out
         self._pending: dict[tuple[int, str], bytes] = {}
+        self._losses = Losses()
 
     def emit(self, event: Event) -> None:
         """As lines."""
@@ -153,6 +159,8 @@ class Plain:
                 self._say(f"#{event.number} not cached: {'; '.join(event.reasons)}")
             case StepFinished():
                 self._flush(event.number, event.seconds)
+                for line in self._losses.news(event):
+                    self._say(f"#{event.number} note: {line}")
                 self._say(f"#{event.number} {outcome(event)}")
                 self._out.line("")
             case WarningFound() | StoreMended() | Unheeded() | ArgsUnused():
@@ -205,6 +213,22 @@ def outcome(event: StepFinished) -> str:
         case _:
             details = f"  {report_text(event.report)}" if event.report else ""
             return f"DONE {seconds_text(event.seconds)}{details}"
+
+
+class Losses:
+    """What a tracker lost, told once: some of it comes up after each step."""
+
+    def __init__(self) -> None:
+        """Nothing was told yet."""
+        self._told: set[str] = set()
+
+    def news(self, event: StepFinished) -> list[str]:
+        """Lines that were not returned before."""
+        if event.report is None:
+            return []
+        lines = [line for line in loss_lines(event.report.losses, event.report.tracker) if line not in self._told]
+        self._told.update(lines)
+        return lines
 
 
 def seconds_text(seconds: float) -> str:

@@ -65,6 +65,14 @@ TrackAudit = Annotated[
         help="Read everything again afterwards, slowly and independently, and compare; a difference is status 11.",
     ),
 ]
+Processes = Annotated[
+    bool,
+    typer.Option(
+        "--processes",
+        envvar="FSWATCH_BUILDER_TRACK_PROCESSES",
+        help="Tell who did it, too: the processes that touched each path, and their programs. By fanotify, as root.",
+    ),
+]
 TrackHash = Annotated[
     str,
     typer.Option(
@@ -84,6 +92,7 @@ def track_command(
     tracker: TrackTracker = "auto",
     hash_mode: TrackHash = "evidence",
     audit: TrackAudit = False,
+    processes: Processes = False,
     as_json: JSON = False,
     output: ReportFile = None,
     layer: LayerFile = None,
@@ -101,6 +110,7 @@ def track_command(
       fswatch-builder track -o report.txt . -- npm install
       fswatch-builder track --json ~/.config -- some-program | jq -r '.changes[].path'
       fswatch-builder track --layer layer.tar /opt -- ./install.sh
+      fswatch-builder track --processes /etc -- apt-get install -y nginx
 
     \b
     In the report:
@@ -116,7 +126,7 @@ def track_command(
     values.tracker(tracker)
     mode = values.hash_mode(hash_mode)
 
-    from fswatch_builder.observing.track import follow, look_again, look_first, record
+    from fswatch_builder.observing.track import arm, arm_attributing, follow, look_again, look_first, record
     from fswatch_builder.oci.whole import check_writable
 
     for file in (output, layer):
@@ -128,7 +138,8 @@ def track_command(
         with patience("audit: reading everything"):
             before = look_first(recording)
     with _standard_output_kept("-" in (output, layer)):
-        tracked = follow(recording, argv, tracker, _LeftBehind())
+        armed = arm_attributing(recording, tracker) if processes else arm(recording, tracker)
+        tracked = follow(recording, armed, argv, _LeftBehind())
     try:
         if audit:
             with patience("audit: reading everything again"):

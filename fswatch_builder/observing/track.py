@@ -16,11 +16,12 @@ from fswatch_builder.changes.audit import Evidence, check_baseline, check_change
 from fswatch_builder.changes.oracle import Snapshot, snapshot
 from fswatch_builder.changes.widen import widen
 from fswatch_builder.errors import AuditError, BuildError, CommandError, TrackingError, UsageError
+from fswatch_builder.model.attribution import Attribution
 from fswatch_builder.observing.mounts import Mount, mounts_below
 from fswatch_builder.runtime.command import Onlooker, run_command
-from fswatch_builder.tracking.protocol import Session
+from fswatch_builder.tracking.protocol import AttributingSession, Session
 from fswatch_builder.tracking.registry import trackers
-from fswatch_builder.tracking.selection import Selection, select
+from fswatch_builder.tracking.selection import Selection, select, select_attributing
 
 if TYPE_CHECKING:
     from fswatch_builder.model.hash_mode import HashMode
@@ -68,6 +69,16 @@ class Tracked:
     looked_at: int
     sockets: tuple[bytes, ...]
     notes: tuple[str, ...]
+    attribution: Attribution | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Armed:
+    """A tracker in force. ``attributing`` is the session itself, if it records processes."""
+
+    selection: Selection
+    session: Session
+    attributing: AttributingSession | None = None
 
 
 def record(directory: str, hash_mode: "HashMode") -> Recording:
@@ -92,9 +103,8 @@ def record(directory: str, hash_mode: "HashMode") -> Recording:
     return Recording(path, inode, rootfs, baseline, hash_mode, frozenset(found.sockets), tuple(below))
 
 
-def follow(recording: Recording, argv: Sequence[bytes], tracker: str, onlooker: Onlooker | None = None) -> Tracked:
-    """Runs a command, with our terminal, standard streams and environment. Raises BuildError."""
-    rootfs, baseline = recording.rootfs, recording.baseline
+def arm(recording: Recording, tracker: str) -> Armed:
+    """The tracker of that name, in force. To be given to `follow`, which ends it. Raises BuildError."""
     asked = trackers().get(tracker)
     if asked is not None and not asked.in_place:
         # Before it is probed: whether it would work here is beside the point.
@@ -102,8 +112,20 @@ def follow(recording: Recording, argv: Sequence[bytes], tracker: str, onlooker: 
             f"the {tracker} tracker cannot be used: it needs the command to run in a root file system of its own",
             hint="use another one, or --tracker auto",
         )
-    selection = select(tracker, rootfs, baseline)
-    session = selection.tracker.arm(rootfs, baseline)
+    selection = select(tracker, recording.rootfs, recording.baseline)
+    return Armed(selection, selection.tracker.arm(recording.rootfs, recording.baseline))
+
+
+def arm_attributing(recording: Recording, tracker: str) -> Armed:
+    """As `arm`, and processes are recorded."""
+    chosen, selection = select_attributing(tracker, recording.rootfs)
+    session = chosen.arm_attributing(recording.rootfs, recording.baseline)
+    return Armed(selection, session, attributing=session)
+
+
+def follow(recording: Recording, armed: Armed, argv: Sequence[bytes], onlooker: Onlooker | None = None) -> Tracked:
+    """Runs a command, with our terminal, standard streams and environment. Raises BuildError."""
+    selection, session = armed.selection, armed.session
     try:
         started = time.monotonic()
         outcome = run_command(argv, witness=session.needs_link_witness and _may_witness(), onlooker=onlooker)
@@ -120,6 +142,7 @@ def follow(recording: Recording, argv: Sequence[bytes], tracker: str, onlooker: 
         hints.add(mount.path, "subtree")
     notes = [*_moved(recording), *_mounted(recording)]
     changes, doubts = _compare(recording, hints, outcome.links_made if session.needs_link_witness else 0)
+    who = armed.attributing
     return Tracked(
         recording,
         tuple(argv),
@@ -132,6 +155,7 @@ def follow(recording: Recording, argv: Sequence[bytes], tracker: str, onlooker: 
         changes.stats,
         tuple(sorted(frozenset(changes.sockets) - recording.sockets)),
         (*notes, *doubts),
+        None if who is None else who.attribute(recording.baseline, changes),
     )
 
 

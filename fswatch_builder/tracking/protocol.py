@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fswatch_builder._native import Baseline, ChangeSet, HintSet, Rootfs
+from fswatch_builder.model.attribution import Attribution
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,13 @@ class Session(Protocol):
         """Ends tracking. A second call does nothing."""
 
 
+class AttributingSession(Session, Protocol):
+    """One that knows who did it, too."""
+
+    def attribute(self, baseline: Baseline, changes: ChangeSet) -> Attribution:
+        """Who did what ``changes`` tell, relative to ``baseline``: after the ``settle`` that led to them."""
+
+
 class Tracker(Protocol):
     """A way to find out where to look."""
 
@@ -76,8 +84,19 @@ class Tracker(Protocol):
     def on_overlay(self) -> bool:
         """Whether it is exact on the merged view of an overlay (``Rootfs.merged``). If not, ``probe`` refuses one."""
 
+    @property
+    def anonymous(self) -> str | None:
+        """Why it cannot tell who did something; None for an `AttributingTracker`."""
+
     def probe(self, rootfs: Rootfs) -> Capability:
         """Tries whether it works here, rather than guess from a version."""
 
     def arm(self, rootfs: Rootfs, baseline: Baseline) -> Session:
         """In force on return. ``baseline`` describes the disk as it is. ``TrackingError`` if it cannot work."""
+
+
+class AttributingTracker(Tracker, Protocol):
+    """One that can tell who did something, where it is asked for."""
+
+    def arm_attributing(self, rootfs: Rootfs, baseline: Baseline) -> AttributingSession:
+        """As ``arm``, and processes are recorded. What happens before the first ``settle`` is attributed, too."""

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from fswatch_builder._native import Baseline, Rootfs
 from fswatch_builder.errors import TrackingError, UsageError
 from fswatch_builder.tracking.break_even import dearer_than_scan
 from fswatch_builder.tracking.limits import watch_budget
-from fswatch_builder.tracking.protocol import Tracker
+from fswatch_builder.tracking.protocol import AttributingTracker, Tracker
 from fswatch_builder.tracking.registry import trackers
 
 AUTO = "auto"
@@ -61,6 +62,33 @@ def select(name: str, rootfs: Rootfs, baseline: Baseline, runs: int = 1) -> Sele
         f"the {name} tracker cannot be used: {why[-1].removeprefix(f'{name}: ')}",
         hint="use --tracker auto or --tracker scan",
     )
+
+
+def select_attributing(name: str, rootfs: Rootfs) -> tuple[AttributingTracker, Selection]:
+    """The tracker of that name, or for ``auto`` the one there is, that can tell who did something; as a selection too.
+
+    ``UsageError`` for an unknown name, ``TrackingError`` with the reason if it cannot tell, or cannot work here.
+    """
+    known = _known(name)
+    candidates = [tracker for tracker in known.values() if _attributes(tracker)]
+    if name != AUTO:
+        candidates = [tracker for tracker in candidates if tracker.name == name]
+        if not candidates:
+            raise TrackingError(
+                f"the {name} tracker cannot tell processes: {known[name].anonymous}",
+                hint="use --tracker fanotify, or --tracker auto",
+            )
+    why = []
+    for tracker in candidates:
+        capability = tracker.probe(rootfs)
+        why.append(f"{tracker.name}: {capability.reason}")
+        if capability.usable:
+            return tracker, Selection(tracker, tuple(why))
+    raise TrackingError(f"processes cannot be told here: {'; '.join(why)}")
+
+
+def _attributes(tracker: Tracker) -> TypeGuard[AttributingTracker]:
+    return tracker.anonymous is None
 
 
 def takes_overlay(name: str) -> bool:

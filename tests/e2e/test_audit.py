@@ -28,6 +28,7 @@ class OneEyed:
 
     name = "one-eyed"
     in_place = True
+    anonymous = "it has one eye"
     on_overlay = True
 
     def __init__(self, drops: Callable[[bytes], bool]) -> None:

@@ -7,9 +7,20 @@ namespace that mounted it) and Linux 5.17. What makes it exact is argued in ``tr
 
 import errno
 import os
+from collections.abc import Sequence
 
-from fswatch_builder._native import Baseline, ChangeSet, FilesystemMark, HintSet, RefusedError, Rootfs
+from fswatch_builder._native import (
+    Baseline,
+    ChangeSet,
+    FilesystemMark,
+    HintSet,
+    ProcessRecord,
+    RefusedError,
+    Rootfs,
+)
 from fswatch_builder.errors import TrackingError
+from fswatch_builder.model.attribution import Attribution
+from fswatch_builder.tracking.programs import places_of_programs
 from fswatch_builder.tracking.protocol import Capability
 
 _REASONS = {
@@ -42,6 +53,7 @@ class FanotifyTracker:
     name = "fanotify"
     in_place = True
     on_overlay = False
+    anonymous = None
 
     def probe(self, rootfs: Rootfs) -> Capability:
         """Marks the file system, makes one harmless event on the root directory and looks for it in the queue."""
@@ -61,6 +73,15 @@ class FanotifyTracker:
                 f"the fanotify tracker cannot be used: {explain(error)}", hint="use --tracker auto or --tracker inotify"
             ) from error
         return FanotifySession(rootfs, mark, baseline)
+
+    def arm_attributing(self, rootfs: Rootfs, baseline: Baseline) -> "AttributingFanotifySession":
+        """The same mark, and one more on each file system that programs may be started from, in a group of its own."""
+        places, unasked = places_of_programs()
+        try:
+            mark = FilesystemMark(rootfs, baseline, programs_on=places)
+        except (OSError, RefusedError) as error:
+            raise TrackingError(f"processes cannot be told here: {explain(error)}") from error
+        return AttributingFanotifySession(rootfs, mark, baseline, unasked)
 
 
 class FanotifySession:
@@ -86,6 +107,33 @@ class FanotifySession:
     def close(self) -> None:
         """Stops the reader; the kernel drops the mark with the descriptor."""
         self.mark.close()
+
+
+class AttributingFanotifySession(FanotifySession):
+    """One whose mark records processes."""
+
+    def __init__(self, rootfs: Rootfs, mark: FilesystemMark, baseline: Baseline, unasked: Sequence[bytes]) -> None:
+        super().__init__(rootfs, mark, baseline)
+        self._unasked = unasked
+        self._record: ProcessRecord | None = None
+
+    def settle(self) -> HintSet:
+        """What the events of this step say, read to the last one that was queued before the call."""
+        hints = super().settle()
+        self._record = self.mark.take_record()
+        return hints
+
+    def attribute(self, baseline: Baseline, changes: ChangeSet) -> Attribution:
+        """From the record of the last settle."""
+        record = self._record
+        if record is None:
+            raise RuntimeError("nothing was settled yet")
+        return Attribution(
+            touched={path: tuple(pids) for path, pids in record.attribute(baseline, changes)},
+            processes={process.pid: process for process in record.processes},
+            complete=record.is_complete,
+            unheard=tuple(sorted([*record.unheard, *self._unasked])),
+        )
 
 
 def explain(error: OSError | RefusedError) -> str:

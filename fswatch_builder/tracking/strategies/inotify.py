@@ -21,6 +21,7 @@ class InotifyTracker:
     name = "inotify"
     in_place = True
     on_overlay = True
+    anonymous = "the events of inotify do not say who caused them (inotify(7))"
 
     def probe(self, rootfs: Rootfs) -> Capability:
         """Makes one harmless event on the root directory and waits for nothing: it must be there at once.

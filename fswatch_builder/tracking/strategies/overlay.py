@@ -34,6 +34,7 @@ class OverlayTracker:
     name = "overlay"
     in_place = False
     on_overlay = True
+    anonymous = "an upper directory shows what was written, not by whom"
 
     def probe(self, rootfs: Rootfs) -> Capability:
         """Mounts an overlay beside the root file system and tries what exactness hangs on."""

@@ -10,6 +10,7 @@ class ScanTracker:
     name = "scan"
     in_place = True
     on_overlay = True
+    anonymous = "it sees what came out, not who did it"
 
     def probe(self, rootfs: Rootfs) -> Capability:
         """Always usable."""

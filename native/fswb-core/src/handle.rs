@@ -55,6 +55,17 @@ impl Handle<'_> {
         }
     }
 
+    /// What tells one inode from another that had its number before; `None` if the layout is not known.
+    pub(crate) fn generation(self) -> Option<u32> {
+        match (self.kind, self.bytes.len()) {
+            (FILEID_INO32_GEN, 8) => self.u32_at(4),
+            (FILEID_INO32_GEN, 12) => self.u32_at(0),
+            (FILEID_INO64_GEN, 12) => self.u32_at(8),
+            (FILEID_BTRFS_WITHOUT_PARENT, 20) => self.u32_at(16),
+            _ => None,
+        }
+    }
+
     fn u32_at(self, at: usize) -> Option<u32> {
         let bytes = self.bytes.get(at..at + 4)?;
         Some(u32::from_ne_bytes(bytes.try_into().ok()?))

@@ -39,6 +39,8 @@ pub enum LossReason {
     VanishedLinks,
     /// Nobody could watch whether hard links are made.
     UnseenLinks,
+    /// An overlay was mounted whose upper directory is here: what is written through it raises no event.
+    NestedOverlay,
 }
 
 /// A part of the tree that a watcher does not vouch for. `path` is the root of the smallest subtree now unknown.

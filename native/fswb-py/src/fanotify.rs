@@ -1,9 +1,6 @@
-//! `FilesystemMark`: one fanotify mark on the file system of a rootfs.
+//! `FilesystemMark`: one fanotify mark on the file system of a rootfs, and `ProcessRecord`: who did what.
 
-use std::collections::BTreeMap;
-
-use fswb_core::fanotify::{Marked, Queue, probe};
-use fswb_core::path::RelPath;
+use fswb_core::fanotify::{Marked, Process as Told, ProcessState, Queue, Record, probe};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -11,13 +8,6 @@ use crate::baseline::{Baseline, ChangeSet};
 use crate::convert::IntoPy;
 use crate::hint::HintSet;
 use crate::root::Rootfs;
-
-/// Processes by path, programs by process, and whether that is all.
-type Processes<'py> = (
-    Vec<(Bound<'py, PyBytes>, Vec<i32>)>,
-    BTreeMap<i32, Vec<Option<Bound<'py, PyBytes>>>>,
-    bool,
-);
 
 #[pyclass(frozen, module = "fswatch_builder._native")]
 pub(crate) struct FilesystemMark(Marked);
@@ -31,21 +21,21 @@ impl FilesystemMark {
     }
 
     #[new]
-    #[pyo3(signature = (rootfs, baseline, *, unlimited = true, record_processes = false))]
+    #[pyo3(signature = (rootfs, baseline, *, unlimited = true, programs_on = None))]
     fn new(
         py: Python<'_>,
         rootfs: &Rootfs,
         baseline: &Baseline,
         unlimited: bool,
-        record_processes: bool,
+        programs_on: Option<Vec<Vec<u8>>>,
     ) -> PyResult<Self> {
         let queue = if unlimited {
             Queue::Unlimited
         } else {
             Queue::Limited
         };
-        let marked =
-            py.detach(|| Marked::arm(&rootfs.0, &baseline.lock(), queue, record_processes));
+        let programs = programs_on.as_deref();
+        let marked = py.detach(|| Marked::arm(&rootfs.0, &baseline.lock(), queue, programs));
         Ok(Self(marked.into_py(py)?))
     }
 
@@ -60,24 +50,9 @@ impl FilesystemMark {
             .into_py(py)
     }
 
-    #[getter]
-    fn processes<'py>(&self, py: Python<'py>) -> PyResult<Option<Processes<'py>>> {
-        let Some(found) = py.detach(|| self.0.processes()).into_py(py)? else {
-            return Ok(None);
-        };
-        let bytes = |path: &RelPath| PyBytes::new(py, path.as_bytes());
-        let touched = found.touched.iter();
-        let touched = touched.map(|(path, pids)| (bytes(path), pids.iter().copied().collect()));
-        let executed = found.executed.iter();
-        let executed = executed.map(|(&pid, programs)| {
-            let paths = programs.iter().map(|path| path.as_ref().map(bytes));
-            (pid, paths.collect())
-        });
-        Ok(Some((
-            touched.collect(),
-            executed.collect(),
-            found.complete,
-        )))
+    fn take_record(&self, py: Python<'_>) -> PyResult<Option<ProcessRecord>> {
+        let record = py.detach(|| self.0.take_record()).into_py(py)?;
+        Ok(record.map(ProcessRecord))
     }
 
     fn pause(&self, py: Python<'_>) {
@@ -104,6 +79,86 @@ impl FilesystemMark {
     }
 }
 
+#[pyclass(frozen, module = "fswatch_builder._native")]
+pub(crate) struct ProcessRecord(Record);
+
+#[pymethods]
+impl ProcessRecord {
+    fn attribute<'py>(
+        &self,
+        py: Python<'py>,
+        baseline: &Baseline,
+        changes: &ChangeSet,
+    ) -> Vec<(Bound<'py, PyBytes>, Vec<i32>)> {
+        let found = py.detach(|| self.0.attribute(&baseline.lock(), &changes.lock()));
+        let found = found.into_iter();
+        found
+            .map(|(path, pids)| {
+                let path = PyBytes::new(py, path.as_bytes());
+                (path, pids.into_iter().collect())
+            })
+            .collect()
+    }
+
+    #[getter]
+    fn processes(&self) -> Vec<Process> {
+        let told = self.0.processes.iter();
+        told.map(|(&pid, told)| Process {
+            pid,
+            told: told.clone(),
+        })
+        .collect()
+    }
+
+    #[getter]
+    fn is_complete(&self) -> bool {
+        self.0.is_complete
+    }
+
+    #[getter]
+    fn unheard<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
+        list(py, &self.0.unheard)
+    }
+}
+
+#[pyclass(frozen, module = "fswatch_builder._native")]
+pub(crate) struct Process {
+    #[pyo3(get)]
+    pid: i32,
+    told: Told,
+}
+
+#[pymethods]
+impl Process {
+    #[getter]
+    fn programs<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
+        list(py, &self.told.programs)
+    }
+
+    #[getter]
+    fn arguments<'py>(&self, py: Python<'py>) -> Option<Vec<Bound<'py, PyBytes>>> {
+        Some(list(py, self.told.arguments.as_ref()?))
+    }
+
+    #[getter]
+    fn state(&self) -> &'static str {
+        match self.told.state {
+            ProcessState::Seen => "seen",
+            ProcessState::Started => "started",
+            ProcessState::Ended => "ended",
+            ProcessState::Kernel => "kernel",
+            ProcessState::Ambiguous => "ambiguous",
+            ProcessState::Hidden => "hidden",
+        }
+    }
+}
+
+fn list<'py>(py: Python<'py>, items: &[Vec<u8>]) -> Vec<Bound<'py, PyBytes>> {
+    items.iter().map(|item| PyBytes::new(py, item)).collect()
+}
+
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<FilesystemMark>()
+    module.add_class::<FilesystemMark>()?;
+    module.add_class::<ProcessRecord>()?;
+    module.add_class::<Process>()
 }

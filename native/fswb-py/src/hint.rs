@@ -6,7 +6,7 @@ use fswb_core::hint::{HintSet as Hints, LossReason, Scope};
 use fswb_core::path::RelPath;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyTuple};
 
 use crate::convert::IntoPy;
 
@@ -92,7 +92,7 @@ fn scope_name(scope: Scope) -> &'static str {
     }
 }
 
-const REASONS: [(&str, LossReason); 10] = [
+const REASONS: [(&str, LossReason); 11] = [
     ("queue-overflow", LossReason::QueueOverflow),
     ("watch-limit", LossReason::WatchLimit),
     ("unmounted", LossReason::Unmounted),
@@ -103,6 +103,7 @@ const REASONS: [(&str, LossReason); 10] = [
     ("unreadable-event", LossReason::UnreadableEvent),
     ("vanished-links", LossReason::VanishedLinks),
     ("unseen-links", LossReason::UnseenLinks),
+    ("nested-overlay", LossReason::NestedOverlay),
 ];
 
 fn reason_from_name(name: &str) -> PyResult<LossReason> {
@@ -120,5 +121,7 @@ pub(crate) fn reason_name(reason: LossReason) -> &'static str {
 }
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let reasons = PyTuple::new(module.py(), REASONS.map(|(name, _)| name))?;
+    module.add("LOSS_REASONS", reasons)?;
     module.add_class::<HintSet>()
 }

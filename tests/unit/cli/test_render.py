@@ -1,5 +1,6 @@
 """What a build looks like."""
 
+import errno
 import io
 import json
 
@@ -53,15 +54,18 @@ def test_output_is_cut_into_lines_whatever_pieces_it_comes_in() -> None:
             StepFinished(5, "done", 0.3, StepReport("inotify", 3, (), 2, 1200, 300, "d")),
             "#5 DONE 300ms  tracker inotify, 3 hints, 0 losses, layer 2 entries 1.2kB",
         ),
-        (
-            StepFinished(5, "done", 0.3, StepReport("scan", 1, (("queue-overflow", b""),))),
-            "#5 DONE 300ms  tracker scan, 1 hint, 1 loss, no layer",
-        ),
         (StepFinished(5, "done", 0.3, StepReport(entries=1, size=10, diff_id="d")), "#5 DONE 300ms  layer 1 entry 10B"),
     ],
 )
 def test_the_end_of_a_step_says_what_it_did(event: StepFinished, line: str) -> None:
     assert shown(event)[0] == line
+
+
+def test_a_loss_is_explained_before_the_end_of_its_step() -> None:
+    report = StepReport("inotify", 1, (("queue-overflow", b""),))
+    note, end, _ = shown(StepFinished(5, "done", 0.3, report))
+    assert note.startswith("#5 note: queue-overflow: changes came faster than they were read")
+    assert end == "#5 DONE 300ms  tracker inotify, 1 hint, 1 loss, no layer"
 
 
 def test_rawjson_is_one_object_a_line() -> None:
@@ -72,12 +76,11 @@ def test_rawjson_is_one_object_a_line() -> None:
     assert lines[2]["where"]["line"] == 3
 
 
-def test_a_reader_that_goes_away_is_no_error(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("error", [errno.EPIPE, errno.EIO])
+def test_a_reader_or_a_terminal_that_goes_away_is_no_error(monkeypatch: pytest.MonkeyPatch, error: int) -> None:
     class Gone(io.StringIO):
         def write(self, _text: str) -> int:
-            raise BrokenPipeError
+            raise OSError(error, "gone")
 
     monkeypatch.setattr("fswatch_builder.cli.render.silence", lambda _stream: None)
     renderer = Plain(Pipe(Gone()))

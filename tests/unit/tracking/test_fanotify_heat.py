@@ -174,7 +174,7 @@ def test_closing_lets_a_muted_file_go(tracked: Tracked) -> None:
 
 def test_who_asks_for_processes_is_told_of_every_writer(tracked: Tracked) -> None:
     tracked.session.close()
-    mark = FilesystemMark(tracked.rootfs, tracked.baseline, record_processes=True)
+    mark = FilesystemMark(tracked.rootfs, tracked.baseline, programs_on=[])
     limit = time.monotonic() + 30
     # One event for each drain.
     with (tracked.root / "d/g").open("r+b", buffering=0) as file:

@@ -17,6 +17,7 @@ from fswatch_builder.tracking.strategies import inotify
 
 class Unusable:
     in_place = True
+    anonymous = "it is a test"
     on_overlay = True
 
     def __init__(self, name: str) -> None:

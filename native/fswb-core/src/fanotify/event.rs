@@ -19,6 +19,8 @@ pub(super) struct Event<'a> {
 /// A name in a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place<'a> {
+    /// The ID of its file system, as statfs(2) tells it.
+    pub(super) file_system: [u8; 8],
     pub(super) directory: Handle<'a>,
     pub(super) name: &'a [u8],
 }
@@ -61,13 +63,18 @@ fn one(bytes: &[u8]) -> Option<(Event<'_>, &[u8])> {
         let length = u16::from_ne_bytes(field(records, 2)?) as usize;
         let (record, others) = records.split_at_checked(length)?;
         let kind = *record.first()?;
+        let file_system: [u8; 8] = field(record, 4)?;
         let body = record.get(HEADER..)?;
         match kind {
             libc::FAN_EVENT_INFO_TYPE_FID => event.target = Some(handle(body)?.0),
             libc::FAN_EVENT_INFO_TYPE_DFID_NAME
             | libc::FAN_EVENT_INFO_TYPE_DFID
-            | libc::FAN_EVENT_INFO_TYPE_OLD_DFID_NAME => event.place = Some(place(body)?),
-            libc::FAN_EVENT_INFO_TYPE_NEW_DFID_NAME => event.renamed = Some(place(body)?),
+            | libc::FAN_EVENT_INFO_TYPE_OLD_DFID_NAME => {
+                event.place = Some(place(body, file_system)?)
+            }
+            libc::FAN_EVENT_INFO_TYPE_NEW_DFID_NAME => {
+                event.renamed = Some(place(body, file_system)?)
+            }
             // A kind we did not ask for.
             _ => return None,
         }
@@ -76,12 +83,16 @@ fn one(bytes: &[u8]) -> Option<(Event<'_>, &[u8])> {
     Some((event, rest))
 }
 
-fn place(body: &[u8]) -> Option<Place<'_>> {
+fn place(body: &[u8], file_system: [u8; 8]) -> Option<Place<'_>> {
     let (directory, rest) = handle(body)?;
     // A record without a name is about the directory.
     let name = rest.split(|&byte| byte == 0).next()?;
     let name = if name.is_empty() { b"." } else { name };
-    Some(Place { directory, name })
+    Some(Place {
+        file_system,
+        directory,
+        name,
+    })
 }
 
 /// `struct file_handle`, and what follows it.

@@ -9,7 +9,6 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use crate::baseline::{Baseline, Inodes};
 use crate::entry::Kind;
 use crate::fanotify::event::{Event, Place};
-use crate::fanotify::processes::{Recorder, Thing};
 use crate::handle::{Handle, Inode};
 use crate::hint::{HintSet, LossReason, Scope};
 use crate::path::RelPath;
@@ -24,8 +23,10 @@ pub(super) const LIMIT: usize = 1 << 18;
 /// Answers of the baseline that are kept: foreign traffic mostly repeats itself, and must not fill the memory.
 pub(super) const REMEMBERED: usize = 1 << 16;
 
-/// In place of a process: nothing is muted where they are recorded.
-const NOBODY: i32 = 0;
+/// What overlayfs makes in the work directory of every mount, and the beginning of the names that it makes in there to try
+/// the file system (`ovl_make_workdir` and `ovl_check_rename_whiteout` in fs/overlayfs/super.c, since Linux 5.8).
+const OVERLAY_WORK: &[u8] = b"work";
+const OVERLAY_TRIAL: &[u8] = b"#";
 
 /// What happened to the names in one directory of the baseline. That there is one: the directory has a new mtime.
 #[derive(Debug, Default)]
@@ -79,18 +80,11 @@ pub(super) struct Gathered {
     inodes: HashSet<u64>,
     losses: BTreeSet<LossReason>,
     kept: usize,
-    /// There if asked for.
-    pub(super) processes: Option<Recorder>,
+    /// New directories of the name that overlayfs gives to its own.
+    work: HashSet<u64>,
 }
 
 impl Gathered {
-    pub(super) fn new(record_processes: bool) -> Self {
-        Self {
-            processes: record_processes.then(Recorder::default),
-            ..Self::default()
-        }
-    }
-
     /// The whole tree is unknown from now on, whatever else comes.
     pub(super) fn lose(&mut self, reason: LossReason) {
         self.losses.insert(reason);
@@ -105,19 +99,13 @@ impl Gathered {
         self.kept
     }
 
-    fn inode(&mut self, ino: u64, pid: i32) {
-        if let Some(processes) = &mut self.processes {
-            processes.touch(Thing::Inode(ino), pid);
-        }
+    fn inode(&mut self, ino: u64) {
         if self.losses.is_empty() && self.inodes.insert(ino) {
             self.keep(1);
         }
     }
 
-    fn name(&mut self, directory: u64, name: &[u8], scope: Scope, pid: i32) {
-        if let Some(processes) = &mut self.processes {
-            processes.touch(Thing::Name(directory, name.into()), pid);
-        }
+    fn name(&mut self, directory: u64, name: &[u8], scope: Scope) {
         if self.losses.is_empty() {
             let more = self
                 .directories
@@ -200,18 +188,23 @@ impl Sieve {
             gathered.lose(LossReason::UnreadableEvent);
             return None;
         };
+        self.knows(inode).then_some(inode.ino)
+    }
+
+    /// Whether an inode is one of the tree.
+    pub(super) fn knows(&mut self, inode: Inode) -> bool {
         if inode.subvolume != self.subvolume {
-            return None;
+            return false;
         }
         if let Some(&known) = self.remembered.get(&inode.ino) {
-            return known.then_some(inode.ino);
+            return known;
         }
         if self.remembered.len() >= REMEMBERED {
             self.remembered.clear();
         }
         let known = self.inodes.contains(inode.ino);
         self.remembered.insert(inode.ino, known);
-        known.then_some(inode.ino)
+        known
     }
 
     /// Keeps what an event says about the tree.
@@ -220,12 +213,9 @@ impl Sieve {
             gathered.lose(LossReason::QueueOverflow);
             return;
         }
-        if event.mask & libc::FAN_OPEN_EXEC != 0 {
-            self.executed(event, gathered);
-            // The same event may tell of more: the kernel merges.
-            if event.mask & !(libc::FAN_OPEN_EXEC | libc::FAN_ONDIR) == 0 {
-                return;
-            }
+        if self.is_overlay_mounted(event, gathered) {
+            gathered.lose(LossReason::NestedOverlay);
+            return;
         }
         let itself = event.place.is_some_and(|place| place.name == b".");
         if event.target.is_none() && !itself {
@@ -234,7 +224,7 @@ impl Sieve {
             return;
         }
         if let Some(ino) = event.target.and_then(|handle| self.own(handle, gathered)) {
-            gathered.inode(ino, event.pid);
+            gathered.inode(ino);
         }
         let came = libc::FAN_CREATE | libc::FAN_RENAME;
         let scope = if event.mask & libc::FAN_ONDIR != 0 && event.mask & came != 0 {
@@ -245,48 +235,53 @@ impl Sieve {
         match (event.place, event.renamed) {
             (Some(place), _) if itself => {
                 if let Some(ino) = self.own(place.directory, gathered) {
-                    gathered.inode(ino, event.pid);
+                    gathered.inode(ino);
                 }
             }
             (Some(from), Some(to)) => {
-                self.name(from, Scope::Entry, event.pid, gathered);
-                self.name(to, scope, event.pid, gathered);
+                self.name(from, Scope::Entry, gathered);
+                self.name(to, scope, gathered);
             }
             (Some(place), None) if event.mask & (came | libc::FAN_DELETE) != 0 => {
-                self.name(place, scope, event.pid, gathered);
+                self.name(place, scope, gathered);
             }
             // What happened to an inode is told by its number, whatever name was used.
             _ => {}
         }
     }
 
+    /// Whether an overlay is being mounted whose work directory, and so its upper directory, is in the tree. (They are to be
+    /// of one mount, and a RUN has no other that shows the tree.) From now on files in there may be written to without an
+    /// event: overlayfs opens them with `FMODE_NONOTIFY` on Linux 6.1. On 6.18 it does not.
+    fn is_overlay_mounted(&mut self, event: &Event<'_>, gathered: &mut Gathered) -> bool {
+        let (Some(place), Some(target)) = (event.place, event.target) else {
+            return false;
+        };
+        if event.mask & libc::FAN_CREATE == 0 {
+            return false;
+        }
+        if event.mask & libc::FAN_ONDIR != 0 && place.name == OVERLAY_WORK {
+            if let (Some(_), Some(made)) = (self.own(place.directory, gathered), target.inode()) {
+                gathered.work.insert(made.ino);
+            }
+        }
+        let directory = place.directory.inode();
+        place.name.starts_with(OVERLAY_TRIAL)
+            && directory.is_some_and(|directory| gathered.work.contains(&directory.ino))
+    }
+
     /// Keeps the files of the tree that may have changed without an event.
     pub(super) fn hint_muted(&self, muted: impl Iterator<Item = Inode>, gathered: &mut Gathered) {
         for inode in muted.filter(|inode| inode.subvolume == self.subvolume) {
             if self.inodes.contains(inode.ino) {
-                gathered.inode(inode.ino, NOBODY);
+                gathered.inode(inode.ino);
             }
         }
     }
 
-    fn name(&mut self, place: Place<'_>, scope: Scope, pid: i32, gathered: &mut Gathered) {
+    fn name(&mut self, place: Place<'_>, scope: Scope, gathered: &mut Gathered) {
         if let Some(directory) = self.own(place.directory, gathered) {
-            gathered.name(directory, place.name, scope, pid);
-        }
-    }
-
-    fn executed(&mut self, event: &Event<'_>, gathered: &mut Gathered) {
-        let inode = event.target.and_then(|handle| self.own(handle, gathered));
-        let program = match (inode, event.place) {
-            (Some(ino), _) => Thing::Inode(ino),
-            (None, Some(place)) => match self.own(place.directory, gathered) {
-                Some(directory) => Thing::Name(directory, place.name.into()),
-                None => Thing::Foreign,
-            },
-            (None, None) => Thing::Foreign,
-        };
-        if let Some(processes) = &mut gathered.processes {
-            processes.execute(event.pid, program);
+            gathered.name(directory, place.name, scope);
         }
     }
 }

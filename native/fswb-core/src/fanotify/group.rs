@@ -63,31 +63,37 @@ impl Group {
     }
 
     /// Marks the file system that `root` is on, whoever uses it and wherever it is mounted.
-    pub(super) fn mark(&mut self, root: &Root, executions: bool) -> Result<()> {
-        let flags = libc::FAN_MARK_ADD | libc::FAN_MARK_FILESYSTEM;
-        let mask = if executions {
-            MASK | libc::FAN_OPEN_EXEC
-        } else {
-            MASK
-        };
+    pub(super) fn mark(&mut self, root: &Root) -> Result<()> {
+        let marked = self.mark_file_system(root.fd(), MASK);
+        marked.during("fanotify_mark", root.path())?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        self.mount = rustix::fs::openat(root.fd(), ".", flags, Mode::empty()).ok();
+        Ok(())
+    }
+
+    /// Tells of the programs that are started from the file system that `directory` is on.
+    pub(super) fn mark_executions(&self, directory: BorrowedFd<'_>, path: &[u8]) -> Result<()> {
+        let marked = self.mark_file_system(directory, libc::FAN_OPEN_EXEC);
+        marked.during("fanotify_mark", path)
+    }
+
+    fn mark_file_system(&self, directory: BorrowedFd<'_>, mask: u64) -> std::io::Result<()> {
+        let group = self.fd.as_ref().ok_or(std::io::ErrorKind::NotConnected)?;
         // SAFETY: both descriptors are borrowed for the call and the name is a C string. (A name, because the root is
         // open with O_PATH, and such a descriptor alone is EBADF.)
         let result = unsafe {
             libc::fanotify_mark(
-                self.fd()?.as_raw_fd(),
-                flags,
+                group.as_raw_fd(),
+                libc::FAN_MARK_ADD | libc::FAN_MARK_FILESYSTEM,
                 mask,
-                root.fd().as_raw_fd(),
+                directory.as_raw_fd(),
                 c".".as_ptr(),
             )
         };
         match result {
-            0 => {}
-            _ => return Err(std::io::Error::last_os_error()).during("fanotify_mark", root.path()),
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
         }
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        self.mount = rustix::fs::openat(root.fd(), ".", flags, Mode::empty()).ok();
-        Ok(())
     }
 
     /// No longer tells of modifications of a file. `handle` is what an event said, `told` the inode it stands for.

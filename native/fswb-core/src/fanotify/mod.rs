@@ -30,7 +30,8 @@ use gathered::{Gathered, Sieve};
 use group::Group;
 pub use group::Queue;
 use heat::Heat;
-pub use processes::Processes;
+use processes::Recorder;
+pub use processes::{Process, Record, State as ProcessState};
 
 /// Bytes per read: about 700 events with short names.
 const BUFFER: usize = 64 * 1024;
@@ -54,8 +55,10 @@ struct State {
     elsewhere: Vec<RelPath>,
     buffer: Vec<u8>,
     events: u64,
+    /// There if asked for.
+    recorder: Option<Recorder>,
     /// Of the last settle.
-    processes: Option<Processes>,
+    record: Option<Record>,
 }
 
 impl Marked {
@@ -63,25 +66,28 @@ impl Marked {
     ///
     /// `Error::Refused` if inode numbers cannot be read from the file handles of this file system.
     ///
-    /// `record_processes`: see [`Self::processes`].
+    /// `programs`: that processes are recorded, and absolute paths on the file systems whose programs are to be heard of,
+    /// see [`Self::take_record`]. The kernel tells who did something to CAP_SYS_ADMIN in the initial user namespace alone.
     pub fn arm(
         root: &Root,
         baseline: &Baseline,
         queue: Queue,
-        record_processes: bool,
+        programs: Option<&[Vec<u8>]>,
     ) -> Result<Self> {
         let mut group = Group::new(queue)?;
         let subvolume = check_handles(root, baseline)?;
-        group.mark(root, record_processes)?;
+        let recorder = programs.map(Recorder::begin).transpose()?;
+        group.mark(root)?;
         let state = State {
             group,
             sieve: Sieve::new(baseline.inodes(), subvolume),
-            gathered: Gathered::new(record_processes),
+            gathered: Gathered::default(),
             heat: Heat::default(),
             elsewhere: baseline.on_other_devices(),
             buffer: vec![0; BUFFER],
             events: 0,
-            processes: None,
+            recorder,
+            record: None,
         };
         Ok(Self {
             reader: Reader::start(state, "fanotify-reader")?,
@@ -92,20 +98,15 @@ impl Marked {
     ///
     /// `baseline` is the one that was given to the last of the former two.
     pub fn settle(&self, baseline: &Baseline) -> Result<HintSet> {
-        let (mut gathered, elsewhere) = self.reader.with(|state| {
+        let (gathered, elsewhere) = self.reader.with(|state| {
             state.read()?;
+            state.record = state.recorder.as_mut().map(Recorder::take).transpose()?;
             state
                 .sieve
                 .hint_muted(state.heat.muted(), &mut state.gathered);
-            Ok((state.take(), state.elsewhere.clone()))
+            let gathered = std::mem::take(&mut state.gathered);
+            Ok((gathered, state.elsewhere.clone()))
         })?;
-        if let Some(recorder) = gathered.processes.take() {
-            let processes = recorder.resolve(baseline);
-            self.reader.with(|state| {
-                state.processes = Some(processes);
-                Ok(())
-            })?;
-        }
         let mut hints = gathered.resolve(baseline);
         for place in elsewhere {
             hints.lose(LossReason::OtherDevice, place);
@@ -121,16 +122,20 @@ impl Marked {
             state.heat.unmuted();
             state.read()?;
             state.heat.unmuted();
-            state.take();
+            state.gathered = Gathered::default();
+            if let Some(recorder) = &mut state.recorder {
+                recorder.forget()?;
+            }
             state.sieve.update(|inodes| inodes.extend(changes));
             state.elsewhere = elsewhere;
             Ok(())
         })
     }
 
-    /// Which processes touched what, up to the last [`Self::settle`]; `None` if it was not asked for on arming.
-    pub fn processes(&self) -> Result<Option<Processes>> {
-        self.reader.with(|state| Ok(state.processes.clone()))
+    /// Which processes touched what, up to the last [`Self::settle`]; `None` if it was not asked for on arming, or was
+    /// taken already.
+    pub fn take_record(&self) -> Result<Option<Record>> {
+        self.reader.with(|state| Ok(state.record.take()))
     }
 
     /// Stops reading until [`Self::resume`], so that a test can fill the kernel's queue. [`Self::settle`] still reads.
@@ -160,12 +165,6 @@ impl Marked {
 }
 
 impl State {
-    /// What was gathered; gathering begins anew.
-    fn take(&mut self) -> Gathered {
-        let empty = Gathered::new(self.gathered.processes.is_some());
-        std::mem::replace(&mut self.gathered, empty)
-    }
-
     /// Events are queued by the system call that makes the change, before it returns. What comes while we read is left: a
     /// busy writer cannot keep us here.
     fn read(&mut self) -> Result<u64> {
@@ -181,9 +180,11 @@ impl State {
                 match event {
                     Some(event) => {
                         self.sieve.pass(&event, &mut self.gathered);
-                        // Who asks for processes wants to know all that wrote.
-                        if self.gathered.processes.is_none() {
-                            self.heat.note(&event);
+                        match &mut self.recorder {
+                            Some(recorder) => {
+                                recorder.note(&event, |inode| self.sieve.knows(inode))
+                            }
+                            None => self.heat.note(&event),
                         }
                     }
                     None => self.gathered.lose(LossReason::UnreadableEvent),
@@ -199,6 +200,9 @@ impl Source for State {
     fn drain(&mut self) -> Result<u64> {
         let read = self.read()?;
         self.heat.drained(&self.group);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.drain()?;
+        }
         Ok(read)
     }
 }
@@ -209,7 +213,7 @@ impl Source for State {
 /// needs no scratch file, and changes nothing but the root's ctime, which is no change (and no user can set back).
 pub fn probe(root: &Root) -> Result<Queue> {
     let mut group = Group::new(Queue::Unlimited)?;
-    group.mark(root, false)?;
+    group.mark(root)?;
     let own = inode_of(root.fd(), &RelPath::ROOT)?;
     let stat = rustix::fs::fstat(root.fd()).during("fstat", root.path())?;
     let time = |seconds: i64, nanoseconds: u64| Timespec {

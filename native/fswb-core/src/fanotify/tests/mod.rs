@@ -285,6 +285,23 @@ fn more_than_is_worth_remembering_is_a_loss_of_the_root() {
 }
 
 #[test]
+fn an_overlay_that_is_mounted_within_the_tree_is_a_loss_of_the_root() {
+    let (_directory, baseline) = baseline();
+    let made = libc::FAN_CREATE | libc::FAN_ONDIR;
+    let lost = |directory: u32, name: &[u8], trial: &[u8]| {
+        let mut step = Step::new(&baseline);
+        step.named(made, directory, name, 50);
+        step.named(libc::FAN_CREATE, 50, trial, 51);
+        let hints = step.settle(&baseline);
+        hints.losses().map(|loss| loss.reason).collect::<Vec<_>>()
+    };
+    assert_eq!(lost(3, b"work", b"#1a"), [LossReason::NestedOverlay]);
+    assert_eq!(lost(3, b"work", b"a"), []);
+    assert_eq!(lost(3, b"other", b"#1a"), []);
+    assert_eq!(lost(999, b"work", b"#1a"), []);
+}
+
+#[test]
 fn an_overflow_and_what_cannot_be_read_are_losses_of_the_root() {
     let (_directory, baseline) = baseline();
     let mut step = Step::new(&baseline);
