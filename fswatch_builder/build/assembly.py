@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 
 from fswatch_builder.model.image import History, Image, Layer, RunConfig
 from fswatch_builder.model.platform import Platform
+from fswatch_builder.model.readable import readable
 
 COMMENT = "buildkit.dockerfile.v0"
 
 
 def history_line(created_by: str, *, layer: bool, created: datetime | None) -> History:
     """One of ours. Its time is that of the step, None for configuration: ``with_times`` fills it in."""
-    return History(created=created, created_by=created_by, comment=COMMENT, empty_layer=not layer)
+    return History(created=created, created_by=readable(created_by), comment=COMMENT, empty_layer=not layer)
 
 
 def assemble(

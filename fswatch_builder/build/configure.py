@@ -6,7 +6,7 @@ History strings are those that BuildKit writes, so that ``docker history`` reads
 from collections.abc import Iterable
 from dataclasses import replace
 
-from fswatch_builder.build.spelling import go_health, go_list, ports, stop_signal
+from fswatch_builder.build.spelling import go_health, go_list, ports, refuse_bytes, stop_signal
 from fswatch_builder.build.state import StageState
 from fswatch_builder.dockerfile.expansion import expand_word
 from fswatch_builder.errors import DockerfileError
@@ -43,6 +43,7 @@ def configure(instruction: Instruction, state: StageState, plan: Plan) -> tuple[
             return replace(state, author=author), f"MAINTAINER {author}"
         case _:
             config, created_by = _config(instruction, state, plan)
+            refuse_bytes(created_by or "", instruction.where)
             return replace(state, config=config, cmd_set=state.cmd_set or isinstance(instruction, Cmd)), created_by
 
 
@@ -69,6 +70,7 @@ def _env(instruction: Env, state: StageState, plan: Plan) -> tuple[StageState, s
     for name, value in pairs:
         scope = scope.with_variable(name, value)
         config = replace(config, env=_with_variable(config.env, name, value))
+    refuse_bytes(_shown(pairs), instruction.where)
     return replace(state, scope=scope, config=config), f"ENV {_shown(pairs)}"
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from fswatch_builder.errors import DockerfileError, Location
 from fswatch_builder.model.image import Healthcheck
+from fswatch_builder.model.readable import readable
 
 _ESCAPES = {
     "\a": "\\a",
@@ -16,6 +17,16 @@ _ESCAPES = {
     '"': '\\"',
     "\\": "\\\\",
 }
+
+
+def refuse_bytes(text: str, where: Location) -> None:
+    """Raises DockerfileError for what a configuration, which is JSON, cannot hold as it is."""
+    if readable(text) != text:
+        raise DockerfileError(
+            f"not UTF-8, so it cannot be in an image's configuration: {text}",
+            where=where,
+            hint="the bytes come with a variable: only RUN, COPY and ADD take them",
+        )
 
 
 def go_quote(text: str) -> str:

@@ -12,6 +12,7 @@ from fswatch_builder.build.configure import configure
 from fswatch_builder.build.copies import clean, copy_action
 from fswatch_builder.build.entitlements import network, security
 from fswatch_builder.build.environment import Scope, proxy_variables
+from fswatch_builder.build.spelling import refuse_bytes
 from fswatch_builder.build.state import StageState
 from fswatch_builder.dockerfile.heredoc import opening
 from fswatch_builder.dockerfile.mounts import Surroundings, read_mounts
@@ -120,6 +121,7 @@ def _copy(instruction: Copy, state: StageState, stage: Stage, plan: Plan) -> tup
 def _workdir(instruction: Workdir, state: StageState, plan: Plan) -> tuple[Step, StageState]:
     text = state.word(instruction.path, plan.escape)
     path = clean(join(state.config.working_dir or "/", text))
+    refuse_bytes(path, instruction.where)
     config = replace(state.config, working_dir=path)
     after = replace(state, config=config, workdir_set=True)
     created_by = f"WORKDIR {path}"

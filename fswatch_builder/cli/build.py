@@ -100,7 +100,7 @@ def build_command(
         names=values.references(tag or ()),
         build_args=values.build_args((*arguments, *(build_arg or ())), os.environ),
         contexts=values.build_contexts(build_context or ()),
-        labels=values.pairs("--label", label or ()),
+        labels=values.labels(label or ()),
         annotations=values.annotations(annotation or (), wanted),
         ignorefile=ignorefile,
         epoch=values.epoch("--timestamp", timestamp),

@@ -9,6 +9,7 @@ from fswatch_builder.errors import UsageError
 from fswatch_builder.model.epoch import parse_epoch
 from fswatch_builder.model.hash_mode import HashMode
 from fswatch_builder.model.platform import Platform
+from fswatch_builder.model.readable import readable
 from fswatch_builder.oci.limits import UnpackLimits
 from fswatch_builder.oci.reference import Reference
 from fswatch_builder.remote.address import remote_context
@@ -75,6 +76,7 @@ def annotations(items: Sequence[str], platform: Platform) -> dict[str, str]:
     """``[manifest:]K=V``, or ``manifest[os/arch]:K=V`` for one platform: those of the image's manifest."""
     found: dict[str, str] = {}
     for item in items:
+        _check_text("--annotation", item)
         match = _ANNOTATION.fullmatch(item)
         if match is None:
             raise UsageError(f"--annotation {item}: want NAME=VALUE")
@@ -111,6 +113,18 @@ def no_attestation(option: str, value: str | None) -> None:
         raise UsageError(
             f"{option}={value}: not supported yet: no attestation is made", hint=f"{option}=false is taken"
         )
+
+
+def labels(items: Sequence[str]) -> dict[str, str]:
+    """``K=V``, both text: they go into a document."""
+    for item in items:
+        _check_text("--label", item)
+    return pairs("--label", items)
+
+
+def _check_text(option: str, item: str) -> None:
+    if readable(item) != item:
+        raise UsageError(f"{option} {item}: not UTF-8, so it cannot be in a document")
 
 
 def pairs(option: str, items: Sequence[str]) -> dict[str, str]:

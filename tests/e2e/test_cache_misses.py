@@ -66,6 +66,26 @@ def test_files_of_a_copy_one_by_one_and_then_their_number(workshop: Workshop) ->
     ]
 
 
+def test_names_and_lines_that_are_no_text(workshop: Workshop) -> None:
+    """They can be neither in a format of text nor on a terminal."""
+    name = os.fsdecode(os.path.join(os.fsencode(workshop.context), b"d/\xff\x1b[31m"))
+    os.mkdir(workshop.context / "d")
+    command = ["build", "--store", str(workshop.store), "--build-context", f"base={workshop.base}"]
+    for number in (1, 2):
+        with open(name, "w", encoding="utf-8") as file:
+            file.write(str(number))
+        line = b"RUN --mount=target=/\xff,source=d echo \xff # %d\n" % number
+        (workshop.context / "Dockerfile").write_bytes(b"FROM base\nARG V\nCOPY d /d\n" + line)
+        for kind in ("plain", "rawjson"):
+            done = fswatch_builder(
+                *command, "--progress", kind, "--build-arg", f"V=\udcff{number}{kind}", str(workshop.context)
+            )
+            if number == 2 and kind == "plain":
+                assert "not cached: files: d/" in done.stderr
+                assert "the variable V changed" in done.stderr
+                assert "\x1b" not in done.stderr
+
+
 def test_an_owner_that_counts(workshop: Workshop) -> None:
     text = "FROM base AS a\nARG U\nRUN echo 1 >/f; chown $U /f\nFROM base\nCOPY --from=a /f /g\n"
     missed(workshop, text, build_args=args(U="1"))

@@ -1,12 +1,16 @@
 """The language in whole builds: what a RUN gets, one case a rule, and the configuration document as it lies on disk."""
 
 import json
+import os
+import re
 from collections.abc import Mapping
 
 import pytest
 
+from fswatch_builder.errors import DockerfileError
 from fswatch_builder.oci.store import Store
-from tests.support.builds import Result, Workshop
+from tests.support.builds import Result, Workshop, args
+from tests.support.cli import fswatch_builder
 
 pytestmark = pytest.mark.root
 
@@ -178,3 +182,45 @@ def test_layers_and_empty_layers_of_the_history(workshop: Workshop) -> None:
         ("WORKDIR /w", False),
         ("WORKDIR /w", True),
     ]
+
+
+def test_e15_bytes_that_are_no_text_reach_files_and_commands(workshop: Workshop) -> None:
+    """The history, which is JSON, shows a replacement."""
+    (workshop.context / os.fsdecode(b"n\xff")).write_text("x")
+    text = (
+        "FROM base\nARG V\nRUN printf '\udcff' | od -An -tx1; printf $V | od -An -tx1\n"
+        "COPY n\udcff /d/\nCOPY <<\udcfe /d/\nt\udcfe\n\udcfe\n"
+    )
+    (workshop.context / "Dockerfile").write_bytes(os.fsencode(text))
+    command = [
+        "build",
+        f"--store={workshop.store}",
+        f"--build-context=base={workshop.base}",
+        "-t=x",
+        "--progress=plain",
+    ]
+    done = fswatch_builder(*command, "--build-arg", os.fsdecode(b"V=\xfd"), str(workshop.context))
+    assert re.findall(r"^#\d+ [0-9.]+ +(.*)$", done.stderr, re.MULTILINE) == ["ff", "fd"]
+    with Store.open(str(workshop.store)) as store:
+        (stored,) = store.images()
+        lines = [line.created_by for line in store.load_image(stored.digest).history[-4:]]
+    assert [line.replace("\ufffd", "?") for line in lines] == [
+        "ARG V=?",
+        "RUN |1 V=? /bin/sh -c printf '?' | od -An -tx1; printf $V | od -An -tx1 # buildkit",
+        "COPY n? /d/ # buildkit",
+        "COPY <<? /d/ # buildkit",
+    ]
+
+
+@pytest.mark.parametrize("line", ["ENV A=$V", "LABEL a=$V", "WORKDIR /$V", "USER $V", "VOLUME /$V"])
+def test_bytes_that_a_variable_brings_into_the_configuration_are_an_error(workshop: Workshop, line: str) -> None:
+    with pytest.raises(DockerfileError, match="not UTF-8") as caught:
+        workshop.build(f"FROM base\nARG V\n{line}\n", build_args=args(V="\udcff"))
+    assert caught.value.where is not None
+    assert caught.value.where.line == 3
+
+
+@pytest.mark.parametrize("option", ["--label", "--annotation"])
+def test_bytes_in_a_document_s_own_texts_are_an_error(workshop: Workshop, option: str) -> None:
+    done = fswatch_builder("build", option, os.fsdecode(b"a=\xff"), str(workshop.context), check=False)
+    assert (done.returncode, "not UTF-8" in done.stderr) == (2, True)

@@ -48,10 +48,7 @@ def differences(before: StepRecord, now: StepRecord) -> tuple[str, ...]:
 
 def _told(before: StepRecord, now: StepRecord, changed: list[str]) -> Iterator[str]:
     edited = before.text_digest != now.text_digest
-    if before.kind != now.kind:  # nothing else of the two can be compared
-        changed = [name for name in changed if name == "epoch"]
-        yield f"the instruction was: {_was(before.text, now.text)}"
-    elif edited and {*_OF_THE_LINE, "mounts", "content"} & {*changed}:
+    if edited and (before.kind != now.kind or {*_OF_THE_LINE, "mounts", "content"} & {*changed}):
         yield f"the instruction was: {_was(before.text, now.text)}"
     for name in changed:
         if name in _ELSEWHERE:

@@ -12,6 +12,7 @@ import msgspec
 from fswatch_builder.build.keys import Inputs, field_digest
 from fswatch_builder.build.parts import Part
 from fswatch_builder.model.instruction import Copy, Heredoc, Instruction, Run
+from fswatch_builder.model.readable import readable
 
 #: Characters of an instruction that are kept, to say what it was.
 _LONGEST_TEXT: Final = 4_000
@@ -47,15 +48,15 @@ def recorded(instruction: Instruction, inputs: Inputs, parts: Iterable[Part]) ->
     env = fields.get("env")
     return StepRecord(
         kind=inputs.kind,
-        text=text[:_LONGEST_TEXT],
+        text=readable(text[:_LONGEST_TEXT]),
         text_digest=text_digest(text),
         key=inputs.key.raw,
         parent="" if inputs.parent is None else str(inputs.parent),
         inputs={name: _short(value) for name, value in [*inputs.fields, ("epoch", _number(inputs.epoch))]},
-        variables=dict(_variables(env) if isinstance(env, tuple) else ()),
-        parts={part.name: part.digest[:_SHORT] for part in taken},
-        shown={part.name: part.shown for part in taken if part.shown},
-        listings={part.name: part.listing for part in taken if part.listing},
+        variables={readable(name): digest for name, digest in _variables(env if isinstance(env, tuple) else ())},
+        parts={readable(part.name): part.digest[:_SHORT] for part in taken},
+        shown={readable(part.name): readable(part.shown) for part in taken if part.shown},
+        listings={readable(part.name): part.listing for part in taken if part.listing},
     )
 
 

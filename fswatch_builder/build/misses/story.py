@@ -6,7 +6,7 @@ text; an edited one against what stood in its place.
 """
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
@@ -21,6 +21,7 @@ from fswatch_builder.errors import BuildError
 from fswatch_builder.model.digest import ChainID
 from fswatch_builder.model.instruction import Copy, Instruction, Run, Workdir
 from fswatch_builder.model.plan import Scratch, Stage, StageSource
+from fswatch_builder.model.readable import readable
 from fswatch_builder.oci.store import Store
 
 #: The number changes whenever what is kept changes its form: what an older version kept is not read.
@@ -49,13 +50,8 @@ class StageStory:
         self._stage = stage
         self._before = before
         self._chain = "" if chain is None else str(chain)
-        texts = {
-            position: text_digest(written(instruction))
-            for position, instruction in enumerate(stage.instructions)
-            if isinstance(instruction, Run | Copy | Workdir)
-        }
         steps = () if before is None else before.steps
-        self._counterparts = {position: steps[index] for position, index in _aligned(steps, texts)}
+        self._counterparts = dict(_aligned(steps, stage.instructions))
         self._now: dict[int, StepRecord] = {}
         self._base_told = False
 
@@ -90,14 +86,14 @@ class StageStory:
             size = sum(len(listing) for listing in steps[position].listings.values())
             known.append(steps[position] if size <= left else msgspec.structs.replace(steps[position], listings={}))
             left -= size if size <= left else 0
-        kept = msgspec.msgpack.encode(_Kept(self._stage.base_text, self._chain, tuple(known)))
+        kept = msgspec.msgpack.encode(_Kept(readable(self._stage.base_text), self._chain, tuple(known)))
         return zlib.compress(kept, _FAST)
 
     def _why_below(self, before: _Kept) -> str:
         if self._base_told or before.chain == self._chain:
             return "the step before it changed"
         self._base_told = True
-        if before.base != self._stage.base_text:
+        if before.base != readable(self._stage.base_text):
             return f"the stage began with {before.base}"
         match self._stage.base:
             case StageSource():
@@ -166,15 +162,32 @@ def _read(kept: bytes | None) -> _Kept | None:
         return None  # a sentence less; no build fails for it
 
 
-def _aligned(steps: Sequence[StepRecord], texts: Mapping[int, bytes]) -> Iterator[tuple[int, int]]:
-    """Pairs of a position now and an index before."""
-    before, positions = [step.text_digest for step in steps], list(texts)
-    now = list(texts.values())
-    if before == now:
-        yield from zip(positions, range(len(before)), strict=True)
+def _aligned(steps: Sequence[StepRecord], instructions: Sequence[Instruction]) -> Iterator[tuple[int, StepRecord]]:
+    """The positions of steps now, each with what it is held against; those that are new have nothing."""
+    now = [(position, one) for position, one in enumerate(instructions) if isinstance(one, Run | Copy | Workdir)]
+    texts, before = [text_digest(written(one)) for _, one in now], [step.text_digest for step in steps]
+    if before == texts:
+        yield from ((position, step) for (position, _), step in zip(now, steps, strict=True))
         return
     from difflib import SequenceMatcher
 
-    for kind, first, last, begin, end in SequenceMatcher(None, before, now, autojunk=False).get_opcodes():
-        if kind in ("equal", "replace"):
-            yield from zip(positions[begin:end], range(first, last), strict=False)
+    for tag, first, last, begin, end in SequenceMatcher(None, before, texts, autojunk=False).get_opcodes():
+        if tag == "equal":
+            yield from ((position, step) for (position, _), step in zip(now[begin:end], steps[first:last], strict=True))
+        elif tag == "replace":
+            left = list(steps[first:last])
+            for position, one in now[begin:end]:
+                index = next((index for index, step in enumerate(left) if _is_alike(step.kind, one)), None)
+                if index is not None:
+                    yield position, left[index]
+                    del left[: index + 1]
+
+
+def _is_alike(kind: str, instruction: Instruction) -> bool:
+    match instruction:
+        case Run():
+            return kind == "run"
+        case Copy():
+            return kind in ("copy", "add")
+        case _:
+            return kind == "directory"

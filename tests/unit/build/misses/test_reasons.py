@@ -82,7 +82,6 @@ OPTIONS = {
     ("before", "now", "expected"),
     [
         (run("RUN make"), run("RUN make all"), ["the instruction was: RUN make"]),
-        (run("RUN x"), run("COPY x /"), ["the instruction was: RUN x"]),
         (run("RUN <<E\none\ntwo\nE"), run("RUN <<E\none\n2\nE"), ["the instruction was: RUN <<E ... two"]),
         (run("RUN x", before="ENV A=1\n"), run("RUN x", before="ENV A=2\n"), ["the variable A changed"]),
         (run("RUN x", before="ENV A=1\n"), run(), ["the variable A is gone"]),
@@ -200,7 +199,7 @@ def _build(stories: Stories, given: Given, parent: ChainID | None) -> None:
 
 def _positions(_: StageStory, given: Given) -> list[int]:
     lines = given.text.splitlines()[1:]
-    return [position for position, line in enumerate(lines) if line.startswith(("RUN", "COPY", "WORKDIR"))]
+    return [position for position, line in enumerate(lines) if line.startswith(("RUN", "COPY", "ADD", "WORKDIR"))]
 
 
 BELOW = "the step before it changed"
@@ -223,6 +222,16 @@ def test_steps_after_an_inserted_one_are_held_against_themselves(tmp_path: str) 
 def test_steps_after_one_that_was_taken_out_are_held_against_themselves(tmp_path: str) -> None:
     before = Given("FROM scratch\nRUN a\nRUN b\nRUN c\n")
     assert told(str(tmp_path), before, Given("FROM scratch\nRUN b\nRUN c\n")) == [(BELOW,), (BELOW,)]
+
+
+def test_what_replaced_a_step_of_another_kind_is_new(tmp_path: str) -> None:
+    before = Given("FROM scratch\nRUN a\nCOPY b /\nRUN c\n")
+    now = Given("FROM scratch\nWORKDIR /w\nADD b /\nRUN d\n")
+    assert told(str(tmp_path), before, now, parent=PARENT) == [
+        ("the instruction is new",),
+        ("the instruction was: COPY b /",),
+        ("the instruction was: RUN c", "WORKDIR changed"),
+    ]
 
 
 def test_an_edited_step_is_held_against_what_stood_there(tmp_path: str) -> None:
