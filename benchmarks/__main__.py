@@ -11,16 +11,20 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from benchmarks import break_even, machine
-from benchmarks.corpora.tree import make_rootfs, pack
+from benchmarks.corpora.tree import make_rootfs
 from benchmarks.layers import suite as layers
-from benchmarks.peers.base import Peer
-from benchmarks.peers.buildah import Buildah
-from benchmarks.peers.buildkit import CLIENT, BuildKit
-from benchmarks.peers.kaniko import VERSION, Kaniko
-from benchmarks.peers.ours import Ours
+from benchmarks.peers.kaniko import VERSION, executor
 from benchmarks.tracking import suite as tracking
 from benchmarks.workloads.cached import STEPS, measure_cached
 from benchmarks.workloads.extra_run import RUNS, Row, measure_peer
+from fswatch_builder.research.peers.base_archive import base_archive
+from fswatch_builder.research.peers.buildah import Buildah
+from fswatch_builder.research.peers.buildkitd import BuildKit
+from fswatch_builder.research.peers.dockerd import BuildKitInDocker
+from fswatch_builder.research.peers.kaniko import Kaniko
+from fswatch_builder.research.peers.ours import Ours
+from fswatch_builder.research.peers.peer import BASE, Peer
+from fswatch_builder.research.peers.private import private_place
 
 RESULTS = os.path.join(os.path.dirname(__file__), "results")
 
@@ -30,14 +34,16 @@ def _say(text: str) -> None:
 
 
 def _peers(cache: str, names: list[str]) -> list[Peer]:
+    kaniko = executor(cache)
     known: list[Peer] = [
         Ours("inotify"),
         Ours("scan"),
         Ours("scan", "all"),
         Buildah(),
         BuildKit(),
-        Kaniko("full", cache),
-        Kaniko("redo", cache),
+        BuildKitInDocker(),
+        Kaniko("full", kaniko),
+        Kaniko("redo", kaniko),
     ]
     return [peer for peer in known if not names or any(name in peer.name for name in names)]
 
@@ -45,9 +51,9 @@ def _peers(cache: str, names: list[str]) -> list[Peer]:
 @contextmanager
 def _corpus(directory: str, files: int) -> Iterator[tuple[str, str]]:
     with tempfile.TemporaryDirectory(dir=directory, prefix=f"tree-{files}-") as place:
-        rootfs, archive = os.path.join(place, "rootfs"), os.path.join(place, "rootfs.tar")
+        rootfs, archive = os.path.join(place, "rootfs"), os.path.join(place, "base.tar")
         make_rootfs(rootfs, files)
-        pack(rootfs, archive)
+        base_archive(rootfs, f"{BASE}:latest", archive, place)
         yield rootfs, archive
 
 
@@ -59,9 +65,9 @@ def _extra_run(arguments: argparse.Namespace) -> list[Row]:
                 if reason := peer.missing():
                     _say(f"{peer.name:32} {files:>8}  left out: {reason}")
                     continue
-                with tempfile.TemporaryDirectory(dir=arguments.directory, prefix="bench-") as work:
+                with private_place(arguments.directory) as work:
                     try:
-                        peer.prepare(rootfs, archive, work)
+                        peer.prepare({BASE: rootfs if isinstance(peer, Ours) else archive}, work)
                         row = measure_peer(peer, files, work, arguments.runs, arguments.repeat)
                     finally:
                         peer.close()
@@ -82,16 +88,28 @@ def _cached(arguments: argparse.Namespace) -> dict[str, float]:
     return {"seconds": cost.seconds, "peak_mib": cost.peak_kib / 1024}
 
 
+def recorded(argv: list[str]) -> None:
+    """Loaded for itself alone: it needs what draws."""
+    from benchmarks.recorded.suite import main as suite
+
+    suite(argv)
+
+
 def main() -> None:
     """Measures what is asked for; records it only if everything asked for was measured."""
-    suites = {"tracking": tracking.main, "layers": layers.main, "break-even": break_even.main}
+    suites = {
+        "tracking": tracking.main,
+        "layers": layers.main,
+        "break-even": break_even.main,
+        "report": recorded,
+    }
     if sys.argv[1:2] and (suite := suites.get(sys.argv[1])):
         suite(sys.argv[2:])
         return
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
-        epilog="python -m benchmarks tracking: the trackers alone; python -m benchmarks layers: bases, layers, outputs",
+        epilog="others: tracking, the trackers alone; layers, bases and outputs; report, a page of `bench`",
     )
     parser.add_argument("--files", type=int, action="append", help="tree size; repeatable (default: 10000, 100000)")
     parser.add_argument("--repeat", type=int, default=3, help="builds of each kind, the fastest counts (default: 3)")
@@ -110,7 +128,8 @@ def main() -> None:
         "machine": machine.describe(arguments.directory),
         "peers": {
             "buildah": machine.version("buildah", "--version"),
-            "BuildKit (dockerd)": machine.version(CLIENT, "--version"),
+            "BuildKit": machine.version("buildkitd", "--version"),
+            "BuildKit (dockerd)": machine.version("dockerd", "--version"),
             "kaniko": f"executor {VERSION}, built from source",
         },
         "cached_rebuild": _cached(arguments),

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 from benchmarks.corpora.package import make_package
 from benchmarks.corpora.tree import make_rootfs
-from benchmarks.measure import Cost
-from benchmarks.peers.base import Exporting
 from benchmarks.row import Row, in_turns, row
+from fswatch_builder.research.peers.measuring import Cost
+from fswatch_builder.research.peers.peer import BASE, Job, Peer
 
 COPIED = 5_000
-DOCKERFILE = """FROM bench-base
+DOCKERFILE = f"""FROM {BASE}
 COPY files /srv/files
 RUN mkdir /opt && tar -xf /package.tar -C /opt
 RUN rm -r /opt/package/0* /opt/package/1* /opt/package/2* /opt/package/3*
@@ -29,23 +29,26 @@ def make_base(directory: str, work: str) -> None:
     shutil.rmtree(package)
 
 
-def make_context(directory: str) -> str:
+def make_job(directory: str) -> Job:
     """The context: 5,000 small files and the Dockerfile."""
     make_package(os.path.join(directory, "files"), COPIED, COPIED * 2_000)
-    with open(os.path.join(directory, "Dockerfile"), "w") as file:
+    dockerfile = os.path.join(directory, "Dockerfile")
+    with open(dockerfile, "w") as file:
         file.write(DOCKERFILE)
-    return directory
+    return Job(directory, dockerfile)
 
 
-def realistic_rows(peers: Sequence[Exporting], context: str, work: str, repeat: int) -> Iterator[Row]:
+def realistic_rows(peers: Sequence[Peer], job: Job, work: str, repeat: int) -> Iterator[Row]:
     """Ours against the fastest other one; and each one's own figure."""
     output = os.path.join(work, "image.tar")
 
-    def build(peer: Exporting, *, fresh: bool, cold: bool) -> Callable[[], Cost]:
+    def build(peer: Peer, *, fresh: bool, cold: bool) -> Callable[[], Cost]:
         def run() -> Cost:
             if cold:
                 _drop_caches()
-            return peer.export(context, output, fresh=fresh)
+            if os.path.exists(output):
+                os.unlink(output)
+            return peer.export(job, output, fresh=fresh)
 
         return run
 

@@ -15,14 +15,15 @@ from benchmarks.corpora.tree import make_rootfs, pack
 from benchmarks.layers.importing import import_rows
 from benchmarks.layers.memory import memory_rows
 from benchmarks.layers.pack import pack_rows
-from benchmarks.layers.realistic import make_base, make_context, realistic_rows
+from benchmarks.layers.realistic import make_base, make_job, realistic_rows
 from benchmarks.layers.unpack import first_run_rows, unpack_rows
-from benchmarks.peers.base import Exporting
-from benchmarks.peers.buildah import Buildah
-from benchmarks.peers.buildkit import CLIENT, BuildKit
-from benchmarks.peers.ours import Ours
 from benchmarks.report import markdown
 from benchmarks.row import Row
+from fswatch_builder.research.peers.base_archive import base_archive
+from fswatch_builder.research.peers.buildah import Buildah
+from fswatch_builder.research.peers.dockerd import BuildKitInDocker
+from fswatch_builder.research.peers.ours import Ours
+from fswatch_builder.research.peers.peer import BASE, Peer
 
 RESULTS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "results")
 PARTS = ("memory", "unpack", "first-run", "pack", "realistic")
@@ -55,21 +56,21 @@ def _rows(arguments: argparse.Namespace) -> Iterator[Row]:
             work = _place(arguments.directory, "realistic", stack)
             base, archive = os.path.join(work, "base"), os.path.join(work, "base.tar")
             make_base(base, work)
-            pack(base, archive)
-            context = make_context(_place(work, "context", stack))
-            yield from realistic_rows(_prepared(base, archive, work, stack), context, work, repeat)
+            base_archive(base, f"{BASE}:latest", archive, work)
+            job = make_job(_place(work, "context", stack))
+            yield from realistic_rows(_prepared(base, archive, work, stack), job, work, repeat)
 
 
-def _prepared(base: str, archive: str, work: str, stack: ExitStack) -> list[Exporting]:
+def _prepared(base: str, archive: str, work: str, stack: ExitStack) -> list[Peer]:
     """Those that are installed, with the base imported; ours first."""
-    ready: list[Exporting] = []
-    peers: list[Exporting] = [Ours("auto"), Buildah(), BuildKit()]
+    ready: list[Peer] = []
+    peers: list[Peer] = [Ours("auto"), Buildah(), BuildKitInDocker()]
     for peer in peers:
         if reason := peer.missing():
             print(f"{peer.name:44} left out: {reason}", flush=True)
             continue
-        peer.prepare(base, archive, work)
         stack.callback(peer.close)
+        peer.prepare({BASE: base if isinstance(peer, Ours) else archive}, _place(work, "peer", stack))
         ready.append(peer)
     return ready
 
@@ -99,7 +100,7 @@ def main(argv: list[str]) -> None:
             "load": os.getloadavg()[2],
             "peers": {
                 "buildah": machine.version("buildah", "--version"),
-                "BuildKit (dockerd)": machine.version(CLIENT, "--version"),
+                "BuildKit (dockerd)": machine.version("dockerd", "--version"),
                 "tar": machine.version("tar", "--version"),
             },
             "rows": [asdict(row) for row in rows],

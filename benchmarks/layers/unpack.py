@@ -6,9 +6,10 @@ import subprocess
 import time
 from collections.abc import Iterator
 
-from benchmarks.peers.ours import Ours
 from benchmarks.row import Row, in_turns, row, seconds
 from fswatch_builder._native import Baseline, Rootfs, remove_tree, unpack_layer
+from fswatch_builder.research.peers.ours import Ours
+from fswatch_builder.research.peers.peer import BASE, Job
 from fswatch_builder.tracking.selection import select
 
 MOST_RATIO = 1.3
@@ -55,11 +56,11 @@ def unpack_rows(archive: str, files: int, work: str, repeat: int) -> Iterator[Ro
 def first_run_rows(rootfs: str, files: int, work: str, repeat: int) -> Iterator[Row]:
     """From the start of the command to the first word of its first RUN, the base having been used before."""
     peer = Ours("auto")
-    peer.prepare(rootfs, "", work)
+    peer.prepare({BASE: rootfs}, work)
     dockerfile = os.path.join(work, "Dockerfile.first")
     with open(dockerfile, "w") as file:
-        file.write("FROM bench-base\nRUN echo begun\n")
-    figures = [_first_word(peer.command(dockerfile)) * 1000 for _ in range(repeat + 1)][1:]
+        file.write(f"FROM {BASE}\nRUN echo begun\n")
+    figures = [_first_word(peer.command(Job(work, dockerfile))) * 1000 for _ in range(repeat + 1)][1:]
     yield row("base used before: first RUN starts after", peer.name, files, figures, "ms", most=MOST_FIRST_RUN_MS)
 
 

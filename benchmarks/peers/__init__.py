@@ -1,0 +1,1 @@
+"""What trackers are measured against in C, and a builder that is built from source; the others are research/peers/."""

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from benchmarks.measure import Cost, measure
+from fswatch_builder.research.peers.measuring import Cost, measure
 
 STEPS = 20
 

@@ -49,8 +49,27 @@ class StepMissed:
 
 
 @dataclass(frozen=True, slots=True)
+class StepCosts:
+    """Where the time of a step went, in seconds.
+
+    ``arm``: putting the tracker in force, which is done once. ``work``: the command, or the copying. ``settle``: what
+    the tracker knows. ``compare``: what changed. ``pack``: the layer, compressed and stored. ``advance``: the new
+    baseline. What is missing of the whole went into the root file system.
+    """
+
+    arm: float = 0.0
+    work: float = 0.0
+    settle: float = 0.0
+    compare: float = 0.0
+    pack: float = 0.0
+    advance: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class StepReport:
-    """What a step did and what it took to find out. Sizes in bytes; ``size`` of the tar, ``stored`` of the blob."""
+    """What a step did and what it took to find out. Sizes in bytes; ``size`` of the tar, ``stored`` of the blob.
+    ``costs`` is there if it was done, not taken from the cache.
+    """
 
     tracker: str | None = None
     hints: int = 0
@@ -59,6 +78,7 @@ class StepReport:
     size: int = 0
     stored: int = 0
     diff_id: str | None = None  # None: the step made no layer
+    costs: StepCosts | None = None
 
 
 @dataclass(frozen=True, slots=True)

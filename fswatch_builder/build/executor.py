@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from fswatch_builder._native import HintSet, Mount, Rootfs
@@ -12,6 +12,7 @@ from fswatch_builder.build.events import Events, StepNote, StepOutput, StepRepor
 from fswatch_builder.build.mounting import Mounting, Prepared
 from fswatch_builder.build.placing import place
 from fswatch_builder.build.sources import Sources
+from fswatch_builder.build.stopwatch import Stopwatch
 from fswatch_builder.build.worksite import Armed, Worksite
 from fswatch_builder.changes.audit import Evidence
 from fswatch_builder.changes.widen import widen
@@ -85,16 +86,20 @@ class Executor:
             case CopyAction():
                 return self._copy(action, site, number)
             case DirectoryAction():
-                return self._written(self._make_directory(action, site), site, number)
+                watch = Stopwatch()
+                return self._written(self._make_directory(action, site), site, number, watch)
 
     def _run(self, action: RunAction, site: Worksite, number: int, *, renew: bool) -> Performed:
+        watch = Stopwatch()
         armed = site.armed
+        watch.lap("arm")
         self._ensure_directory(site.rootfs, action)
         self._explain(armed, number)
         session = armed.session
         with self.mounting.prepared(action, number, renew=renew) as prepared:
             command = _command(action, prepared)
             outcome = run(site.rootfs, command, Output(self.events, number), witness=session.needs_link_witness)
+        watch.lap("work")
         if outcome.exit_code != 0:
             shown = " ".join(action.argv)
             raise RunError(
@@ -103,8 +108,11 @@ class Executor:
                 tail=outcome.tail,
             )
         hints, losses = widen(session.settle())
+        watch.lap("settle")
         links_made = outcome.links_made if session.needs_link_witness else 0
-        return self._layer(site, hints, (), number, tracker=session.tracker, losses=losses, links_made=links_made)
+        return self._layer(
+            site, hints, (), number, watch, tracker=session.tracker, losses=losses, links_made=links_made
+        )
 
     def _ensure_directory(self, rootfs: Rootfs, action: RunAction) -> None:
         """A base may name a working directory that it does not have: the RUN's user gets it, and the layer has it."""
@@ -119,12 +127,13 @@ class Executor:
             self.explained.add(armed.why)
             self.events.emit(StepNote(number, f"changes are found by {_reasons(armed)}"))
 
-    def _written(self, paths: Sequence[bytes], site: Worksite, number: int) -> Performed:
+    def _written(self, paths: Sequence[bytes], site: Worksite, number: int, watch: Stopwatch) -> Performed:
         """After writes of our own: their list is authoritative, their events are no news."""
+        watch.lap("work")
         hints = HintSet()
         for path in paths:
             hints.add(path, "entry")
-        return self._layer(site, hints, paths, number)
+        return self._layer(site, hints, paths, number, watch)
 
     def _layer(
         self,
@@ -132,15 +141,18 @@ class Executor:
         hints: HintSet,
         listed: Sequence[bytes],
         number: int,
+        watch: Stopwatch,
         *,
         tracker: str | None = None,
         losses: Sequence[tuple[str, bytes]] = (),
         links_made: int | None = 0,
     ) -> Performed:
         changes = site.baseline.reconcile(site.rootfs, hints, listed, hash=self.hash_mode, links_made=links_made)
+        watch.lap("compare")
         if self.audit is not None:
             evidence = Evidence(tracker, hints, (*losses, *changes.losses))
             self.audit.check(site, site.rootfs, changes, evidence, listed, number)
+            watch.skip()
         for path in changes.sockets:
             self.events.emit(StepNote(number, f"socket {_shown(path)} is not in the layer"))
         report = StepReport(tracker=tracker, hints=len(hints), losses=(*losses, *changes.losses))
@@ -164,10 +176,12 @@ class Executor:
                 stored=layer.descriptor.size,
                 diff_id=str(layer.diff_id),
             )
+        watch.lap("pack")
         site.advance(changes, layer)
+        watch.lap("advance")
         if self.audit is not None:
             self.audit.end(site)
-        return Performed(layer, report)
+        return Performed(layer, replace(report, costs=watch.costs()))
 
     def _make_directory(self, action: DirectoryAction, site: Worksite) -> list[bytes]:
         uid, gid = resolve_owner(site.rootfs, action.user) if action.user else (0, 0)
@@ -177,10 +191,11 @@ class Executor:
             raise DockerfileError(f"WORKDIR {action.path}: something that is no directory is in the way") from error
 
     def _copy(self, action: CopyAction, site: Worksite, number: int) -> Performed:
+        watch = Stopwatch()
         placed = place(action, self.sources, site)
         for warning in placed.warnings:
             self.events.emit(StepNote(number, warning))
-        return self._written(placed.paths, site, number)
+        return self._written(placed.paths, site, number, watch)
 
 
 def _command(action: RunAction, prepared: Prepared) -> Command:

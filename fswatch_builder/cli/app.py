@@ -31,7 +31,7 @@ app = typer.Typer(
 app.command("build", cls=BuildCommand)(build_command)
 # What follows DIR is the command's, its options too.
 app.command("track", context_settings={"allow_interspersed_args": False, "max_content_width": 110})(track_command)
-app.command("bench", context_settings={"allow_interspersed_args": False, "max_content_width": 110})(bench_command)
+app.command("bench")(bench_command)
 app.command("limits")(limits_command)
 app.command("report")(report_command)
 app.command("images")(images_command)

@@ -4,91 +4,60 @@ import os
 import shlex
 import sys
 import tempfile
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
+from fswatch_builder.cli import bench_options
 from fswatch_builder.cli.failure import reported
 from fswatch_builder.errors import CommandError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from fswatch_builder.research.bench.campaign import Campaign
     from fswatch_builder.research.bench.document import Document
 
 _QUICK_S = 100.0
 """Leaves room, of the two minutes that are promised, for making trees and taking them away."""
+_TRIALS, _BUILDS = 10, 5
 _QUICK_CORPORA = ("wide-10k",)
 _QUICK_WORKLOADS = ("nothing", "one-file", "one-percent", "disguised", "untar", "storm-writes")
-
-Command = Annotated[
-    list[str] | None, typer.Argument(metavar="[-- COMMAND...]", help="With --tree: what to run in the copy.")
-]
-TreeOption = Annotated[
-    str | None,
-    typer.Option("--tree", metavar="DIR", help="Measure on a copy of this tree instead of made ones."),
-]
-CorpusOption = Annotated[
-    list[str] | None,
-    typer.Option("--corpus", metavar="NAME", help="A made tree and its number of files, such as wide-10k. Repeatable."),
-]
-WorkloadOption = Annotated[
-    list[str] | None, typer.Option("--workload", metavar="NAME", help="What is run on made trees. Repeatable.")
-]
-StrategyOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--strategy", "--strategies", metavar="NAME[,NAME...]", help="How changes are found. Repeatable. [default: all]"
-    ),
-]
-Repeat = Annotated[int, typer.Option("--repeat", metavar="N", min=1, help="Trials of each.")]
-Quick = Annotated[bool, typer.Option("--quick", help="End within two minutes, with as many trials as fit.")]
-CacheOption = Annotated[
-    str,
-    typer.Option("--cache", metavar="STATE", help="warm, or cold: drop the host's caches before each trial (root)."),
-]
-DirectoryOption = Annotated[
-    str | None, typer.Option("--directory", metavar="DIR", help="Where trees are made. [default: $TMPDIR or /tmp]")
-]
-Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Of the order that trials are drawn in.")]
-JsonFile = Annotated[
-    str | None,
-    typer.Option(
-        "--json",
-        metavar="FILE",
-        help="Write all rows and what they say. Interrupted, the same command goes on with the rows in FILE.part.",
-    ),
-]
-HtmlFile = Annotated[str | None, typer.Option("--html", metavar="FILE", help="Write a page with plots and tables.")]
-List = Annotated[bool, typer.Option("--list", help="List corpora, workloads and strategies, and end.")]
 
 
 @reported
 def bench_command(
-    command: Command = None,
-    tree: TreeOption = None,
-    corpus: CorpusOption = None,
-    workload: WorkloadOption = None,
-    strategy: StrategyOption = None,
-    repeat: Repeat = 10,
-    quick: Quick = False,
-    cache: CacheOption = "warm",
-    directory: DirectoryOption = None,
-    seed: Seed = 1,
-    json_file: JsonFile = None,
-    html: HtmlFile = None,
-    list_all: List = False,
+    words: bench_options.Words = None,
+    file: bench_options.FileOption = None,
+    target: bench_options.TargetOption = None,
+    build_arg: bench_options.BuildArgOption = None,
+    build_context: bench_options.BuildContextOption = None,
+    peers: bench_options.PeersOption = None,
+    tree: bench_options.TreeOption = None,
+    corpus: bench_options.CorpusOption = None,
+    workload: bench_options.WorkloadOption = None,
+    strategy: bench_options.StrategyOption = None,
+    repeat: bench_options.Repeat = None,
+    quick: bench_options.Quick = False,
+    cache: bench_options.CacheOption = "warm",
+    cold: bench_options.ColdOption = False,
+    directory: bench_options.DirectoryOption = None,
+    seed: bench_options.Seed = 1,
+    json_file: bench_options.JsonFile = None,
+    html: bench_options.HtmlFile = None,
+    store: bench_options.StoreOption = None,
+    list_all: bench_options.List = False,
 ) -> None:
-    """Measure whether watching pays: on your own tree and command, or on made ones.
+    """Measure whether watching pays: for your own Dockerfile, on your own tree with a command, or on made ones.
 
-    The same command runs again and again on a copy of the tree, once with nobody watching and once under each way to
-    find out what it changed, in an order drawn anew each time. What each missed is judged by an independent look at
-    everything. The copy is put back after each run; your own tree is only read.
+    A Dockerfile is built again and again, once under each way to find out what its RUNs changed, in an order drawn anew
+    each time, in a store that is gone afterwards; with --peers by other builders too. Images are compared.
+
+    A command runs again and again on a copy of a tree, with nobody watching and under each way. What each missed is
+    judged by an independent look at everything. The copy is put back after each run; your own tree is only read.
 
     \b
     Examples:
       fswatch-builder bench --quick
+      fswatch-builder bench . -f Dockerfile --peers auto
       fswatch-builder bench --tree /usr/local -- make -C src/hello install
       fswatch-builder bench --corpus wide-100k --workload one-file --strategy fanotify,scan,scan-hash
       fswatch-builder bench --json results.json
@@ -98,8 +67,36 @@ def bench_command(
 
         print(listing())
         return
-    argv = _own_command(command or (), tree)
-    campaign = _campaign(argv, tree, corpus, workload, strategy, repeat, quick, cache, directory, seed)
+    of_a_build = {"--file": file, "--target": target, "--build-arg": build_arg, "--build-context": build_context}
+    of_a_build |= {"--peers": peers, "--store": store}
+    if tree is None and words:
+        of_trees = {"--corpus": corpus, "--workload": workload, "--cold": cold, "--cache": cache != "warm"}
+        _refuse(of_trees, "is not for the build of a Dockerfile")
+        from fswatch_builder.cli.bench_build import Asked, bench_build
+
+        bench_build(
+            Asked(
+                context=_context(words),
+                file=file,
+                target=target,
+                build_args=tuple(build_arg or ()),
+                contexts=tuple(build_context or ()),
+                peers=peers or "none",
+                strategies=_names(strategy),
+                repeat=repeat or _BUILDS,
+                quick_s=_QUICK_S if quick else None,
+                directory=directory or tempfile.gettempdir(),
+                seed=seed,
+                json_file=json_file,
+                html=html,
+                users_store=store,
+            )
+        )
+        return
+    _refuse(of_a_build, "is for the build of a Dockerfile: give its context")
+    argv = _own_command(words or (), tree)
+    state = _state(cache, cold)
+    campaign = _campaign(argv, tree, corpus, workload, strategy, repeat or _TRIALS, quick, state, directory, seed)
 
     from fswatch_builder.cli.bench_text import lines
     from fswatch_builder.cli.report import check_page, write_page
@@ -113,13 +110,43 @@ def bench_command(
         write_page(html, [found], [])
 
 
+def _state(cache: str, cold: bool) -> str:
+    """Of the caches."""
+    if cache not in ("warm", "cold-files"):
+        raise UsageError(f"--cache {cache}: there are warm and cold-files", hint="--cold makes everything cold")
+    if cold and cache != "warm":
+        raise UsageError(f"--cold and --cache {cache}: give one of them")
+    return "cold" if cold else cache
+
+
+def _refuse(options: "Mapping[str, object]", why: str) -> None:
+    for name, value in options.items():
+        if value:
+            raise UsageError(f"{name} {why}", hint="fswatch-builder bench --help tells what goes together")
+
+
+def _context(words: "Sequence[str]") -> str:
+    if len(words) > 1:
+        raise UsageError("a command is measured on a tree", hint="fswatch-builder bench --tree DIR -- COMMAND...")
+    (context,) = words
+    if not os.path.isdir(context):
+        raise UsageError(
+            f"{context} is not a directory",
+            hint="bench builds the Dockerfile of a directory; a command is measured on a tree: bench --tree DIR -- "
+            "COMMAND...",
+        )
+    return context
+
+
+def _names(strategy: list[str] | None) -> tuple[str, ...]:
+    return tuple(name for one in strategy or () for name in one.split(","))
+
+
 def _own_command(words: "Sequence[str]", tree: str | None) -> list[str]:
     import shutil
 
-    argv = list(words[1:] if words and words[0] == "--" else words)
+    argv = list(words)
     if tree is None:
-        if argv:
-            raise UsageError("a command is measured on a tree", hint="fswatch-builder bench --tree DIR -- COMMAND...")
         return []
     if not argv:
         raise UsageError("there is no command to measure", hint="fswatch-builder bench --tree DIR -- COMMAND...")
@@ -150,11 +177,8 @@ def _campaign(
 
     place = directory or tempfile.gettempdir()
     check_directory(place)
-    if cache not in ("warm", "cold"):
-        raise UsageError(f"--cache {cache}: there are warm and cold")
-    if cache == "cold":
-        caches.check_cold()
-    asked = [name for one in names or () for name in one.split(",")]
+    caches.check(cache, place)
+    asked = _names(names)
     chosen = strategies.chosen(asked or strategies.strategies())
     sources: list[Source]
     if tree is not None:
@@ -168,9 +192,15 @@ def _campaign(
             corpora_registry.corpus(name)
             for name in corpora or (_QUICK_CORPORA if quick else corpora_registry.DEFAULTS)
         ]
-        room.check_disk(place, max(room.bytes_of(one) for one in made), max(made, key=room.bytes_of).name)
+        for one in made:
+            one.check()
+        largest = max(made, key=lambda one: one.bytes_on_disk)
+        room.check_disk(place, largest.bytes_on_disk, largest.name)
         named = workloads or (_QUICK_WORKLOADS if quick else workload_registry.workloads())
         sources, work = [*made], workload_registry.usable(named, by_name=workloads is not None)
+    for job in work if workloads else ():
+        if not any(job.fits(source.kind) for source in sources):
+            raise UsageError(f"workload {job.name} works on corpus {job.only_on} alone")
     plan = Plan(
         corpora=tuple(source.name for source in sources),
         workloads=tuple(workload.name for workload in work),

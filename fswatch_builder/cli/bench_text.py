@@ -3,9 +3,10 @@
 import sys
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from fswatch_builder.cli.printable import printable_name
+from fswatch_builder.research.corpora.debian import KIND, VARIANT
 from fswatch_builder.research.corpora.registry import recipes
 from fswatch_builder.research.estimates import Estimate
 from fswatch_builder.research.machine import NOISY
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from fswatch_builder.research.bench.document import Document, Judged
     from fswatch_builder.research.bench.rows import Plan
     from fswatch_builder.research.bench.summary import Summary
+    from fswatch_builder.research.machine import Machine
 
 _COLUMNS = (
     "strategy",
@@ -32,17 +34,15 @@ _COLUMNS = (
 _FIVE_MINUTES = 300
 
 
-class Progress:
+class Shown:
     """On standard error: a line that changes on a terminal, else a line now and then."""
 
-    def __init__(self, plan: "Plan", done: int) -> None:
-        self._plan = plan
+    def __init__(self) -> None:
+        """Nothing is shown yet."""
         self._live = sys.stderr.isatty()
         self._told = False
-        if done:
-            self._say(f"{done:,} of {plan.trials:,} trials are there already")
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -52,52 +52,69 @@ class Progress:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
 
-    def begins(self, corpus: str) -> None:
-        """A tree is being made."""
+    def say(self, text: str) -> None:
+        """A line that stays; the next thing that is worth a line gets one again."""
         self._told = False
-        self._say(f"{printable_name(corpus)}: making the tree")
-
-    def left_out(self, strategy: str, reason: str) -> None:
-        """A strategy does not work here."""
-        self._say(f"{strategy} is left out: {reason}")
-
-    def is_at(self, corpus: str, done: int, of: int, seconds_left: float | None) -> None:
-        """Trials are done."""
-        left = "" if seconds_left is None else f", about {_minutes(seconds_left)} left"
-        text = f"{printable_name(corpus)}: {done:,} of {of:,} trials{left}"
-        if self._live:
-            sys.stderr.write(f"\r\x1b[K{text}")
-            sys.stderr.flush()
-        elif seconds_left is not None and not self._told:
-            self._told = True
-            self._say(text)
-
-    def has_no_time(self, corpus: str, repetitions: int) -> None:
-        """Time is up."""
-        self._say(f"{printable_name(corpus)}: the time is up after {repetitions} of each")
-
-    def _say(self, text: str) -> None:
         clear = "\r\x1b[K" if self._live else ""
         print(f"{clear}{text}", file=sys.stderr, flush=True)
 
+    def show(self, text: str, *, worth_a_line: bool) -> None:
+        """A line that changes. Where that cannot be, one of those that are worth it is said."""
+        if self._live:
+            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.flush()
+        elif worth_a_line and not self._told:
+            self.say(text)
+            self._told = True
 
-def _minutes(seconds: float) -> str:
+
+class Progress(Shown):
+    """Of trials."""
+
+    def __init__(self, plan: "Plan", done: int) -> None:
+        """``done`` rows are there already."""
+        super().__init__()
+        if done:
+            self.say(f"{done:,} of {plan.trials:,} trials are there already")
+
+    def begins(self, corpus: str) -> None:
+        """A tree is being made."""
+        self.say(f"{printable_name(corpus)}: making the tree")
+
+    def left_out(self, strategy: str, reason: str) -> None:
+        """A strategy does not work here."""
+        self.say(f"{strategy} is left out: {reason}")
+
+    def is_at(self, corpus: str, done: int, of: int, seconds_left: float | None) -> None:
+        """Trials are done."""
+        left = "" if seconds_left is None else f", about {minutes(seconds_left)} left"
+        text = f"{printable_name(corpus)}: {done:,} of {of:,} trials{left}"
+        self.show(text, worth_a_line=seconds_left is not None)
+
+    def has_no_time(self, corpus: str, repetitions: int) -> None:
+        """Time is up."""
+        self.say(f"{printable_name(corpus)}: the time is up after {repetitions} of each")
+
+
+def minutes(seconds: float) -> str:
+    """As people say it."""
     return f"{seconds:.0f} s" if seconds < _FIVE_MINUTES else f"{seconds / 60:.0f} minutes"
 
 
 def lines(document: "Document") -> Iterator[str]:
     """The tables, each with its sentence."""
-    machine = document.plan.machine
-    yield (
-        f"{machine.processor}, {machine.cores} processors, Linux {machine.kernel}, {machine.file_system}, "
-        f"{document.plan.cache} cache"
-    )
-    if document.noise > NOISY:
-        yield f"noisy: other programs kept {document.noise:.0%} of the processors busy; take the figures with care"
+    yield from machine_line(document.plan.machine, document.noise, f"{document.plan.cache} cache")
     entries = {tree.name: tree.entries for tree in document.trees}
     for judged in document.results:
         yield ""
         yield from _table(judged, entries.get(judged.contest.corpus))
+
+
+def machine_line(machine: "Machine", noise: float, more: str) -> Iterator[str]:
+    """What it was measured on, and whether others were at work."""
+    yield f"{machine.processor}, {machine.cores} processors, Linux {machine.kernel}, {machine.file_system}, {more}"
+    if noise > NOISY:
+        yield f"noisy: other programs kept {noise:.0%} of the processors busy; take the figures with care"
 
 
 def _table(judged: "Judged", entries: int | None) -> Iterator[str]:
@@ -117,22 +134,22 @@ def _table(judged: "Judged", entries: int | None) -> Iterator[str]:
 
 def _cells(summary: "Summary") -> tuple[str, ...]:
     if summary.costs is None:
-        return (summary.cell.strategy, f"(runs {_time(summary.command)})", *[""] * 6, "", "")
+        return (summary.cell.strategy, f"(runs {time_text(summary.command)})", *[""] * 6, "", "")
     return (
         summary.cell.strategy,
-        _time(summary.costs),
+        time_text(summary.costs),
         f"{summary.slowdown.median:.2f} x",
-        _time(summary.after),
-        _time(summary.arm),
-        _time(summary.pack),
-        _time(summary.own_cpu),
+        time_text(summary.after),
+        time_text(summary.arm),
+        time_text(summary.pack),
+        time_text(summary.own_cpu),
         f"{summary.peak_rss / (1 << 20):.0f} MiB",
         f"{summary.missed:,}" if summary.missed else "-",
         f"{summary.spurious:,}" if summary.spurious else "-",
     )
 
 
-def _time(estimate: Estimate | None) -> str:
+def time_text(estimate: Estimate | None) -> str:
     """The median, and how far off it may be."""
     if estimate is None:
         return ""
@@ -156,7 +173,10 @@ def aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
 def listing() -> str:
     """Everything that can be asked for by name."""
     parts = (
-        ("Corpora (a kind and a number of files, such as wide-10k)", {it.kind: it.means for it in recipes().values()}),
+        (
+            f"Corpora (a kind and a number of files, such as wide-10k; {KIND} is one tree)",
+            {**{it.kind: it.means for it in recipes().values()}, KIND: f"Debian's {VARIANT}, made by mmdebstrap"},
+        ),
         ("Workloads", {it.name: it.means for it in workloads().values()}),
         ("Strategies", {it.name: it.means for it in strategies().values()}),
     )

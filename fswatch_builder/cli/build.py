@@ -14,8 +14,9 @@ from fswatch_builder.build.mounting import Lent
 from fswatch_builder.build.output.variants import AS_IT_IS, Packing
 from fswatch_builder.cli import options, run_options, values
 from fswatch_builder.cli.failure import reported
-from fswatch_builder.cli.render import counted, renderer, size_text
+from fswatch_builder.cli.render import counted, renderer
 from fswatch_builder.errors import BuildError, UsageError
+from fswatch_builder.model.quantity import size_text
 from fswatch_builder.oci.compression import Compression
 from fswatch_builder.oci.store import Store
 from fswatch_builder.runtime import kernel

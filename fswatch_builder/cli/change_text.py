@@ -8,7 +8,8 @@ from types import MappingProxyType
 
 from fswatch_builder._native import Change, Entry
 from fswatch_builder.cli.printable import printable_name
-from fswatch_builder.cli.render import counted, size_text
+from fswatch_builder.cli.render import counted
+from fswatch_builder.model.quantity import size_text
 
 _MARKERS = {"added": "A", "modified": "M", "replaced": "R", "deleted": "D"}
 _COLOURS = {"added": "32", "modified": "33", "replaced": "35", "deleted": "31"}

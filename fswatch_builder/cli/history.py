@@ -11,9 +11,9 @@ from fswatch_builder.cli.ago import ago, local_time
 from fswatch_builder.cli.failure import reported
 from fswatch_builder.cli.listing import Row, form_of, lines
 from fswatch_builder.cli.opening import open_store
-from fswatch_builder.cli.render import size_text
 from fswatch_builder.model.digest import Digest
 from fswatch_builder.model.image import History, Image
+from fswatch_builder.model.quantity import size_text
 from fswatch_builder.oci.lookup import find_image
 
 HEADINGS: Final = {

@@ -14,8 +14,8 @@ from fswatch_builder.cli.image_filters import Filters, age
 from fswatch_builder.cli.listing import Row, form_of, lines
 from fswatch_builder.cli.opening import open_store
 from fswatch_builder.cli.printable import printable
-from fswatch_builder.cli.render import size_text
 from fswatch_builder.model.platform import Platform
+from fswatch_builder.model.quantity import size_text
 from fswatch_builder.oci.lookup import LocalImage, list_images
 from fswatch_builder.oci.reference import Reference
 

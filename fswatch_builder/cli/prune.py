@@ -11,9 +11,9 @@ from fswatch_builder.cli.failure import reported
 from fswatch_builder.cli.opening import open_store
 from fswatch_builder.cli.patience import patience
 from fswatch_builder.cli.printable import printable
-from fswatch_builder.cli.render import size_text
 from fswatch_builder.cli.status import StatusLine
 from fswatch_builder.errors import StoreError, UsageError
+from fswatch_builder.model.quantity import size_text
 from fswatch_builder.oci.keeping.kept import Kind
 from fswatch_builder.oci.keeping.prune import Pruned, Wish, prune
 from fswatch_builder.oci.keeping.reserve import give_up_reserve

@@ -25,6 +25,7 @@ from fswatch_builder.build.events import (
 )
 from fswatch_builder.cli.loss_text import loss_lines
 from fswatch_builder.cli.printable import printable, printable_output
+from fswatch_builder.model.quantity import size_text
 
 
 class Renderer(Protocol):
@@ -263,16 +264,6 @@ def layer_text(report: StepReport) -> str:
 def counted(number: int, one: str, many: str | None = None) -> str:
     """``1 hint``, ``2 hints``."""
     return f"{number} {one if number == 1 else many or one + 's'}"
-
-
-def size_text(size: int) -> str:
-    """In decimal units, as docker prints sizes."""
-    value, unit = float(size), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if value < 1000:
-            break
-        value, unit = value / 1000, larger
-    return f"{size}B" if unit == "B" else f"{value:.3g}{unit}"
 
 
 def warning_line(event: WarningFound | StoreMended | Unheeded | ArgsUnused) -> str:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fswatch_builder.research.bench.document import Document
+    from fswatch_builder.research.builds.document import BuildDocument
     from fswatch_builder.research.limits.run import Report
 
 Paths = Annotated[list[str], typer.Argument(metavar="RESULTS...", help="What bench --json and limits --out wrote.")]
@@ -33,7 +34,7 @@ def report_command(paths: Paths, output: Output = "report.html") -> None:
 
     check_page(output)
     found = read(paths)
-    write_page(output, found.benches, found.reports)
+    write_page(output, found.benches, found.reports, found.builds)
 
 
 def check_page(output: str) -> None:
@@ -47,11 +48,13 @@ def check_page(output: str) -> None:
     engine()
 
 
-def write_page(output: str, benches: "Sequence[Document]", reports: "Sequence[Report]") -> None:
+def write_page(
+    output: str, benches: "Sequence[Document]", reports: "Sequence[Report]", builds: "Sequence[BuildDocument]" = ()
+) -> None:
     """Whole or not at all. BuildError."""
     from fswatch_builder.oci.whole import whole_file
     from fswatch_builder.research.report.page import page
 
-    content = page(benches, reports)
+    content = page(benches, reports, builds)
     with whole_file(output) as file:
         file.write(content)

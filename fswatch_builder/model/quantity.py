@@ -1,4 +1,4 @@
-"""Amounts of memory as Docker's options spell them."""
+"""Amounts of memory and disk as Docker's options spell them, and as it prints them."""
 
 import re
 from typing import Final
@@ -17,3 +17,13 @@ def bytes_of(text: str) -> int:
     if size > _LARGEST:
         raise ValueError(f"too large: {text!r}")
     return size
+
+
+def size_text(size: int) -> str:
+    """In decimal units, as docker prints sizes."""
+    value, unit = float(size), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{size}B" if unit == "B" else f"{value:.3g}{unit}"

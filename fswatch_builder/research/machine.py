@@ -41,7 +41,7 @@ def describe(directory: str) -> Machine:
         kernel=platform.release().split("-")[0],
         file_system=file_system(directory),
         python=platform.python_version(),
-        version=_own_version(),
+        version=own_version(),
         watches=limits.watches,
         queued_events=limits.queued_events,
         is_root=os.geteuid() == 0,
@@ -97,7 +97,8 @@ def _processor() -> str:
         return next((line.split(":", 1)[1].strip() for line in table if line.startswith("model name")), "unknown")
 
 
-def _own_version() -> str:
+def own_version() -> str:
+    """Of this package."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:

@@ -9,6 +9,8 @@ import msgspec
 from fswatch_builder.errors import UsageError
 from fswatch_builder.research.bench.document import SCHEMA as BENCH_SCHEMA
 from fswatch_builder.research.bench.document import Document
+from fswatch_builder.research.builds.document import SCHEMA as BUILD_SCHEMA
+from fswatch_builder.research.builds.document import BuildDocument
 from fswatch_builder.research.limits.run import SCHEMA as LIMITS_SCHEMA
 from fswatch_builder.research.limits.run import Report
 
@@ -19,6 +21,7 @@ class Results:
 
     benches: tuple[Document, ...]
     reports: tuple[Report, ...]
+    builds: tuple[BuildDocument, ...] = ()
 
 
 def read(paths: Sequence[str]) -> Results:
@@ -27,6 +30,7 @@ def read(paths: Sequence[str]) -> Results:
     return Results(
         tuple(one for one in found if isinstance(one, Document)),
         tuple(one for one in found if isinstance(one, Report)),
+        tuple(one for one in found if isinstance(one, BuildDocument)),
     )
 
 
@@ -39,14 +43,28 @@ def _files(path: str) -> list[str]:
     return found
 
 
-def _decoded(content: bytes) -> Document | Report:
-    """Whether it has a plan tells which it is."""
-    if msgspec.json.decode(content, type=dict[str, msgspec.Raw]).keys() >= {"plan"}:
+def _decoded(content: bytes) -> Document | BuildDocument | Report:
+    """Its members tell which it is."""
+    members = msgspec.json.decode(content, type=dict[str, msgspec.Raw]).keys()
+    if "contest" in members:
+        return msgspec.json.decode(content, type=BuildDocument)
+    if "plan" in members:
         return msgspec.json.decode(content, type=Document)
     return msgspec.json.decode(content, type=Report)
 
 
-def _read(path: str) -> Document | Report:
+def _schemas(found: Document | BuildDocument | Report) -> tuple[int, int]:
+    """Its version, and the one that is read."""
+    match found:
+        case Document():
+            return found.schema, BENCH_SCHEMA
+        case BuildDocument():
+            return found.schema, BUILD_SCHEMA
+        case Report():
+            return found.settings.schema, LIMITS_SCHEMA
+
+
+def _read(path: str) -> Document | BuildDocument | Report:
     try:
         with open(path, "rb") as file:
             content = file.read()
@@ -55,9 +73,7 @@ def _read(path: str) -> Document | Report:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     except msgspec.DecodeError as error:
         raise UsageError(f"{path} holds no results: {error}") from error
-    schema, known = (
-        (found.schema, BENCH_SCHEMA) if isinstance(found, Document) else (found.settings.schema, LIMITS_SCHEMA)
-    )
+    schema, known = _schemas(found)
     if schema != known:
         raise UsageError(f"{path} is of version {schema}, and {known} is what this program reads")
     return found

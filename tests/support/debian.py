@@ -5,26 +5,15 @@ import os
 import shutil
 import subprocess
 
+from fswatch_builder.research.corpora.debian import archive
+
 CACHE = os.environ.get("FSWATCH_TEST_CACHE", os.path.join(os.path.dirname(__file__), "..", "..", ".cache", "tests"))
 
 
 def mirror() -> tuple[str, str | None]:
     """Suite and URL this host installs from, so that the tests ask no other; no URL where apt names none."""
-    suite = "stable"
-    with open("/etc/os-release") as file:
-        for line in file:
-            if line.startswith("VERSION_CODENAME="):
-                suite = line.partition("=")[2].strip().strip('"')
-    if missing_tools("apt-get"):
-        return suite, None
-    listed = subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME)"], capture_output=True, text=True, check=True
-    )
-    for line in listed.stdout.splitlines():
-        url, _, codename = line.partition(" ")
-        if codename == suite and url.rstrip("/").endswith("/debian"):
-            return suite, url
-    return suite, None
+    found = archive()
+    return found.suite, found.url
 
 
 def debian_tar() -> str:

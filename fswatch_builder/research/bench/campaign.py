@@ -48,7 +48,7 @@ class Campaign:
 
     def run(self, onlooker: Onlooker, done: Sequence[Row] = ()) -> Iterator[Row]:
         """Each row as it is known, those that are ``done`` left out. BuildError."""
-        before = caches.drop if self.plan.cache == "cold" else caches.keep
+        before = caches.STATES[self.plan.cache]
         until = None if self.seconds is None else time.monotonic() + self.seconds
         for number, source in enumerate(self.sources):
             onlooker.begins(source.name)
@@ -56,9 +56,10 @@ class Campaign:
             share = (
                 None if until is None else time.monotonic() + (until - time.monotonic()) / (len(self.sources) - number)
             )
-            with place(source, self.workloads, self.directory, time.perf_counter, before) as there:
+            workloads = [workload for workload in self.workloads if workload.fits(source.kind)]
+            with place(source, workloads, self.directory, time.perf_counter, before) as there:
                 here = self._strategies(there, onlooker)
-                yield from self._rows(there, here, share, onlooker, done)
+                yield from self._rows(there, [it.name for it in workloads], here, share, onlooker, done)
 
     def _strategies(self, there: Place, onlooker: Onlooker) -> list[str]:
         chosen = [UNWATCHED]
@@ -74,9 +75,14 @@ class Campaign:
         return chosen
 
     def _rows(
-        self, there: Place, names: Sequence[str], until: float | None, onlooker: Onlooker, done: Sequence[Row]
+        self,
+        there: Place,
+        workloads: Sequence[str],
+        names: Sequence[str],
+        until: float | None,
+        onlooker: Onlooker,
+        done: Sequence[Row],
     ) -> Iterator[Row]:
-        workloads = [workload.name for workload in self.workloads]
         schedule = turns(there.tree.name, workloads, names, self.plan.repeat, self.plan.seed)
         a_repetition, total = len(workloads) * len(names), len(workloads) * len(names) * self.plan.repeat
         begun, longest = time.monotonic(), 0.0

@@ -25,6 +25,10 @@ class Source(Protocol):
     def name(self) -> str:
         """As the rows tell it."""
 
+    @property
+    def kind(self) -> str:
+        """What workloads go by."""
+
     def make(self, directory: str) -> str:
         """Makes the tree at a path where nothing is, and tells its digest. BuildError."""
 
@@ -41,11 +45,11 @@ class Place:
 
 @contextmanager
 def place(
-    source: Source, workloads: Iterable[Workload], directory: str, clock: Clock, before: Callable[[], None]
+    source: Source, workloads: Iterable[Workload], directory: str, clock: Clock, before: Callable[[str], None]
 ) -> Iterator[Place]:
     """Makes the tree twice below ``directory``; all of it is removed at the end. BuildError.
 
-    ``before`` is called before each trial: where caches are dropped, if they are to be cold.
+    ``before`` is called with the tree before each trial: where caches are dropped, if they are to be cold.
     """
     home = tempfile.mkdtemp(dir=directory, prefix="fswatch-bench-")
     try:
@@ -58,7 +62,7 @@ def place(
 
         def trial(cell: Cell) -> Trial:
             argv = commands[cell.workload]
-            before()
+            before(ground.tree)
             if cell.strategy == UNWATCHED:
                 return unwatched(ground, argv, judge, clock)
             return watched(ground, strategies()[cell.strategy], argv, judge, clock)

@@ -4,9 +4,9 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fswatch_builder._native import Rootfs, content
 from fswatch_builder.errors import UsageError
 from fswatch_builder.research.bench.ground import copy_tree
+from fswatch_builder.research.corpora.digest import tree_digest
 from fswatch_builder.research.workloads.workload import Tools, Workload, nothing_to_plant
 
 OWN = "command"
@@ -24,11 +24,15 @@ class OwnTree:
         """Its path as it was given."""
         return self.directory
 
+    @property
+    def kind(self) -> str:
+        """Of no kind that is made."""
+        return "own"
+
     def make(self, directory: str) -> str:
         """The copy, and its digest. BuildError."""
         copy_tree(self.directory, directory)
-        tree = Rootfs(os.fsencode(directory))
-        return f"sha256:{content(tree, tree.names(b''), owners=False, context=False).digest.hex()}"
+        return tree_digest(directory)
 
 
 def own_tree(directory: str) -> OwnTree:

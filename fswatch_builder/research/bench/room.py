@@ -3,8 +3,8 @@
 import os
 
 from fswatch_builder.errors import BuildError, TrackingError
+from fswatch_builder.model.quantity import size_text
 from fswatch_builder.research.bench.ground import Ground
-from fswatch_builder.research.corpora.recipe import Corpus
 from fswatch_builder.research.strategies import Strategy
 from fswatch_builder.tracking.limits import watch_budget
 
@@ -15,19 +15,27 @@ _SPARE = 64 << 20
 
 def check_disk(directory: str, needed: int, what: str) -> None:
     """BuildError if ``directory`` has no room for two copies of so many bytes."""
-    status = os.statvfs(directory)
-    free = status.f_bavail * status.f_frsize
     wanted = COPIES * needed + _SPARE
-    if free < wanted:
+    if (free := _free(directory)) < wanted:
         raise BuildError(
-            f"{directory} has {_mib(free)} left, and two copies of {what} take {_mib(wanted)}",
+            f"{directory} has {size_text(free)} left, and two copies of {what} take {size_text(wanted)}",
             hint="give a directory on a larger file system with --directory, or measure a smaller tree",
         )
 
 
-def bytes_of(corpus: Corpus) -> int:
-    """About what one copy takes."""
-    return corpus.files * corpus.recipe.bytes_per_file
+def check_room(directory: str, needed: int) -> None:
+    """BuildError if ``directory`` has no room for builds that take so many bytes."""
+    wanted = needed + _SPARE
+    if (free := _free(directory)) < wanted:
+        raise BuildError(
+            f"{directory} has {size_text(free)} left, and the builds take {size_text(wanted)}",
+            hint="give a directory on a larger file system with --directory",
+        )
+
+
+def _free(directory: str) -> int:
+    status = os.statvfs(directory)
+    return status.f_bavail * status.f_frsize
 
 
 def bytes_below(directory: str) -> int:
@@ -59,7 +67,3 @@ def usable(strategy: Strategy, ground: Ground) -> str | None:
     """Why a strategy that nobody asked for is left out; None if it works here."""
     capability = strategy.method().probe(ground.rootfs)
     return None if capability.usable else capability.reason
-
-
-def _mib(count: int) -> str:
-    return f"{count / (1 << 20):,.0f} MiB"

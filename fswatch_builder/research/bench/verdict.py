@@ -29,9 +29,9 @@ class Verdict:
     def __str__(self) -> str:
         match self.outcome:
             case Outcome.WATCHING:
-                return f"watching saves {_time(self.saves_s)} of {_time(self.of_s)} a RUN here; use {self.use}"
+                return f"watching saves {time_text(self.saves_s)} of {time_text(self.of_s)} a RUN here; use {self.use}"
             case Outcome.SCANNING:
-                return f"watching costs {_time(-self.saves_s)} a RUN more than scanning here; use {self.use}"
+                return f"watching costs {time_text(-self.saves_s)} a RUN more than scanning here; use {self.use}"
             case Outcome.EQUAL:
                 return f"watching and scanning cost the same here, within what was measured; use {self.use}"
 
@@ -55,7 +55,8 @@ def _cheaper(one: Summary, other: Summary) -> str:
     return min((one, other), key=lambda summary: summary.costs.median if summary.costs else 0.0).cell.strategy
 
 
-def _time(seconds: float) -> str:
+def time_text(seconds: float) -> str:
+    """As people say it."""
     if seconds >= 1:
         return f"{seconds:.1f} s"
     return f"{seconds * 1000:.1f} ms" if seconds < 0.01 else f"{seconds * 1000:.0f} ms"

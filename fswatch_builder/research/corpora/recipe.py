@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fswatch_builder._native import Rootfs, content
 from fswatch_builder.errors import UsageError
+from fswatch_builder.research.corpora.digest import tree_digest
 
 _SIZE = re.compile(r"([1-9]\d*)([kM]?)")
 _FACTORS = {"": 1, "k": 1_000, "M": 1_000_000}
@@ -40,6 +40,19 @@ class Corpus:
                 return f"{self.recipe.kind}-{self.files // _FACTORS[suffix]}{suffix}"
         return f"{self.recipe.kind}-{self.files}"
 
+    @property
+    def kind(self) -> str:
+        """What workloads go by."""
+        return self.recipe.kind
+
+    @property
+    def bytes_on_disk(self) -> int:
+        """About what it takes."""
+        return self.files * self.recipe.bytes_per_file
+
+    def check(self) -> None:
+        """It can be made anywhere."""
+
     def make(self, directory: str) -> str:
         """Makes it in ``directory``, which must not exist, and returns its digest, ``sha256:...``: names, modes, links
         and contents.
@@ -50,9 +63,7 @@ class Corpus:
             self.recipe.make(directory, self.files)
         finally:
             os.umask(mask)
-        tree = Rootfs(os.fsencode(directory))
-        digest = content(tree, tree.names(b""), owners=False, context=False).digest
-        return f"sha256:{digest.hex()}"
+        return tree_digest(directory)
 
 
 def parse_size(text: str) -> int:

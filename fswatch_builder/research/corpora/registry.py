@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from fswatch_builder.errors import UsageError
 from fswatch_builder.research.corpora import packages, shapes
+from fswatch_builder.research.corpora.debian import KIND, Debian, debian
 from fswatch_builder.research.corpora.recipe import Corpus, Recipe, parse_size
 
 _RECIPES = (
@@ -26,13 +27,15 @@ def recipes() -> Mapping[str, Recipe]:
     return MappingProxyType({recipe.kind: recipe for recipe in _RECIPES})
 
 
-def corpus(name: str) -> Corpus:
-    """``wide-10k``: a kind and a size. UsageError."""
+def corpus(name: str) -> Corpus | Debian:
+    """``wide-10k``: a kind and a size; or ``debian``. UsageError."""
+    if name == KIND:
+        return debian()
     kind, _, size = name.rpartition("-")
     found = recipes().get(kind)
     if found is None:
         raise UsageError(
             f"there is no corpus {name!r}",
-            hint=f"a kind and a number of files, such as wide-10k; kinds are {', '.join(recipes())}",
+            hint=f"a kind and a number of files, such as wide-10k, or {KIND}; kinds are {', '.join(recipes())}",
         )
     return Corpus(found, parse_size(size))

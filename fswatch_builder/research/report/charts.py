@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fswatch_builder.research.bench.document import Document
+from fswatch_builder.research.builds.document import BuildDocument
 from fswatch_builder.research.limits.experiment import Column, Figure
 from fswatch_builder.research.limits.run import Report
 from fswatch_builder.research.strategies import UNWATCHED
@@ -109,6 +110,47 @@ def costs(document: Document, corpus: str) -> Spec:
             ],
         },
         "resolve": {"scale": {"x": "independent"}},
+    }
+
+
+def building(document: BuildDocument) -> Spec:
+    """What a RUN takes with each builder, and of that the command, as far as the builder tells."""
+    data = [
+        {
+            "builder": summary.contestant.name,
+            "kind": summary.contestant.kind,
+            "milliseconds": summary.run.median * 1000,
+            "low": summary.run.low * 1000,
+            "high": summary.run.high * 1000,
+        }
+        for summary in document.contest.summaries
+        if summary.run is not None
+    ]
+    y = {"field": "builder", "type": "nominal", "title": None, "sort": None, "axis": {"labelLimit": 260}}
+    tooltip = [{"field": name} for name in ("builder", "kind")]
+    tooltip += [{"field": name, "format": ".3~f"} for name in ("milliseconds", "low", "high")]
+    return {
+        "$schema": _SCHEMA,
+        "data": {"values": data},
+        "width": _WIDTH,
+        "height": {"step": 26},
+        "layer": [
+            {
+                "params": [_filter("kind")],
+                "mark": {"type": "bar"},
+                "encoding": {
+                    "x": {"field": "milliseconds", "type": "quantitative", "title": "a RUN takes, ms (95 % interval)"},
+                    "y": y,
+                    "color": {"field": "kind", "type": "nominal", "title": "kind (click)"},
+                    "opacity": {"condition": {"param": "chosen", "value": 1}, "value": 0.12},
+                    "tooltip": tooltip,
+                },
+            },
+            {
+                "mark": {"type": "rule"},
+                "encoding": {"x": {"field": "low", "type": "quantitative"}, "x2": {"field": "high"}, "y": y},
+            },
+        ],
     }
 
 

@@ -7,16 +7,20 @@ from importlib.resources import files
 
 from fswatch_builder.errors import UsageError
 from fswatch_builder.research.bench.document import Document
+from fswatch_builder.research.builds.document import BuildDocument
 from fswatch_builder.research.limits.files import merged
 from fswatch_builder.research.limits.run import Report
 from fswatch_builder.research.report import sections
+from fswatch_builder.research.report.of_builds import of_builds
 
 _TITLE = "Does watching pay, and how far does it go?"
 
 
-def page(benches: Sequence[Document], reports: Sequence[Report]) -> bytes:
+def page(benches: Sequence[Document], reports: Sequence[Report], builds: Sequence[BuildDocument] = ()) -> bytes:
     """Of runs of `bench` and `limits`, of one machine or several. UsageError without what draws it."""
     whole = sections.Page()
+    for one in builds:
+        of_builds(whole, one)
     for document in benches:
         sections.bench(whole, document)
     names = sections.labels(reports)

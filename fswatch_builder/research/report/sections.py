@@ -58,9 +58,9 @@ class Page:
 
 def bench(page: Page, document: "Document") -> None:
     """The sections of one run of `bench`."""
-    page.parts.append(_head(document.plan.machine, document.taken, document.command, f"{document.plan.cache} cache"))
+    page.parts.append(head(document.plan.machine, document.taken, document.command, f"{document.plan.cache} cache"))
     if document.noise > NOISY:
-        page.parts.append(_noisy(document.noise))
+        page.parts.append(noisy(document.noise))
     page.parts.append(_wins(document))
     for number_, corpus in enumerate(charts.corpora(document)):
         anchor = f"tree-{len(page.links)}-{number_}"
@@ -87,7 +87,7 @@ def machines(page: Page, reports: "Sequence[Report]", names: "Mapping[Machine, s
         runs.setdefault((report.settings.machine, report.command), []).append(report)
     for (machine, command), of_one in runs.items():
         page.parts.append(f"<h3>{escape(names[machine])}</h3>")
-        page.parts.append(_head(machine, min(report.taken for report in of_one), command, f"{len(of_one)} experiments"))
+        page.parts.append(head(machine, min(report.taken for report in of_one), command, f"{len(of_one)} experiments"))
     page.parts.append("</section>")
 
 
@@ -101,7 +101,7 @@ def experiment(page: Page, name: str, reports: "Mapping[str, Report]") -> None:
         page.parts.append(f'<p class="soft">{escape(label)}{escape(_terms(name, report))}</p>')
         loads = [float(row[LOAD.name] or 0) for row in report.rows]
         if loads and sum(loads) / len(loads) > NOISY:
-            page.parts.append(_noisy(sum(loads) / len(loads)))
+            page.parts.append(noisy(sum(loads) / len(loads)))
         page.parts += [f'<p class="verdict">{escape(advice(model))}</p>' for model in _models(name, report)]
         page.parts += [_finding(finding) for finding in report.findings]
     for figure in first.figures:
@@ -128,7 +128,8 @@ def _models(name: str, report: "Report") -> "Sequence[Model]":
     return models(report.rows) if name == "break-even" else ()
 
 
-def _head(machine: Machine, taken: str, command: str, more: str) -> str:
+def head(machine: Machine, taken: str, command: str, more: str) -> str:
+    """What it was measured on, when, and how to do it again."""
     what = (
         f"{machine.processor}, {machine.cores} processors, {machine.memory / 2**30:.0f} GiB, Linux {machine.kernel}, "
         f"{machine.file_system}; {machine.watches:,} watches and queues of {machine.queued_events:,} events allowed; "
@@ -137,7 +138,8 @@ def _head(machine: Machine, taken: str, command: str, more: str) -> str:
     return f'<p class="soft">{escape(what)}</p><pre>{escape(command)}</pre>'
 
 
-def _noisy(noise: float) -> str:
+def noisy(noise: float) -> str:
+    """Said of a run that others have disturbed."""
     return f'<p class="noisy">Noisy: other programs kept {noise:.0%} of the processors busy; take times with care.</p>'
 
 

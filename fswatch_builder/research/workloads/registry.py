@@ -6,13 +6,14 @@ from types import MappingProxyType
 
 from fswatch_builder.errors import UsageError
 from fswatch_builder.research.workloads.changing import CHANGING
+from fswatch_builder.research.workloads.installing import INSTALLING
 from fswatch_builder.research.workloads.making import MAKING
 from fswatch_builder.research.workloads.workload import Workload
 
 
 def workloads() -> Mapping[str, Workload]:
     """By name."""
-    return MappingProxyType({workload.name: workload for workload in (*CHANGING, *MAKING)})
+    return MappingProxyType({workload.name: workload for workload in (*CHANGING, *MAKING, *INSTALLING)})
 
 
 def chosen(names: Iterable[str]) -> list[Workload]:

@@ -17,7 +17,7 @@ class Workload:
 
     ``plant`` adds to a tree what the command needs to be there already, before anything is recorded. ``prepare``
     returns the command for a planted tree; what else it needs, it puts into the scratch directory. ``needs`` are
-    programs that have to be on PATH.
+    programs that have to be on PATH. ``only_on`` is the one kind of tree that it can work on; None: any.
     """
 
     name: str
@@ -25,6 +25,11 @@ class Workload:
     plant: Callable[[str, Tools], None]
     prepare: Callable[[str, Tools], Sequence[str]]
     needs: tuple[str, ...] = ()
+    only_on: str | None = None
+
+    def fits(self, kind: str) -> bool:
+        """Whether it can work on that kind of tree."""
+        return self.only_on in (None, kind)
 
 
 def nothing_to_plant(tree: str, tools: Tools) -> None:

@@ -7,8 +7,9 @@ import json
 import pytest
 
 from fswatch_builder.build.events import StepFinished, StepOutput, StepReport, StepStarted, WarningFound
-from fswatch_builder.cli.render import Pipe, Plain, RawJSON, size_text
+from fswatch_builder.cli.render import Pipe, Plain, RawJSON
 from fswatch_builder.errors import Location
+from fswatch_builder.model.quantity import size_text
 
 
 def shown(*events: object, kind: type[Plain] | type[RawJSON] = Plain) -> list[str]:

@@ -1,0 +1,75 @@
+"""The builder of this repository, with one tracker and one way of hashing, in a process of its own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+
+from fswatch_builder.model.hash_mode import HashMode
+from fswatch_builder.research.machine import own_version
+from fswatch_builder.research.peers.measuring import Cost, PeerError, measure, said
+from fswatch_builder.research.peers.own_log import environment, told
+from fswatch_builder.research.peers.peer import Built, Job
+
+
+class Ours:
+    """``fswatch-builder build --no-cache``, with a store of its own."""
+
+    has_daemon = False
+
+    def __init__(self, tracker: str, hash_mode: HashMode = "evidence") -> None:
+        """See ``build --tracker`` and ``--hash``."""
+        self.tracker = tracker
+        self.hash_mode = hash_mode
+
+    @property
+    def name(self) -> str:
+        """See Peer."""
+        return f"fswatch-builder {self.tracker}" + (f" --hash {self.hash_mode}" if self.hash_mode != "evidence" else "")
+
+    def missing(self) -> str | None:
+        """See Peer."""
+        return None
+
+    def version(self) -> str:
+        """See Peer."""
+        return own_version()
+
+    def prepare(self, bases: Mapping[str, str], work: str) -> None:
+        """See Peer. A base may be anything that ``--build-context`` takes."""
+        self._log = os.path.join(work, "log")
+        self._builder = [sys.executable, "-m", "fswatch_builder", "build", "--store", os.path.join(work, "store")]
+        self._builder += [word for name, base in bases.items() for word in ("--build-context", f"{name}={base}")]
+        self._builder += ["--tracker", self.tracker, "--hash", self.hash_mode]
+        # Each base is read in once.
+        for number, name in enumerate(bases):
+            warm = os.path.join(work, f"Dockerfile.warm-{number}")
+            with open(warm, "w") as file:
+                file.write(f"FROM {name}\nLABEL warm=1\n")
+            command = [*self.command(Job(work, warm)), "--quiet"]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                raise PeerError(f"the base cannot be read in: {done.stderr.strip()}")
+
+    def command(self, job: Job, *, fresh: bool = True) -> list[str]:
+        """What is run for a build."""
+        command = [*self._builder, *(["--no-cache"] if fresh else [])]
+        command += [word for arg in job.build_args for word in ("--build-arg", arg)]
+        command += [] if job.target is None else ["--target", job.target]
+        return [*command, "-f", job.dockerfile, job.context]
+
+    def build(self, job: Job) -> Built:
+        """See Peer. What is done once, unpacking and arming, counts for no RUN."""
+        cost = self._measured([*self.command(job), "--progress", "rawjson"])
+        runs = (step.report.costs for step in told(said(self._log)).steps if step.is_run)
+        return Built(cost, tuple(costs.again for costs in runs if costs is not None))
+
+    def export(self, job: Job, output: str, *, fresh: bool) -> Cost:
+        """See Peer."""
+        return self._measured([*self.command(job, fresh=fresh), "-o", f"type=oci,dest={output}"])
+
+    def _measured(self, command: list[str]) -> Cost:
+        return measure(command, env=environment(os.environ), log=self._log)
+
+    def close(self) -> None:
+        """See Peer: nothing is left running."""
