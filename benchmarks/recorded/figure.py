@@ -1,6 +1,7 @@
 """The figure that says most: what finding out costs, by the size of the tree, watching and scanning."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from math import ceil, floor, log10
 from typing import Any
 
 import vl_convert  # type: ignore[import-not-found,import-untyped,unused-ignore]
@@ -47,17 +48,22 @@ def finding_out(document: Document) -> Spec:
         "field": "entries",
         "type": "quantitative",
         "title": "entries in the tree",
-        "scale": {"type": "log"},
-        "axis": {"format": "~s", "tickCount": 4},
+        "scale": {"type": "log", "nice": False, "padding": 24},
+        "axis": {"format": "~s", "values": _powers(row["entries"] for row in data), "domain": False},
     }
-    y = {"type": "quantitative", "scale": {"type": "log"}, "axis": {"format": "~g", "tickCount": 6}}
+    y = {
+        "type": "quantitative",
+        "scale": {"type": "log"},
+        "axis": {"format": "~g", "values": _powers(row["ms"] for row in data), "domain": False},
+    }
     order = list(dict.fromkeys(row["way"] for row in sorted(data, key=lambda row: (-row["entries"], -row["ms"]))))
-    way = {"field": "way", "type": "nominal", "title": None, "sort": order}
+    way = {"field": "way", "type": "nominal", "sort": order}
+    legend = {"title": None, "labelLimit": 260, "symbolSize": 110}
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "title": {
             "text": "Finding out what a RUN changed: one file",
-            "subtitle": "ms from the end of the command to the list of changes, by the size of the tree",
+            "subtitle": "From the end of the command to the list of changes; solid: watching, dashed: scanning",
             "anchor": "start",
         },
         "data": {"values": data},
@@ -69,22 +75,28 @@ def finding_out(document: Document) -> Spec:
                 "encoding": {
                     "x": x,
                     "y": {**y, "field": "ms", "title": "milliseconds"},
-                    "color": {**way, "legend": {"symbolStrokeWidth": 3, "labelLimit": 260}},
-                    "strokeDash": {"field": "how", "type": "nominal", "title": None, "sort": ["watching", "scanning"]},
-                    "shape": way,
+                    "color": {**way, "legend": legend},
+                    "shape": {**way, "legend": None},
+                    "strokeDash": {"field": "how", "type": "nominal", "sort": ["watching", "scanning"], "legend": None},
                 },
             },
             {
-                "mark": {"type": "rule"},
+                "mark": {"type": "rule", "color": "gray"},
                 "encoding": {
                     "x": x,
                     "y": {**y, "field": "low"},
                     "y2": {"field": "high"},
-                    "color": way,
                 },
             },
         ],
     }
+
+
+def _powers(values: Iterable[float]) -> list[float]:
+    """Powers of ten that enclose them: where lines of the grid are."""
+    found = list(values)
+    low, high = floor(log10(min(found))), ceil(log10(max(found)))
+    return [10.0**power for power in range(low, high + 1)]
 
 
 def write_figures(name: str, spec: Spec) -> Mapping[str, bytes]:

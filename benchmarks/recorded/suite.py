@@ -28,7 +28,7 @@ from fswatch_builder.research.builds.contestants import contestants, digest
 from fswatch_builder.research.builds.document import BuildDocument, build_document
 from fswatch_builder.research.builds.project import Project
 from fswatch_builder.research.builds.rows import Absent, BuildPlan
-from fswatch_builder.research.corpora.registry import corpus
+from fswatch_builder.research.corpora.registry import chosen
 from fswatch_builder.research.peers import registry as peers
 from fswatch_builder.research.report.page import page
 from fswatch_builder.research.workloads import registry as workloads
@@ -38,13 +38,17 @@ README = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(__file__))
 CORPORA = ("wide-1k", "wide-10k", "site-packages-10k", "wide-100k")
 WORKLOADS = ("nothing", "one-file", "one-percent", "disguised", "untar", "storm-writes")
 DOCKERFILE = "FROM base\nCOPY file /file\n" + "".join(f"RUN echo {n} > /changed-{n}\n" for n in range(5))
-_SHARE_OF_TREES = 0.7
+_SHARE_OF_TREES = 0.85
 """Of the time there is; the rest is for builds, whose number is given."""
+
+
+_MOST = 15
+"""Trials of each on a tree: what small ones need no time for is left to large ones."""
 
 
 def trees(names: Sequence[str], directory: str, seconds: float) -> Document:
     """Every strategy on made trees, as often as there is time for."""
-    sources = [corpus(name) for name in names]
+    sources = [chosen(name) for name in names]
     largest = max(sources, key=lambda one: one.bytes_on_disk)
     check_disk(directory, largest.bytes_on_disk, largest.name)
     work = workloads.usable(WORKLOADS, by_name=False)
@@ -52,7 +56,7 @@ def trees(names: Sequence[str], directory: str, seconds: float) -> Document:
         corpora=tuple(source.name for source in sources),
         workloads=tuple(workload.name for workload in work),
         strategies=(strategies.UNWATCHED, *strategies.strategies()),
-        repeat=100,
+        repeat=_MOST,
         seed=1,
         cache="warm",
         machine=machine.describe(directory),

@@ -189,7 +189,7 @@ def _campaign(
         sources, work = [own], [own_tree.own_command(argv)]
     else:
         made = [
-            corpora_registry.corpus(name)
+            corpora_registry.chosen(name)
             for name in corpora or (_QUICK_CORPORA if quick else corpora_registry.DEFAULTS)
         ]
         for one in made:

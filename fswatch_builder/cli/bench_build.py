@@ -68,14 +68,17 @@ def bench_build(asked: Asked) -> None:
     plan = _plan(asked, script, peers, missing)
     # Names as they are typed: builds run in this directory too.
     project = Project(asked.context, asked.file, asked.target, asked.build_args, asked.contexts)
-    campaign = BuildCampaign(
-        plan, project, script, peers, asked.directory, values.store_directory(asked.users_store), asked.quick_s
-    )
+    campaign = BuildCampaign(plan, project, script, peers, asked.directory, _users_store(asked), asked.quick_s)
     found = _measured(campaign, asked.json_file)
     for line in build_lines(found):
         print(line)
     if asked.html is not None:
         write_page(asked.html, [], [], [found])
+
+
+def _users_store(asked: Asked) -> str:
+    """Where `build` would look: the environment counts, as for it."""
+    return values.store_directory(asked.users_store or os.environ.get("FSWATCH_BUILDER_STORE"))
 
 
 def _script(asked: Asked) -> Script:

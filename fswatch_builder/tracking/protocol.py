@@ -42,6 +42,10 @@ class Session(Protocol):
         """
 
     @property
+    def events(self) -> int | None:
+        """How many were read up to the last ``settle``, those about other trees too; None for who reads none."""
+
+    @property
     def rootfs(self) -> Rootfs:
         """Where commands run, and where the builder writes, looks and packs, from ``arm`` on.
 

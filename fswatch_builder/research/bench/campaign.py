@@ -9,9 +9,11 @@ from typing import Protocol
 from fswatch_builder.errors import UsageError
 from fswatch_builder.research.bench import caches
 from fswatch_builder.research.bench.engine import Place, Source, place, rows
+from fswatch_builder.research.bench.meter import Meter
 from fswatch_builder.research.bench.room import check_strategy, usable
 from fswatch_builder.research.bench.rows import Plan, Row
 from fswatch_builder.research.bench.schedule import turns
+from fswatch_builder.research.cgroup import own_group
 from fswatch_builder.research.machine import Background
 from fswatch_builder.research.strategies import UNWATCHED, strategies
 from fswatch_builder.research.workloads.workload import Workload
@@ -48,6 +50,10 @@ class Campaign:
 
     def run(self, onlooker: Onlooker, done: Sequence[Row] = ()) -> Iterator[Row]:
         """Each row as it is known, those that are ``done`` left out. BuildError."""
+        with own_group() as group:
+            yield from self._measured(Meter(group), onlooker, done)
+
+    def _measured(self, meter: Meter, onlooker: Onlooker, done: Sequence[Row]) -> Iterator[Row]:
         before = caches.STATES[self.plan.cache]
         until = None if self.seconds is None else time.monotonic() + self.seconds
         for number, source in enumerate(self.sources):
@@ -57,7 +63,7 @@ class Campaign:
                 None if until is None else time.monotonic() + (until - time.monotonic()) / (len(self.sources) - number)
             )
             workloads = [workload for workload in self.workloads if workload.fits(source.kind)]
-            with place(source, workloads, self.directory, time.perf_counter, before) as there:
+            with place(source, workloads, self.directory, time.perf_counter, before, meter) as there:
                 here = self._strategies(there, onlooker)
                 yield from self._rows(there, [it.name for it in workloads], here, share, onlooker, done)
 
@@ -86,7 +92,9 @@ class Campaign:
         schedule = turns(there.tree.name, workloads, names, self.plan.repeat, self.plan.seed)
         a_repetition, total = len(workloads) * len(names), len(workloads) * len(names) * self.plan.repeat
         begun, longest = time.monotonic(), 0.0
-        for count, row in enumerate(rows(there.tree, there.trial, schedule, Background(), done), start=1):
+        for count, row in enumerate(
+            rows(there.tree, there.trial, schedule, Background(), done, self.plan.cache), start=1
+        ):
             now = time.monotonic()
             # One that was not finished would leave some strategies with fewer trials than others.
             yield row

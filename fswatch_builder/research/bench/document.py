@@ -7,7 +7,7 @@ from fswatch_builder.research.bench.rows import Plan, Row, Tree
 from fswatch_builder.research.bench.summary import Contest, contests
 from fswatch_builder.research.bench.verdict import Verdict, verdict
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,10 @@ from typing import Protocol
 
 from fswatch_builder._native import remove_tree
 from fswatch_builder.errors import BuildError
+from fswatch_builder.research.bench.caches import WARM
 from fswatch_builder.research.bench.ground import Ground
 from fswatch_builder.research.bench.judge import judge_for
+from fswatch_builder.research.bench.meter import Meter
 from fswatch_builder.research.bench.rows import Cell, Row, Tree
 from fswatch_builder.research.bench.schedule import Turn
 from fswatch_builder.research.bench.trial import Clock, Trial, unwatched, watched
@@ -45,7 +47,12 @@ class Place:
 
 @contextmanager
 def place(
-    source: Source, workloads: Iterable[Workload], directory: str, clock: Clock, before: Callable[[str], None]
+    source: Source,
+    workloads: Iterable[Workload],
+    directory: str,
+    clock: Clock,
+    before: Callable[[str], None],
+    meter: Meter,
 ) -> Iterator[Place]:
     """Makes the tree twice below ``directory``; all of it is removed at the end. BuildError.
 
@@ -65,7 +72,7 @@ def place(
             before(ground.tree)
             if cell.strategy == UNWATCHED:
                 return unwatched(ground, argv, judge, clock)
-            return watched(ground, strategies()[cell.strategy], argv, judge, clock)
+            return watched(ground, strategies()[cell.strategy], argv, judge, clock, meter)
 
         yield Place(Tree(source.name, ground.entries, digest), ground, judge.name, trial)
     finally:
@@ -88,6 +95,7 @@ def rows(
     schedule: Iterable[Turn],
     load: Callable[[], float],
     done: Iterable[Row] = (),
+    cache: str = WARM,
 ) -> Iterator[Row]:
     """The trials of ``schedule`` on ``tree`` that are not ``done`` yet.
 
@@ -108,6 +116,6 @@ def rows(
                     raise
                 hopeless[turn.cell] = error.what
             else:
-                yield Row(turn.cell, tree, turn.repetition, load(), found)
+                yield Row(turn.cell, tree, turn.repetition, load(), found, cache=cache)
                 continue
-        yield Row(turn.cell, tree, turn.repetition, 0.0, None, hopeless[turn.cell])
+        yield Row(turn.cell, tree, turn.repetition, 0.0, None, hopeless[turn.cell], cache)

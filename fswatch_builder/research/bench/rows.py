@@ -27,7 +27,8 @@ class Tree:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One trial. ``load`` is the share of the processors that others kept busy meanwhile.
+    """One trial. ``load`` is the share of the processors that others kept busy meanwhile, ``cache`` whether the kernel
+    knew the tree when it began.
 
     Exactly one of ``trial`` and ``problem`` is there: a strategy that cannot do it is a result too.
     """
@@ -38,6 +39,7 @@ class Row:
     load: float
     trial: Trial | None
     problem: str | None = None
+    cache: str = "warm"
 
     def __post_init__(self) -> None:
         if (self.trial is None) == (self.problem is None):

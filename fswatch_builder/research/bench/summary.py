@@ -30,10 +30,14 @@ class Summary:
     costs: Estimate | None
     arm: Estimate | None
     after: Estimate | None
+    settle: Estimate | None
+    compare: Estimate | None
     pack: Estimate | None
     own_cpu: Estimate | None
     peak_rss: int
     kernel: int
+    peak_group: int | None
+    events: int | None
     hints: int
     looked_at: int
     changes: int
@@ -123,6 +127,8 @@ def _summary(cell: Cell, done: _Trials, bare: Mapping[int, float]) -> Summary:
         if trial.found is not None and repetition in bare
     ]
 
+    events = [it.events for it in found if it.events is not None]
+
     def of(figures: list[float]) -> Estimate | None:
         return estimate(figures) if figures else None
 
@@ -134,10 +140,14 @@ def _summary(cell: Cell, done: _Trials, bare: Mapping[int, float]) -> Summary:
         costs=of(longer),
         arm=of([it.arm_s for it in found]),
         after=of([it.after_s for it in found]),
+        settle=of([it.settle_s for it in found]),
+        compare=of([it.compare_s for it in found]),
         pack=of([it.pack_s for it in found]),
         own_cpu=of([it.own_cpu_s for it in found]),
         peak_rss=max((it.peak_rss for it in found), default=0),
         kernel=_middle([it.kernel for it in found]),
+        peak_group=max((it.peak_group for it in found if it.peak_group is not None), default=None),
+        events=_middle(events) if events else None,
         hints=_middle([it.hints for it in found]),
         looked_at=_middle([it.looked_at for it in found]),
         changes=_middle([trial.changes for trial in trials]),

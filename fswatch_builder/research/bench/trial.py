@@ -13,6 +13,7 @@ from fswatch_builder.errors import CommandError
 from fswatch_builder.research import memory
 from fswatch_builder.research.bench.ground import Ground
 from fswatch_builder.research.bench.judge import Judge, judged
+from fswatch_builder.research.bench.meter import Meter
 from fswatch_builder.research.strategies import Strategy
 from fswatch_builder.runtime.command import CommandOutcome, run_command
 from fswatch_builder.tracking.protocol import Session
@@ -33,8 +34,10 @@ class FoundOut:
     """What finding out took, and what came out. Times are seconds, sizes bytes.
 
     ``own_cpu_s`` is processor time of this process, its reader thread's too, from arming to packing, the command's not.
-    ``kernel`` is what the kernel's memory grew by with arming: watches and marks, as far as nobody else's came or went.
-    ``losses`` are the reasons why a part of the tree had to be looked at whole. ``read`` counts bytes of content.
+    ``kernel`` is what the kernel's memory grew by with arming: watches and marks, counted for this process alone where
+    it has a cgroup of its own, else as far as nobody else's came or went. ``peak_group`` is what that cgroup was
+    charged with at most, the command and pages of files included. ``events`` were read, by who reads any. ``losses``
+    are the reasons why a part of the tree had to be looked at whole. ``read`` counts bytes of content.
     """
 
     arm_s: float
@@ -44,6 +47,8 @@ class FoundOut:
     own_cpu_s: float
     peak_rss: int
     kernel: int
+    peak_group: int | None
+    events: int | None
     hints: int
     losses: tuple[str, ...]
     looked_at: int
@@ -80,17 +85,17 @@ def unwatched(ground: Ground, argv: Sequence[str], judge: Judge, clock: Clock) -
     return Trial(command_s, command_cpu_s, len(truth), None)
 
 
-def watched(ground: Ground, strategy: Strategy, argv: Sequence[str], judge: Judge, clock: Clock) -> Trial:
+def watched(ground: Ground, strategy: Strategy, argv: Sequence[str], judge: Judge, clock: Clock, meter: Meter) -> Trial:
     """The command under ``strategy``. The tree is put back. CommandError if the command fails, TrackingError if the
     strategy cannot work here.
     """
-    memory.reset_peak_rss()
-    slab_before, cpu_before = memory.kernel_slab(), _cpu(resource.RUSAGE_SELF)
+    meter.reset()
+    kernel_before, cpu_before = meter.kernel(), _cpu(resource.RUSAGE_SELF)
     started = clock()
     session = strategy.method().arm(ground.rootfs, ground.baseline)
     armed = clock()
     try:
-        kernel = max(0, memory.kernel_slab() - slab_before)
+        kernel = max(0, meter.kernel() - kernel_before)
         children_before = _cpu(resource.RUSAGE_CHILDREN)
         begun = clock()
         outcome = _run(ground, argv, session.rootfs.path, witness=session.needs_link_witness)
@@ -103,7 +108,8 @@ def watched(ground: Ground, strategy: Strategy, argv: Sequence[str], judge: Judg
         compared = clock()
         _pack(ground, session, changes)
         packed = clock()
-        own_cpu_s, peak = _cpu(resource.RUSAGE_SELF) - cpu_before, memory.peak_rss()
+        own_cpu_s = _cpu(resource.RUSAGE_SELF) - cpu_before
+        peak_rss, peak_group, events = memory.peak_rss(), meter.peak_group(), session.events
         truth = judge.truth(session.rootfs)
     finally:
         session.close()
@@ -116,8 +122,10 @@ def watched(ground: Ground, strategy: Strategy, argv: Sequence[str], judge: Judg
         compare_s=compared - settled,
         pack_s=packed - compared,
         own_cpu_s=own_cpu_s,
-        peak_rss=peak,
+        peak_rss=peak_rss,
         kernel=kernel,
+        peak_group=peak_group,
+        events=events,
         hints=len(hints),
         losses=tuple(sorted({reason for reason, _ in (*losses, *changes.losses)})),
         looked_at=changes.stats,

@@ -41,8 +41,9 @@ def verdict(contest: Contest) -> Verdict | None:
     watching, scanning = contest.best(watching=True), contest.best(watching=False)
     if watching is None or scanning is None or watching.costs is None or scanning.costs is None:
         return None
-    saves = scanning.costs.median - watching.costs.median
-    if watching.costs.overlaps(scanning.costs):
+    # Nothing costs less than nothing: such a figure is the command's own time that varies.
+    saves = scanning.costs.median - max(0.0, watching.costs.median)
+    if watching.costs.overlaps(scanning.costs) or scanning.costs.median <= 0:
         outcome, use = Outcome.EQUAL, _cheaper(watching, scanning)
     elif saves > 0:
         outcome, use = Outcome.WATCHING, watching.cell.strategy

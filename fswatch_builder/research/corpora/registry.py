@@ -27,10 +27,13 @@ def recipes() -> Mapping[str, Recipe]:
     return MappingProxyType({recipe.kind: recipe for recipe in _RECIPES})
 
 
-def corpus(name: str) -> Corpus | Debian:
-    """``wide-10k``: a kind and a size; or ``debian``. UsageError."""
-    if name == KIND:
-        return debian()
+def chosen(name: str) -> Corpus | Debian:
+    """What ``--corpus`` takes: ``wide-10k``, or ``debian``. UsageError."""
+    return debian() if name == KIND else corpus(name)
+
+
+def corpus(name: str) -> Corpus:
+    """``wide-10k``: a kind and a size. UsageError."""
     kind, _, size = name.rpartition("-")
     found = recipes().get(kind)
     if found is None:

@@ -7,8 +7,8 @@ from fswatch_builder.research.peers.measuring import Line
 
 _BUILDAH = re.compile(r"(?:\[\d+/\d+\] )?(?:STEP \d+(?:/\d+)?: (?P<word>\w+)|COMMIT\b)")
 _KANIKO = re.compile(
-    r"INFO\[\d+\] (?P<word>RUN|COPY|ADD|WORKDIR|ENV|ARG|LABEL|CMD|ENTRYPOINT|USER|EXPOSE|VOLUME|SHELL|STOPSIGNAL|"
-    r"HEALTHCHECK|ONBUILD)\b|INFO\[\d+\] (?:Storing source image|Building stage|Skipping push|Pushing image|Deleting)"
+    r'time="[^"]*" level=info msg="(?:(?P<word>RUN|COPY|ADD|WORKDIR|ENV|ARG|LABEL|CMD|ENTRYPOINT|USER|EXPOSE|VOLUME|'
+    r"SHELL|STOPSIGNAL|HEALTHCHECK|ONBUILD)|Storing source image|Building stage|Skipping push|Pushing image|Deleting f)"
 )
 _BUILDKIT_BEGIN = re.compile(r"#(?P<number>\d+) \[[^\]]*\d+/\d+\] RUN ")
 _BUILDKIT_END = re.compile(r"#(?P<number>\d+) DONE (?P<seconds>\d+\.\d+)s")

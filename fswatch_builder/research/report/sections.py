@@ -33,10 +33,15 @@ _BENCH_HEADER = (
     ("spurious", "changes that were told and are none"),
     ("slows by", "the watched command's time to the unwatched one's"),
     ("finds out, ms", "from the command's end to the list of changes"),
+    ("settles, ms", "of that, until the tracker has said where to look"),
+    ("compares, ms", "of that, looking there"),
     ("arms, ms", "once a build"),
     ("packs, ms", "the layer, without compression"),
     ("processor, ms", "of the builder, the command's not counted"),
     ("memory, MiB", "of the builder at most"),
+    ("charged, MiB", "to builder and command at most, pages of files too, where they have a cgroup of their own"),
+    ("kernel, KiB", "what the kernel took for watches and marks; of the whole machine where there is no such cgroup"),
+    ("events", "that the tracker read"),
     ("looked at", "entries"),
 )
 
@@ -197,10 +202,15 @@ def _summary(summary: "Summary") -> list[Cell]:
         number(summary.spurious, kind="bad" if summary.spurious else ""),
         number(summary.slowdown.median),
         ms(summary.after),
+        ms(summary.settle),
+        ms(summary.compare),
         ms(summary.arm),
         ms(summary.pack),
         ms(summary.own_cpu),
         number(float(summary.peak_rss), scale=1 / 2**20, digits=0),
+        number(None if summary.peak_group is None else float(summary.peak_group), scale=1 / 2**20, digits=0),
+        number(float(summary.kernel), scale=1 / 2**10, digits=0),
+        number(summary.events),
         number(summary.looked_at),
     ]
 

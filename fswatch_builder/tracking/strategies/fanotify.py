@@ -95,6 +95,11 @@ class FanotifySession:
         self.mark = mark
         self._baseline = baseline
 
+    @property
+    def events(self) -> int:
+        """Of all of the file system."""
+        return self.mark.events
+
     def settle(self) -> HintSet:
         """What the events of this step say, read to the last one that was queued before the call."""
         return self.mark.settle(self._baseline)

@@ -91,6 +91,11 @@ class InotifySession:
         self._inotify = inotify
         self.watches = watches
 
+    @property
+    def events(self) -> int:
+        """Of the watched directories."""
+        return self.watches.events
+
     def settle(self) -> HintSet:
         """What the events of this step say, read to the last one that was queued before the call."""
         return self.watches.settle()

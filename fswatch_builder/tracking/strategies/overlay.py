@@ -69,6 +69,7 @@ class OverlaySession:
 
     tracker = OverlayTracker.name
     needs_link_witness = False
+    events = None
 
     def __init__(self, rootfs: Rootfs, upper: Upper, baseline: Baseline) -> None:
         self.rootfs = rootfs

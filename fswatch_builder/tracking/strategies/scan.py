@@ -28,6 +28,7 @@ class ScanSession:
 
     tracker = ScanTracker.name
     needs_link_witness = False
+    events = None
 
     def __init__(self, rootfs: Rootfs) -> None:
         self.rootfs = rootfs

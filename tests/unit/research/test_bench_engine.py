@@ -23,6 +23,8 @@ FOUND = FoundOut(
     own_cpu_s=0.125,
     peak_rss=100,
     kernel=10,
+    peak_group=None,
+    events=5,
     hints=1,
     losses=(),
     looked_at=2,
@@ -85,6 +87,22 @@ def test_watching_wins_where_it_saves_more_than_it_slows():
     assert found is not None
     assert (found.outcome, found.use, found.saves_s, found.of_s) == (Outcome.WATCHING, "fanotify", 2.5, 4.0)
     assert str(found) == "watching saves 2.5 s of 4.0 s a RUN here; use fanotify"
+
+
+def test_what_the_commands_own_time_hides_is_no_gain():
+    """The scan's trials happen to run faster than the unwatched command."""
+    (contest,) = contests(run({**KNOWN, "scan": trial(1.0, 0.5), "fanotify": trial(1.0, 0.25)}))
+    found = verdict(contest)
+    assert found is not None
+    assert found.outcome is Outcome.EQUAL
+    (contest,) = contests(run({**KNOWN, "fanotify": trial(1.0, 0.25)}))
+    assert str(verdict(contest)) == "watching saves 4.0 s of 4.0 s a RUN here; use fanotify"
+
+
+def test_rows_say_whether_the_kernel_knew_the_tree():
+    cold = list(rows(TREE, lambda cell: KNOWN[cell.strategy], schedule(), lambda: 0.0, cache="cold"))
+    assert {row.cache for row in cold} == {"cold"}
+    assert {row.cache for row in run()} == {"warm"}
 
 
 def test_watching_loses_where_it_slows_more_than_it_saves_and_it_is_said_as_loudly():

@@ -122,15 +122,16 @@ STEP
 
 def test_kaniko_tells_when_an_instruction_begins():
     told = """
-INFO[0000] Unpacking rootfs as cmd RUN echo requires it.
-INFO[0001] RUN echo > /f
-INFO[0001] Running: [/bin/sh -c echo]
-INFO[0001] Taking snapshot of full filesystem...
-INFO[0002] RUN true
-INFO[0002] No files were changed, appending empty layer to config. No layer added to image.
-INFO[0002] Skipping push to container registry due to --no-push flag
+time="T" level=info msg="Unpacking rootfs as cmd RUN echo requires it."
+time="T" level=info msg="RUN echo > /f"
+time="T" level=info msg="Running: [/bin/sh -c echo]"
+RUN
+time="T" level=info msg="Taking snapshot of full filesystem..."
+time="T" level=info msg="RUN true"
+time="T" level=info msg="No files were changed, appending empty layer to config. No layer added to image."
+time="T" level=info msg="Skipping push to container registry due to --no-push flag"
 """
-    assert kaniko_runs(lines(told)) == (3.0, 2.0)
+    assert kaniko_runs(lines(told)) == (4.0, 2.0)
 
 
 def test_buildkit_tells_what_a_step_took_whatever_the_order():
