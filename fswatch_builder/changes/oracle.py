@@ -25,6 +25,11 @@ _HOST_PREFIXES = (b"trusted.overlay.", b"user.overlay.")
 _HOST_NAMES = (b"security.selinux", b"security.ima", b"security.evm")
 
 
+#: Times beyond count as these, the years 1677 and 2262: an index has 64 bits for the nanoseconds. (Some file systems
+#: keep later ones.)
+_EARLIEST_NS, _LATEST_NS = -(2**63), 2**63 - 1
+
+
 @dataclass(frozen=True, slots=True)
 class OracleEntry:
     """What counts about one entry. ``inode`` tells, within a snapshot, which names share one; a directory has none."""
@@ -122,7 +127,7 @@ def _read(full: bytes) -> OracleEntry | None:
         target=os.readlink(full) if kind == "symlink" else b"",
         xattrs=_xattrs(full),
         content=_digest(full) if kind == "file" else None,
-        mtime_ns=status.st_mtime_ns,
+        mtime_ns=min(max(status.st_mtime_ns, _EARLIEST_NS), _LATEST_NS),
         inode=None if kind == "directory" else (status.st_dev, status.st_ino),
     )
 

@@ -17,6 +17,7 @@ from fswatch_builder.changes.oracle import Snapshot, snapshot
 from fswatch_builder.changes.widen import widen
 from fswatch_builder.errors import AuditError, BuildError, CommandError, TrackingError, UsageError
 from fswatch_builder.model.attribution import Attribution
+from fswatch_builder.observing.kernel_writers import WrittenByKernel, kernel_writers
 from fswatch_builder.observing.mounts import Mount, mounts_below
 from fswatch_builder.runtime.command import Onlooker, run_command
 from fswatch_builder.tracking.protocol import AttributingSession, Session
@@ -127,6 +128,7 @@ def follow(recording: Recording, armed: Armed, argv: Sequence[bytes], onlooker: 
     """Runs a command, with our terminal, standard streams and environment. Raises BuildError."""
     selection, session = armed.selection, armed.session
     try:
+        written_before = kernel_writers(recording.directory)
         started = time.monotonic()
         outcome = run_command(argv, witness=session.needs_link_witness and _may_witness(), onlooker=onlooker)
         seconds = time.monotonic() - started
@@ -140,7 +142,10 @@ def follow(recording: Recording, armed: Armed, argv: Sequence[bytes], onlooker: 
         hints.merge(recording.baseline.linked_elsewhere())
     for mount in recording.mounts:
         hints.add(mount.path, "subtree")
-    notes = [*_moved(recording), *_mounted(recording)]
+    written = {place.path: place for place in (*written_before, *kernel_writers(recording.directory))}
+    for place in written.values():
+        hints.add(place.path, place.scope)
+    notes = [*_moved(recording), *_mounted(recording), *map(_written, written.values())]
     changes, doubts = _compare(recording, hints, outcome.links_made if session.needs_link_witness else 0)
     who = armed.attributing
     return Tracked(
@@ -188,6 +193,10 @@ def _mounted(recording: Recording) -> Iterator[str]:
             f"{_text(path)} was mounted while the command ran ({now[path].kind}): "
             "what changed in it, or below it before, may be missing"
         )
+
+
+def _written(place: WrittenByKernel) -> str:
+    return f"{_text(place.path) or '.'} {place.what}, which no event tells of: it was looked at"
 
 
 def _settled(session: Session) -> HintSet:

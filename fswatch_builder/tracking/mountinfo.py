@@ -22,13 +22,16 @@ _REMOTE = frozenset(["9p", "afs", "ceph", "cifs", "ncpfs", "nfs", "nfs4", "smb3"
 
 @dataclass(frozen=True, slots=True)
 class MountLine:
-    """One mount. ``root`` is the directory of the file system that is seen at ``point``."""
+    """One mount. ``root`` is the directory of the file system that is seen at ``point``. ``super_options`` are those of
+    the file system, each escaped as `unescaped` reads it.
+    """
 
     device: bytes
     root: bytes
     point: bytes
     options: frozenset[bytes]
     kind: str
+    super_options: tuple[bytes, ...]
 
     @property
     def is_remote(self) -> bool:
@@ -49,12 +52,14 @@ def mount_lines(mountinfo: str = "/proc/self/mountinfo") -> Iterator[MountLine]:
             _, _, device, root, point, options, *_ = fields.split(b" ")
             yield MountLine(
                 device,
-                _plain(root),
-                _plain(point),
+                unescaped(root),
+                unescaped(point),
                 frozenset(options.split(b",")),
                 os.fsdecode(rest.split(b" ")[0]),
+                tuple(rest.rstrip(b"\n").split(b" ")[-1].split(b",")),
             )
 
 
-def _plain(escaped: bytes) -> bytes:
+def unescaped(escaped: bytes) -> bytes:
+    """What the kernel's tables write with octal escapes: white space and backslashes, and commas in options."""
     return _ESCAPE.sub(lambda match: bytes([int(match[1], 8)]), escaped)

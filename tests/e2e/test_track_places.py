@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.filesystems import mounted
 from tests.support.tracking import IN_PLACE, SCRIPT, track
 
 
@@ -55,6 +56,17 @@ def test_a_mount_that_goes_while_the_command_runs_is_compared_with_what_shows_th
     assert "A  etc/under/f" in done.stderr
     assert "D  etc/under/g" in done.stderr
     assert "note: etc/under is a mount of its own (tmpfs, unmounted meanwhile)" in done.stderr
+
+
+@pytest.mark.root
+def test_times_that_no_index_holds_are_all_one_and_the_audit_agrees(tmp_path: Path) -> None:
+    """tmpfs keeps any number of seconds."""
+    with mounted("tmpfs", tmp_path) as tree:
+        (tree / "f").write_text("x")
+        assert "M  f  mtime" in track(tree, "--audit", script="touch -d 2500-01-01 f").stderr
+        assert "nothing changed" in track(tree, "--audit", script="touch -d 2600-01-01 f").stderr
+        assert "M  f  mtime" in track(tree, "--audit", script="touch -d 1600-01-01 f").stderr
+        assert "nothing changed" in track(tree, "--audit", script="touch -d 1500-01-01 f").stderr
 
 
 @pytest.mark.parametrize("tracker", IN_PLACE)

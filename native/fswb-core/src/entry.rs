@@ -146,7 +146,20 @@ impl Entry {
 
 /// Seconds and nanoseconds as one number, clamped to what an `i64` holds (the years 1677 to 2262).
 pub fn nanoseconds(seconds: i64, nanos: u32) -> i64 {
-    seconds
-        .saturating_mul(1_000_000_000)
-        .saturating_add(i64::from(nanos))
+    let exact = i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+    exact.clamp(i64::MIN.into(), i64::MAX.into()) as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nanoseconds;
+
+    #[test]
+    fn times_beyond_what_the_index_holds_are_all_one() {
+        assert_eq!(nanoseconds(-1, 5), -999_999_995);
+        assert_eq!(nanoseconds(i64::MIN, 999_999_999), i64::MIN);
+        assert_eq!(nanoseconds(-10_000_000_000, 5), i64::MIN);
+        assert_eq!(nanoseconds(10_000_000_000, 0), i64::MAX);
+        assert_eq!(nanoseconds(9_223_372_036, 854_775_806), i64::MAX - 1);
+    }
 }
