@@ -70,6 +70,7 @@ class Request:
     annotations: Mapping[str, str] = field(default_factory=dict)
     ignorefile: str | None = None
     epoch: int | None = None
+    context_epoch: int | None = None
     tracker: str = "auto"
     hash_mode: "HashMode" = "evidence"
     audit: bool = False
@@ -137,6 +138,8 @@ def build(request: Request, store: Store, events: Events) -> BuiltImage:
             raise
         the_plan = prepared.plan
         _review(prepared, sources, events)
+        if the_plan.asks_for_context_epoch and request.context_epoch is None:
+            events.emit(Unheeded("SOURCE_DATE_EPOCH=context changes nothing: what the context comes from has no time"))
         if request.packing.rewrite_timestamp and the_plan.source_date_epoch is None:
             events.emit(Unheeded("rewrite-timestamp=true changes nothing: there is no SOURCE_DATE_EPOCH"))
         rewrite = request.packing.rewrite_timestamp is not False
@@ -203,6 +206,7 @@ def plan_options(request: Request) -> PlanOptions:
         build_args=request.build_args,
         contexts=request.contexts,
         epoch=request.epoch,
+        context_epoch=request.context_epoch,
         sandbox=request.sandbox,
     )
 

@@ -44,7 +44,7 @@ class Context:
     password. ``dockerfile`` is a path, or what messages call the Dockerfile if ``text`` is it.
 
     ``ignores``: an ignore file counts. As in BuildKit it does for directories of the user's, not for what is sent or
-    fetched.
+    fetched. ``made``: when it was made, if what it came from says that: seconds since 1970.
     """
 
     directory: str
@@ -52,17 +52,19 @@ class Context:
     dockerfile: str
     text: bytes | None = None
     ignores: bool = True
+    made: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Fetching:
     """How a context is brought. With ``keep_git_dir`` a repository brings its ``.git`` along; ``limits`` hold for what
-    an archive unpacks to, and its size for a download.
+    an archive unpacks to, and its size for a download. ``dated``: somebody asks when it was made.
     """
 
     keep_git_dir: bool = False
     credentials: Credentials = ANONYMOUS
     limits: UnpackLimits = USUAL
+    dated: bool = False
 
 
 @contextmanager
@@ -87,7 +89,8 @@ def open_context(
         yield Context(directory, directory, "stdin" if text is not None else find_dockerfile(directory, file), text)
         return
     with workspace() as place:
-        directory, name, lone = _bring(spec, stdin, place, events, how)
+        brought = _bring(spec, stdin, place, events, how)
+        directory, name, lone = brought.directory, brought.name, brought.lone
         if lone is not None and file is not None:
             raise UsageError(
                 f"{name} is a Dockerfile, and so is --file {file}", hint="leave one out, or give a context with files"
@@ -99,7 +102,7 @@ def open_context(
         elif text is not None:
             name = "stdin"
         origin = os.path.abspath(spec) if os.path.isfile(spec) else shown(spec)
-        yield Context(directory, origin, name, text if lone is None else lone, ignores=False)
+        yield Context(directory, origin, name, text if lone is None else lone, ignores=False, made=brought.made)
 
 
 @contextmanager
@@ -114,14 +117,23 @@ def temporary() -> Iterator[str]:
         remove_tree(os.fsencode(directory))
 
 
-def _bring(spec: str, stdin: BinaryIO, place: str, events: Events, how: Fetching) -> tuple[str, str, bytes | None]:
-    """The directory, what it comes from, and the Dockerfile if that is all there was."""
+@dataclass(frozen=True, slots=True)
+class _Brought:
+    """A directory and what messages call it. ``lone``: the Dockerfile, if that is all there was."""
+
+    directory: str
+    name: str
+    lone: bytes | None
+    made: int | None
+
+
+def _bring(spec: str, stdin: BinaryIO, place: str, events: Events, how: Fetching) -> _Brought:
     if spec == _STDIN:
         path = os.path.join(place, "stdin")
         with open(path, "xb") as copy:
             while chunk := stdin.read(_COPY):
                 copy.write(chunk)
-        return _unpacked(path, "stdin", place, how.limits)
+        return _unpacked(path, "stdin", place, how)
     try:
         remote = remote_context(spec)
     except ValueError as error:
@@ -132,9 +144,9 @@ def _bring(spec: str, stdin: BinaryIO, place: str, events: Events, how: Fetching
         with _told(f"load the build context from {shown(spec)}", events):
             return _fetched(remote, shown(spec), place, how)
     if os.path.isfile(spec):
-        directory, _, lone = _unpacked(os.path.abspath(spec), spec, place, how.limits)
-        if lone is None:
-            return directory, spec, None
+        brought = _unpacked(os.path.abspath(spec), spec, place, how)
+        if brought.lone is None:
+            return brought
     what = "neither a directory nor an archive" if os.path.lexists(spec) else "not there"
     raise UsageError(
         f"the context {spec} is {what}",
@@ -142,24 +154,40 @@ def _bring(spec: str, stdin: BinaryIO, place: str, events: Events, how: Fetching
     )
 
 
-def _fetched(remote: Remote, name: str, place: str, how: Fetching) -> tuple[str, str, bytes | None]:
+def _fetched(remote: Remote, name: str, place: str, how: Fetching) -> _Brought:
     if isinstance(remote, HttpFile):
         path = os.path.join(place, "download")
-        http.download(remote, path, how.credentials, how.limits.size)
-        return _unpacked(path, name, place, how.limits)
+        found = http.download(remote, path, how.credentials, how.limits.size)
+        brought = _unpacked(path, name, place, how)
+        return replace(brought, made=found.modified or brought.made)
     commit = git.resolve(remote, how.credentials)
-    found = git.check_out(remote, commit, os.path.join(place, "context"), how.credentials)
-    return os.fsdecode(found.path), name, None
+    files = git.check_out(remote, commit, os.path.join(place, "context"), how.credentials)
+    return _Brought(os.fsdecode(files.rootfs.path), name, None, files.committed)
 
 
-def _unpacked(path: str, name: str, place: str, limits: UnpackLimits) -> tuple[str, str, bytes | None]:
+def _unpacked(path: str, name: str, place: str, how: Fetching) -> _Brought:
     directory = os.path.join(place, "context")
     os.mkdir(directory, 0o755)
     if is_archive(path):
-        unpack(path, name, directory, limits)
-        return directory, name, None
+        unpack(path, name, directory, how.limits)
+        return _Brought(directory, name, None, _newest_member(path, name) if how.dated else None)
     with open(path, "rb") as file:
-        return directory, name, _read_text(file, name)
+        return _Brought(directory, name, _read_text(file, name), None)
+
+
+def _newest_member(path: str, name: str) -> int | None:
+    """When the newest member of an archive was changed; None if there is none."""
+    import tarfile
+
+    try:
+        with (
+            decompressed(path) as plain,
+            open(plain, "rb", closefd=False) as file,
+            tarfile.open(fileobj=file, mode="r|") as tar,
+        ):
+            return max((int(member.mtime) for member in tar), default=None)
+    except tarfile.TarError as error:
+        raise BuildContextError(f"{name}: its newest member cannot be found: {error}") from error
 
 
 def unpack(path: str, name: str, directory: str, limits: UnpackLimits) -> None:

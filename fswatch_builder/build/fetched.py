@@ -86,7 +86,7 @@ class Fetched:
             place = self._place("tree")
             if isinstance(source, GitTree):
                 tree = Tree(
-                    git.check_out(source, self._commit(source), place, self._credentials), None, is_context=True
+                    git.check_out(source, self._commit(source), place, self._credentials).rootfs, None, is_context=True
                 )
             else:
                 name = http.file_name(source.url)

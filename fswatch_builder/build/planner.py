@@ -1,7 +1,7 @@
 """From a parsed Dockerfile to a plan: no image is looked at, no file is read."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, takewhile
 
 from fswatch_builder.build import stages
@@ -22,6 +22,8 @@ from fswatch_builder.model.platform import Platform
 from fswatch_builder.model.sandbox import SandboxOptions
 
 EPOCH = "SOURCE_DATE_EPOCH"
+#: Its value for the time of the build context.
+CONTEXT_EPOCH = "context"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +37,20 @@ class PlanOptions:
     contexts: Mapping[str, str] = field(default_factory=dict)
     triggers: Mapping[int, tuple[str, ...]] = field(default_factory=dict)  # of base images, by the stage's index
     epoch: int | None = None  # goes before SOURCE_DATE_EPOCH
+    context_epoch: int | None = None  # when the build context was made, for SOURCE_DATE_EPOCH=context
     every_stage: bool = False  # those that the target does not need too
     sandbox: SandboxOptions = field(default_factory=SandboxOptions)
 
 
 def plan(dockerfile: Dockerfile, options: PlanOptions) -> Plan:
     """Raises DockerfileError for what is wrong or not supported in the stages the target needs."""
+    given = options.build_args
+    options = replace(options, build_args=_dated(given, options))
     parts = stages.split(dockerfile)
     wanted = stages.find_target(parts, options.target)
     predefined = platform_args(options.build_platform, options.platform, options.target or parts[-1][0].name)
-    global_args = _global_args(dockerfile, predefined, options.build_args)
+    defaults = _global_args(dockerfile, predefined, options.build_args)
+    global_args = _dated(defaults, options)
     resolved = stages.resolve(dockerfile, global_args, options.contexts, options.platform, options.triggers)
     needed = resolved if options.every_stage else stages.needed(resolved, resolved[wanted])
     for stage in needed:
@@ -56,11 +62,20 @@ def plan(dockerfile: Dockerfile, options: PlanOptions) -> Plan:
         build_args=options.build_args,
         escape=dockerfile.escape,
         source_date_epoch=_epoch(options, global_args),
+        asks_for_context_epoch=options.epoch is None and CONTEXT_EPOCH in (given.get(EPOCH), defaults.get(EPOCH)),
         warnings=(*dockerfile.warnings, *_from_warnings(dockerfile, global_args, predefined)),
         checks=dockerfile.checks,
         unused_args=_unused(dockerfile, needed, options.build_args),
         sandbox=options.sandbox,
     )
+
+
+def _dated(args: Mapping[str, str], options: PlanOptions) -> Mapping[str, str]:
+    """With the time of the context in the place of the word for it; one without a time leaves the argument unset."""
+    if args.get(EPOCH) != CONTEXT_EPOCH:
+        return args
+    rest = {name: value for name, value in args.items() if name != EPOCH}
+    return rest if options.context_epoch is None else rest | {EPOCH: str(options.context_epoch)}
 
 
 def _global_args(
@@ -111,5 +126,5 @@ def _epoch(options: PlanOptions, global_args: Mapping[str, str]) -> int | None:
     except ValueError as error:
         raise UsageError(
             f"{EPOCH} is {error}",
-            hint="use an integer, as `git log -1 --format=%ct` prints it; the word context and names are not supported",
+            hint="use an integer, as `git log -1 --format=%ct` prints it, or context; names are not supported",
         ) from error

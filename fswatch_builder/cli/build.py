@@ -12,6 +12,7 @@ from fswatch_builder.build.contexts import Context, Fetching, open_context, temp
 from fswatch_builder.build.events import Events
 from fswatch_builder.build.mounting import Lent
 from fswatch_builder.build.output.variants import AS_IT_IS, Packing
+from fswatch_builder.build.planner import CONTEXT_EPOCH, EPOCH
 from fswatch_builder.cli import options, run_options, values
 from fswatch_builder.cli.failure import reported
 from fswatch_builder.cli.render import counted, renderer
@@ -124,7 +125,8 @@ def build_command(
         ),
     )
     limits = values.unpack_limits(unpack_limit)
-    fetching = Fetching(request.keeps_git_dir, request.lent.credentials, limits)
+    dated = request.build_args.get(EPOCH) == CONTEXT_EPOCH
+    fetching = Fetching(request.keeps_git_dir, request.lent.credentials, limits, dated)
     if check or call != "build":
         from fswatch_builder.cli.call import Call, answer
 
@@ -169,6 +171,7 @@ def _in_context(request: Request, found: Context) -> Request:
         dockerfile=found.dockerfile,
         text=found.text,
         ignores=found.ignores,
+        context_epoch=found.made,
     )
 
 

@@ -87,6 +87,7 @@ class Plan:
     build_args: Mapping[str, str]
     escape: str
     source_date_epoch: int | None = None  # seconds
+    asks_for_context_epoch: bool = False  # it is to be the time of the build context
     warnings: tuple[Warning, ...] = ()
     checks: Checks = field(default_factory=Checks)
     unused_args: tuple[str, ...] = ()  # of ``build_args``: no line asks for them

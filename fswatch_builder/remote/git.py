@@ -69,7 +69,15 @@ def resolve(tree: GitTree, credentials: Credentials = ANONYMOUS) -> str:
     return commit
 
 
-def check_out(tree: GitTree, commit: str, directory: str, credentials: Credentials = ANONYMOUS) -> Rootfs:
+@dataclass(frozen=True, slots=True)
+class CheckedOut:
+    """The open files of a commit, and when that was made: seconds since 1970."""
+
+    rootfs: Rootfs
+    committed: int
+
+
+def check_out(tree: GitTree, commit: str, directory: str, credentials: Credentials = ANONYMOUS) -> CheckedOut:
     """Puts the files of ``commit`` into ``directory``, new and private, and opens those that ``tree`` means.
 
     Files are 0644 or 0755, directories 0755. Raises BuildContextError.
@@ -94,7 +102,7 @@ def check_out(tree: GitTree, commit: str, directory: str, credentials: Credentia
         _drop_git(directory)
     if tree.mtime == "commit":
         _set_times(directory, stamp)
-    return _below(tree, directory)
+    return CheckedOut(_below(tree, directory), stamp)
 
 
 def _pick(listed: str, tree: GitTree) -> str:

@@ -166,7 +166,7 @@ def test_what_is_not_supported_in_an_unused_stage_is_harmless() -> None:
     assert indexes("FROM scratch AS a\nRUN --device=x y\nFROM scratch\n") == [1]
 
 
-@pytest.mark.parametrize("value", ["context", "-1", "1.5", "٣"])
+@pytest.mark.parametrize("value", ["CONTEXT", "-1", "1.5", "٣"])
 def test_a_source_date_epoch_that_is_no_number_fails(value: str) -> None:
     with pytest.raises(UsageError, match="SOURCE_DATE_EPOCH"):
         planned("FROM scratch\n", args={"SOURCE_DATE_EPOCH": value})

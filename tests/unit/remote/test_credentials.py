@@ -108,7 +108,7 @@ def test_a_repository_behind_a_token(web: Web, repository: Repository, tmp_path:
     ours = ours_for(web)
     tree = GitTree(repository.url, keep_git_dir=True)
     assert resolve(tree, ours) == commit
-    root = Path(check_out(tree, commit, str(tmp_path / "t"), ours).path.decode())
+    root = Path(check_out(tree, commit, str(tmp_path / "t"), ours).rootfs.path.decode())
     kept = [path.read_bytes() for path in root.rglob("*") if path.is_file()]
     assert not any(TOKEN.encode() in content or basic(TOKEN).encode() in content for content in kept)
 

@@ -22,7 +22,7 @@ def files(path: Path) -> dict[str, str]:
 
 
 def taken(tree: GitTree, place: Path) -> dict[str, str]:
-    return files(Path(os.fsdecode(check_out(tree, resolve(tree), str(place)).path)))
+    return files(Path(os.fsdecode(check_out(tree, resolve(tree), str(place)).rootfs.path)))
 
 
 def test_refs(repository: Repository, tmp_path: Path) -> None:
