@@ -8,6 +8,7 @@ import pytest
 
 from fswatch_builder.errors import BuildContextError
 from fswatch_builder.model.remote import GitTree
+from fswatch_builder.remote.credentials import Credentials
 from fswatch_builder.remote.git import check_out, resolve
 from tests.support.web import Repository, Web
 
@@ -193,3 +194,29 @@ def test_j14_a_repository_is_fetched_by_the_proxy(
     repository.commit({"f": "1"})
     monkeypatch.setenv("http_proxy", web.url)
     assert taken(GitTree("http://elsewhere.invalid/r.git"), tmp_path / "t") == {"f": "1"}
+
+
+@pytest.mark.parametrize("agent", [None, "/lent/agent"])
+def test_ssh_has_no_keys_and_no_settings_but_those_that_are_lent(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, agent: str | None
+) -> None:
+    """By a program that stands for ssh: `e2e/test_git_by_ssh.py` has a real one, where there is an sshd."""
+    commit = repository.commit({"f": "1"})
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    told = tmp_path / "told"
+    ssh = programs / "ssh"
+    ssh.write_text(f'#!/bin/sh\necho "${{SSH_AUTH_SOCK-none}} $*" >>{told}\nfor last; do :; done\nexec sh -c "$last"\n')
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("SSH_AUTH_SOCK", "/of/the/environment")
+    credentials = Credentials({"GIT_AUTH_TOKEN": b"t0ken"}, agent)
+    tree = GitTree(f"git@host:{repository.path}")
+    assert resolve(tree, credentials) == commit
+    assert files(Path(os.fsdecode(check_out(tree, commit, str(tmp_path / "t"), credentials).rootfs.path))) == {"f": "1"}
+    lines = told.read_text().splitlines()
+    assert len(lines) >= 2
+    for line in lines:
+        assert line.startswith(f"{agent or 'none'} -F none -o BatchMode=yes -o IdentityFile=none ")
+        assert ("-o IdentityAgent=none" in line) == (agent is None)
+        assert "t0ken" not in line
