@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from fswatch_builder import stopping
 from fswatch_builder._native import ChangeSet, Rootfs
 from fswatch_builder.build.events import Events, StepNote
 from fswatch_builder.build.worksite import Worksite
@@ -29,7 +30,7 @@ class _Seen:
 
 
 class Audit:
-    """The audit of one build. Of each of its steps: ``begin``, ``check``, ``end``."""
+    """The audit of one stage. Of each of its steps: ``begin``, ``check``, ``end``."""
 
     def __init__(self, events: Events) -> None:
         """What it says goes to ``events``."""
@@ -73,6 +74,7 @@ class Audit:
         for path, entry in entries(rootfs.path):
             state[path] = entry
             if time.monotonic() - told > _PATIENCE:
+                stopping.check()
                 told = time.monotonic()
                 self._events.emit(StepNote(number, f"audit: {len(state):,} entries read"))
         self._seen = _Seen(site, site.layers, state)

@@ -2,14 +2,23 @@
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from fswatch_builder.build.cache import StepCache
 from fswatch_builder.build.checking import in_order
 from fswatch_builder.build.contexts import read_dockerfile
-from fswatch_builder.build.events import ArgsUnused, Events, ImageStored, StoreMended, Unheeded, WarningFound
+from fswatch_builder.build.events import (
+    ArgsUnused,
+    Events,
+    ImageStored,
+    InTurn,
+    StoreMended,
+    Unheeded,
+    WarningFound,
+)
+from fswatch_builder.build.graph import Graph
 from fswatch_builder.build.ground import KeptBases
 from fswatch_builder.build.misses.story import Stories
 from fswatch_builder.build.mounting import Lent, Mounting
@@ -18,6 +27,7 @@ from fswatch_builder.build.planner import PlanOptions
 from fswatch_builder.build.preparation import Prepared, prepare
 from fswatch_builder.build.progress import Steps
 from fswatch_builder.build.review import review, violation
+from fswatch_builder.build.sites import Sites
 from fswatch_builder.build.sources import Sources
 from fswatch_builder.build.squash import Squash
 from fswatch_builder.build.stages import suggestion
@@ -33,7 +43,7 @@ from fswatch_builder.model.instruction import (
     From,
     Warning,  # noqa: A004 - the language's own word
 )
-from fswatch_builder.model.plan import Stage
+from fswatch_builder.model.plan import Plan
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.model.sandbox import SandboxOptions
 from fswatch_builder.oci.compression import Compression
@@ -51,7 +61,7 @@ CHECK_ARG: Final = "BUILDKIT_DOCKERFILE_CHECK"
 @dataclass(frozen=True, slots=True)
 class Request:
     """What is to be built, and how. ``context`` is a directory, ``dockerfile`` the path of a file. With ``keep_bases``
-    bases stay unpacked for later builds.
+    bases stay unpacked for later builds. No more than ``at_once`` stages (0: any number) are built at the same time.
 
     ``squash`` makes one layer of the build's own, or of all. Steps make layers of ``compression``; those of the image
     are then as ``packing`` wants them. ``origin`` is what the user calls the context.
@@ -78,6 +88,7 @@ class Request:
     uncached_stages: frozenset[str] = frozenset()
     refresh: bool = False  # images of registries are asked for even if they are in the store
     keep_bases: bool = True
+    at_once: int = 1
     compression: Compression = Compression.GZIP
     packing: Packing = AS_IT_IS
     squash: Literal["no", "own", "all"] = "no"
@@ -108,13 +119,17 @@ class BuiltImage:
 
 
 def build(request: Request, store: Store, events: Events) -> BuiltImage:
-    """Builds the image and stores it. Raises BuildError."""
+    """Builds the image and stores it. Raises BuildError.
+
+    From the main thread: stages have threads of their own, and signals end them before they are handled.
+    """
+    events = InTurn(events)
     for notice in store.notices:
         events.emit(StoreMended(notice))
     dockerfile = _read(request, events)
     _check_names(request.uncached_stages, dockerfile)
     cache = StepCache(store, read=request.use_cache, write=request.hash_mode != "none")
-    finished: dict[int, Finished] = {}
+    finished: Graph[int, Finished] = Graph(request.at_once)
     steps = Steps(events)
     with (
         KeptBases(store, steps) if request.keep_bases else nullcontext() as kept,
@@ -129,7 +144,6 @@ def build(request: Request, store: Store, events: Events) -> BuiltImage:
             refresh=request.refresh,
             credentials=request.lent.credentials,
         ) as sources,
-        ExitStack() as sites,
     ):
         try:
             prepared = prepare(dockerfile, plan_options(request), sources, steps)
@@ -147,11 +161,8 @@ def build(request: Request, store: Store, events: Events) -> BuiltImage:
         mounting = Mounting(store, sources, request.lent, events)
         stories = Stories(store, request.project, the_plan.stages, keep=cache.write)
         walker = Walker(the_plan, cache, sources, mounting, how, steps, finished, stories)
-        for position, stage in enumerate(the_plan.stages, 1):
-            site = sites.enter_context(Worksite(store, request.tracker, kept))
-            finished[stage.index] = walker.walk(stage, site)
-            site.stop_tracking()
-            _release(finished, the_plan.stages[position:])
+        with Sites(the_plan.stages, lambda: Worksite(store, request.tracker, kept)) as sites:
+            _walk(the_plan, walker, sites, finished)
         target = finished[the_plan.target.index]
         image, inherited = target.image, target.inherited
         if request.squash != "no":
@@ -229,12 +240,21 @@ def _warn(warnings: Sequence[Warning], events: Events) -> None:
         events.emit(WarningFound(warning.rule, warning.message, warning.where))
 
 
-def _release(finished: Mapping[int, Finished], to_come: Sequence[Stage]) -> None:
-    """Root file systems that no later stage takes anything from go at once, not at the end of the build."""
-    needed = {index for stage in to_come for index in stage.needs}
-    for index, stage in finished.items():
-        if index not in needed:
-            stage.site.close()
+def _walk(plan: Plan, walker: Walker, sites: Sites, finished: Graph[int, Finished]) -> None:
+    """All stages. One begins when the stage that it starts from is finished; for others it waits when it comes to the
+    instruction that takes from them.
+    """
+    stages = {stage.index: stage for stage in plan.stages}
+
+    def walk(index: int) -> Finished:
+        stage = stages[index]
+        site = sites.open(stage)
+        done = walker.walk(stage, site)
+        site.stop_tracking()
+        sites.done(stage)
+        return done
+
+    finished.run({index: stage.starts_from for index, stage in stages.items()}, walk)
 
 
 def _store(image: Image, inherited: int, request: Request, store: Store, events: Events) -> BuiltImage:

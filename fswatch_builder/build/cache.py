@@ -4,9 +4,12 @@ Besides the layer, the time at which a step ran is kept: a rebuild from the cach
 image digest.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from fswatch_builder.build.once import Turns
 from fswatch_builder.model.digest import Digest
 from fswatch_builder.model.image import Layer
 from fswatch_builder.oci.store import StepResult, Store
@@ -19,6 +22,16 @@ class StepCache:
     store: Store
     read: bool = True
     write: bool = True
+    _turns: Turns[Digest] = field(default_factory=Turns)
+
+    @contextmanager
+    def turn(self, key: Digest) -> Iterator[None]:
+        """Of two stages that come to the same step at once, the second waits here, and finds what the first did.
+
+        So both have the same layer, as if they had been built one after the other.
+        """
+        with self._turns.turn(key):
+            yield
 
     def find(self, key: Digest) -> StepResult | None:
         """Of an earlier build, its layer still in the store."""

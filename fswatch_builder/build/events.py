@@ -1,11 +1,13 @@
 """What a build says while it goes on: typed values, one way. Whoever shows them never answers."""
 
 from dataclasses import dataclass
+from threading import Lock
 from typing import Literal, Protocol
 
 from fswatch_builder.errors import Location
 
-Status = Literal["done", "cached", "config", "failed"]
+#: ``canceled``: something else failed, or a signal came.
+Status = Literal["done", "cached", "config", "failed", "canceled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,3 +173,17 @@ class Events(Protocol):
 
     def emit(self, event: Event) -> None:
         """Shows it or drops it."""
+
+
+class InTurn:
+    """Events from several threads, one after the other."""
+
+    def __init__(self, events: Events) -> None:
+        """They go to ``events``."""
+        self._events = events
+        self._turn = Lock()
+
+    def emit(self, event: Event) -> None:
+        """When it is its turn."""
+        with self._turn:
+            self._events.emit(event)

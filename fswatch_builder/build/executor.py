@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fswatch_builder._native import HintSet, Mount, Rootfs
@@ -54,8 +54,8 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Executor:
-    """Does steps. ``max_mtime`` (seconds) bounds the times in layers; ``hash_mode`` says what reconcile reads; an
-    ``audit`` has to agree with each step.
+    """Does the steps of a stage. ``max_mtime`` (seconds) bounds the times in layers; ``hash_mode`` says what reconcile
+    reads; an ``audit`` has to agree with each step.
     """
 
     store: Store
@@ -65,8 +65,8 @@ class Executor:
     hash_mode: "HashMode"
     compression: Compression
     max_mtime: int | None
+    explained: set[tuple[str, ...]]  # reasons for a tracker that were told already, by any stage
     audit: Audit | None = None
-    explained: set[tuple[str, ...]] = field(default_factory=set)  # reasons for a tracker that were told already
 
     def check(self, action: Action) -> None:
         """Whether this host lets us do ``action``: asked before anything is unpacked for it. Raises SandboxError."""

@@ -2,6 +2,7 @@
 
 import os
 from contextlib import ExitStack
+from itertools import count
 from typing import Final
 
 import msgspec
@@ -10,6 +11,7 @@ from fswatch_builder._native import Rootfs
 from fswatch_builder.build import keys
 from fswatch_builder.build.contexts import unpack
 from fswatch_builder.build.keys import field_digest
+from fswatch_builder.build.once import Once
 from fswatch_builder.build.parts import Part
 from fswatch_builder.build.trees import Tree
 from fswatch_builder.errors import BuildContextError
@@ -25,7 +27,7 @@ _NOTE: Final = "download"
 
 
 class Fetched:
-    """A context manager. Nothing is fetched before it is asked for."""
+    """A context manager, for any thread. Nothing is fetched before it is asked for."""
 
     def __init__(self, store: Store, credentials: Credentials) -> None:
         """The files go into a workspace of ``store``, which remembers what a URL gave last, and has the limits of what
@@ -34,12 +36,12 @@ class Fetched:
         self._store = store
         self._credentials = credentials
         self._stack = ExitStack()
-        self._directory: str | None = None
-        self._count = 0
-        self._trees: dict[Remote, Tree] = {}
-        self._contexts: dict[HttpFile, Tree] = {}
-        self._downloads: dict[HttpFile, Downloaded] = {}
-        self._commits: dict[GitTree, str] = {}
+        self._directory: Once[None, str] = Once()
+        self._numbers = count(1)
+        self._trees: Once[Remote, Tree] = Once()
+        self._contexts: Once[HttpFile, Tree] = Once()
+        self._commits: Once[GitTree, str] = Once()
+        self._downloads: dict[HttpFile, Downloaded] = {}  # what was seen first, by whichever thread
 
     def __enter__(self) -> "Fetched":
         return self
@@ -60,7 +62,7 @@ class Fetched:
             if known is None:
                 self.tree(source)
             else:
-                self._downloads[source] = known
+                self._downloads.setdefault(source, known)
         found = self._downloads[source]
         return keys.http_identity(http.file_name(source.url), found.sha256, found.modified)
 
@@ -82,34 +84,33 @@ class Fetched:
 
     def tree(self, source: Remote) -> Tree:
         """The files: of a repository all that ``source`` means, of a URL the one, by its ``http.file_name``."""
-        if source not in self._trees:
-            place = self._place("tree")
-            if isinstance(source, GitTree):
-                tree = Tree(
-                    git.check_out(source, self._commit(source), place, self._credentials).rootfs, None, is_context=True
-                )
-            else:
-                name = http.file_name(source.url)
-                os.mkdir(place, 0o700)
-                self._download(source, os.path.join(place, name))
-                tree = Tree(Rootfs(os.fsencode(place)), None, is_context=True, lone=os.fsencode(name))
-            self._trees[source] = tree
-        return self._trees[source]
+        return self._trees.get(source, lambda: self._fetch(source))
+
+    def _fetch(self, source: Remote) -> Tree:
+        place = self._place("tree")
+        if isinstance(source, GitTree):
+            found = git.check_out(source, self._commit(source), place, self._credentials)
+            return Tree(found.rootfs, None, is_context=True)
+        name = http.file_name(source.url)
+        os.mkdir(place, 0o700)
+        self._download(source, os.path.join(place, name))
+        return Tree(Rootfs(os.fsencode(place)), None, is_context=True, lone=os.fsencode(name))
 
     def context(self, source: Remote) -> Tree:
         """The files as a build context: a tar is unpacked, another file is there by the name ``context``."""
         if isinstance(source, GitTree):
             return self.tree(source)
-        if source not in self._contexts:
-            place = self._place("context")
-            os.mkdir(place, 0o755)
-            path = self.path(source)
-            if is_archive(path):
-                unpack(path, shown(source.url), place, self._store.limits)
-            else:
-                os.link(path, os.path.join(place, "context"))
-            self._contexts[source] = Tree(Rootfs(os.fsencode(place)), None, is_context=True)
-        return self._contexts[source]
+        return self._contexts.get(source, lambda: self._unpack(source))
+
+    def _unpack(self, source: HttpFile) -> Tree:
+        place = self._place("context")
+        os.mkdir(place, 0o755)
+        path = self.path(source)
+        if is_archive(path):
+            unpack(path, shown(source.url), place, self._store.limits)
+        else:
+            os.link(path, os.path.join(place, "context"))
+        return Tree(Rootfs(os.fsencode(place)), None, is_context=True)
 
     def path(self, source: HttpFile) -> str:
         """Where the file is that a URL gave."""
@@ -125,9 +126,7 @@ class Fetched:
         self._store.note(_NOTE, keys.url_key(source.url), msgspec.json.encode(found))
 
     def _commit(self, source: GitTree) -> str:
-        if source not in self._commits:
-            self._commits[source] = git.resolve(source, self._credentials)
-        return self._commits[source]
+        return self._commits.get(source, lambda: git.resolve(source, self._credentials))
 
     def _unchanged(self, source: HttpFile) -> Downloaded | None:
         note = self._store.recall(_NOTE, keys.url_key(source.url))
@@ -137,7 +136,5 @@ class Fetched:
         return known if http.is_unchanged(source, known, self._credentials) else None
 
     def _place(self, kind: str) -> str:
-        if self._directory is None:
-            self._directory = self._stack.enter_context(self._store.workspace())
-        self._count += 1
-        return os.path.join(self._directory, f"{kind}-{self._count}")
+        directory = self._directory.get(None, lambda: self._stack.enter_context(self._store.workspace()))
+        return os.path.join(directory, f"{kind}-{next(self._numbers)}")

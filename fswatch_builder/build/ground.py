@@ -20,6 +20,7 @@ from typing import Final, Protocol
 
 from fswatch_builder._native import Baseline, HintSet, RefusedError, Rootfs, is_multigrain, mount_overlay
 from fswatch_builder.build.keys import chain_of
+from fswatch_builder.build.once import Turns
 from fswatch_builder.build.worksite import Base
 from fswatch_builder.model.digest import ChainID
 from fswatch_builder.oci.keeping.kept import Kind
@@ -81,13 +82,14 @@ class Listener(Protocol):
 
 
 class KeptBases:
-    """The kept trees of one build, each looked at once and held to its end. A context manager."""
+    """The kept trees of one build, each looked at once and held to its end. A context manager, for any thread."""
 
     def __init__(self, store: Store, tell: Listener) -> None:
         """Nothing is looked at yet."""
         self.tell = tell
         self._store = store
         self._resources = ExitStack()
+        self._turns: Turns[ChainID | None] = Turns()
         self._checked: set[ChainID] = set()
         self._ways: Ways | None = None
 
@@ -111,26 +113,28 @@ class KeptBases:
         ways = self._ways_here(directory, tree).without_overlay_unless(overlay)
         if not ways:
             return None
-        if chain not in self._checked:
-            # First leased, then looked at: what was seen before a lease may be gone.
-            self._resources.enter_context(kept.use(Kind.TREE, chain))
-            if not self._believe(chain):
-                with kept.turn(Kind.TREE, chain, lambda: self.tell.note(_WAITING)):
-                    if not self._believe(chain, drop=True):
-                        return self._make(base, chain, directory, ways)
+        with self._turns.turn(chain):  # of several stages that begin with it, the first unpacks it
+            if chain not in self._checked:
+                # First leased, then looked at: what was seen before a lease may be gone.
+                self._resources.enter_context(kept.use(Kind.TREE, chain))
+                if not self._believe(chain):
+                    with kept.turn(Kind.TREE, chain, lambda: self.tell.note(_WAITING)):
+                        if not self._believe(chain, drop=True):
+                            return self._make(base, chain, directory, ways)
         baseline = Baseline.open(os.fsencode(f"{tree}/baseline"))
         way = ways.fit(baseline)
         return None if way is None else _begin(way, tree, baseline, directory)
 
     def _ways_here(self, directory: str, tree: str) -> Ways:
-        if self._ways is None:
-            with self._store.workspace() as grave:
-                self._store.kept.bury_discarded(grave)
-            home = os.path.dirname(tree)
-            ours = all(_is_ours_alone(above) for above in (os.path.dirname(home), home))
-            can_move = os.stat(home).st_dev == os.stat(directory).st_dev
-            self._ways = Ways.of(directory) if ours and can_move else Ways(over=False, copy=False)
-        return self._ways
+        with self._turns.turn(None):
+            if self._ways is None:
+                with self._store.workspace() as grave:
+                    self._store.kept.bury_discarded(grave)
+                home = os.path.dirname(tree)
+                ours = all(_is_ours_alone(above) for above in (os.path.dirname(home), home))
+                can_move = os.stat(home).st_dev == os.stat(directory).st_dev
+                self._ways = Ways.of(directory) if ours and can_move else Ways(over=False, copy=False)
+            return self._ways
 
     def _believe(self, chain: ChainID, *, drop: bool = False) -> bool:
         """Whether there is a tree to be believed. Another is dropped, in a turn, and it is said why."""

@@ -4,11 +4,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
+from threading import local
 
 from fswatch_builder.build.events import Events, Status, StepFinished, StepNote, StepReport, StepStarted
 from fswatch_builder.build.failures import explained
 from fswatch_builder.errors import Location
 from fswatch_builder.model.plan import Stage
+from fswatch_builder.stopping import Stopped
 
 
 class Progress:
@@ -25,14 +27,20 @@ class Progress:
         self._events.emit(StepFinished(self.number, status, time.monotonic() - self._started, report))
 
 
+class _Latest(local):
+    """Of each thread."""
+
+    number = 0
+
+
 class Steps:
-    """Numbers the steps of one build."""
+    """Numbers the steps of one build, whichever thread does them."""
 
     def __init__(self, events: Events) -> None:
         """They are told to ``events``."""
         self.events = events
         self._numbers = count(1)
-        self._latest = 0
+        self._latest = _Latest()
 
     @contextmanager
     def instruction(self, stage: Stage, position: int, title: str, where: Location) -> Iterator[Progress]:
@@ -51,16 +59,19 @@ class Steps:
             yield progress
 
     def note(self, text: str) -> None:
-        """Something worth knowing, about the step that began last."""
-        self.events.emit(StepNote(self._latest, text))
+        """Something worth knowing, about the step that this thread began last."""
+        self.events.emit(StepNote(self._latest.number, text))
 
     @contextmanager
     def _step(self, started: StepStarted) -> Iterator[Progress]:
-        self._latest = started.number
+        self._latest.number = started.number
         progress = Progress(started.number, self.events)
         self.events.emit(started)
         try:
             yield progress
+        except Stopped:
+            progress.done("canceled")
+            raise
         except BaseException:
             progress.done("failed")
             raise

@@ -3,16 +3,17 @@
 import os
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from fswatch_builder import _native
 from fswatch_builder._native import IgnorePatterns, Rootfs
 from fswatch_builder.build.fetched import Fetched
 from fswatch_builder.build.keys import content_key, selection_key
 from fswatch_builder.build.located import Located
+from fswatch_builder.build.once import Once
 from fswatch_builder.build.parts import FILES, Part, Taken
 from fswatch_builder.build.trees import Tree
 from fswatch_builder.build.worksite import Base, Worksite
@@ -45,8 +46,18 @@ class Built:
     site: Worksite
 
 
+B_co = TypeVar("B_co", bound=Built, covariant=True)
+
+
+class Stages(Protocol[B_co]):
+    """Where stages are found by their index."""
+
+    def __getitem__(self, index: int, /) -> B_co:
+        """One that is finished; another one is waited for."""
+
+
 class Sources:
-    """All sources of one build. A context manager."""
+    """All sources of one build. A context manager, for any thread."""
 
     def __init__(
         self,
@@ -54,7 +65,7 @@ class Sources:
         context: str,
         dockerfile: str | None,
         platform: Platform,
-        stages: Mapping[int, Built],
+        stages: Stages[Built],
         kept: "KeptBases | None" = None,
         *,
         ignorefile: str | None = None,
@@ -62,8 +73,7 @@ class Sources:
         credentials: Credentials = ANONYMOUS,
     ) -> None:
         """``dockerfile`` says where an ignore file of its own may be; None: none that is there counts for the context.
-        ``ignorefile`` goes before those of Dockerfile and context. ``stages`` is filled while the build goes on.
-        Images are unpacked by way of ``kept``, if given.
+        ``ignorefile`` goes before those of Dockerfile and context. Images are unpacked by way of ``kept``, if given.
 
         With ``refresh`` an image is asked for at its registry, whether or not the store has one of that name.
         """
@@ -77,10 +87,10 @@ class Sources:
         self._refresh = refresh
         self._stack = ExitStack()
         self._fetched = self._stack.enter_context(Fetched(store, credentials))
-        self._trees: dict[CopySource, Tree] = {}
-        self._images: dict[tuple[str, Platform], Image] = {}
-        self._mounted: dict[tuple[CopySource, str], Part] = {}
-        self._copies: dict[tuple[CopySource, bytes], Located] = {}
+        self._trees: Once[CopySource, Tree] = Once()
+        self._images: Once[tuple[str, Platform], Image] = Once()
+        self._mounted: Once[tuple[CopySource, str], Part] = Once()
+        self._copies: Once[tuple[CopySource, bytes], Located] = Once()
 
     def __enter__(self) -> "Sources":
         return self
@@ -108,19 +118,18 @@ class Sources:
         ``FROM oci-layout://...`` a layout. What a named context means comes from the command line, so that may.
         """
         value = source.value if isinstance(source, NamedContext) else IMAGE_SCHEME + source.reference
-        key = (value, platform)
-        if key not in self._images:
-            from fswatch_builder.build.bases import bases, import_tree, refreshed
+        return self._images.get((value, platform), lambda: self._find(value, _remote(source), platform))
 
-            remote = _remote(source)
-            if isinstance(remote, GitTree):
-                manifest = import_tree(os.fsdecode(self._fetched.tree(remote).rootfs.path), self._store, platform)
-            else:
-                find = refreshed if self._refresh else bases
-                place = value if remote is None else self._fetched.path(remote)
-                manifest = find(place, self._store, platform)
-            self._images[key] = self._store.load_image(manifest)
-        return self._images[key]
+    def _find(self, value: str, remote: Remote | None, platform: Platform) -> Image:
+        from fswatch_builder.build.bases import bases, import_tree, refreshed
+
+        if isinstance(remote, GitTree):
+            manifest = import_tree(os.fsdecode(self._fetched.tree(remote).rootfs.path), self._store, platform)
+        else:
+            find = refreshed if self._refresh else bases
+            place = value if remote is None else self._fetched.path(remote)
+            manifest = find(place, self._store, platform)
+        return self._store.load_image(manifest)
 
     def content(self, action: CopyAction) -> Taken:
         """What a COPY or ADD takes. The digest of files is over names, kinds, modes, bytes, and owners where they are
@@ -183,9 +192,7 @@ class Sources:
         """The files that a mount brings along; remembered as in `content`, of a context for this build."""
         image = self._image_of(source)
         if image is None:
-            if (source, path) not in self._mounted:
-                self._mounted[source, path] = self.located(source, path).part()
-            return self._mounted[source, path]
+            return self._mounted.get((source, path), lambda: self.located(source, path).part())
         key = selection_key(image.chain_id, [path], (), parents=False)
         return self._recalled(_MOUNTED, key) or self._noted(_MOUNTED, key, self.located(source, path).part())
 
@@ -210,16 +217,17 @@ class Sources:
         located = self.located(source, path)
         if not located.tree.is_context:
             return located, ()
-        key = (source, located.path)
-        warnings: Sequence[str] = ()
-        if key not in self._copies:
+        warnings: list[str] = []
+
+        def copied() -> Located:
             directory = os.path.join(self._stack.enter_context(self._store.workspace()), "copy")
             os.mkdir(directory, 0o755)
-            warnings = located.copy(directory).warnings
+            warnings.extend(located.copy(directory).warnings)
             if self.located(source, path).part().digest != self.mounted(source, path).digest:
                 raise BuildContextError(f'"{path}" was changed during the build', hint="build again")
-            self._copies[key] = Located.of(Rootfs(os.fsencode(directory)), located.name)
-        return self._copies[key], warnings
+            return Located.of(Rootfs(os.fsencode(directory)), located.name)
+
+        return self._copies.get((source, located.path), copied), warnings
 
     def tree(self, source: CopySource) -> Tree:
         """The open source. A stage or image is unpacked now if it was not yet."""
@@ -227,9 +235,7 @@ class Sources:
             built = self._stages[source.index]
             built.site.bring_to(built.image.layers)
             return Tree(built.site.rootfs, None, is_context=False)
-        if source not in self._trees:
-            self._trees[source] = self._open(source)
-        return self._trees[source]
+        return self._trees.get(source, lambda: self._open(source))
 
     def _open(self, source: CopySource) -> Tree:
         if isinstance(source, MainContext):

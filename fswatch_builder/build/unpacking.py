@@ -2,6 +2,7 @@
 
 import os
 
+from fswatch_builder import stopping
 from fswatch_builder._native import ArchiveError, Baseline, RefusedError, Rootfs, unpack_layer
 from fswatch_builder.errors import BaseImageError
 from fswatch_builder.model.image import Layer
@@ -21,6 +22,7 @@ def new_rootfs(path: str) -> tuple[Rootfs, Baseline]:
 
 def unpack(layer: Layer, store: Store, rootfs: Rootfs, baseline: Baseline) -> int:
     """Puts ``layer`` on top of what is there. Bytes of its tar. Raises BaseImageError, StoreError."""
+    stopping.check()
     blob = layer.descriptor
     place = f"layer {layer.diff_id} (blob {blob.digest})"
     limits = NO_LIMITS if store.made(layer.diff_id) else store.limits

@@ -1,25 +1,30 @@
 """Walking one stage: instruction by instruction, from the cache where it can, on the rootfs where it must."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from fswatch_builder import stopping
 from fswatch_builder.build import keys
 from fswatch_builder.build.assembly import assemble, history_line
 from fswatch_builder.build.cache import StepCache
 from fswatch_builder.build.events import StepMissed, StepNote, StepReport
+from fswatch_builder.build.misses.record import StepRecord
 from fswatch_builder.build.misses.story import StepStory, Stories
 from fswatch_builder.build.mounting import Mounting
+from fswatch_builder.build.once import Once
 from fswatch_builder.build.parts import Part
 from fswatch_builder.build.progress import Progress, Steps
-from fswatch_builder.build.sources import Built, Sources
+from fswatch_builder.build.sources import Built, Sources, Stages
 from fswatch_builder.build.state import SCRATCH, StageState, begin, inherit
 from fswatch_builder.build.steps import translate
 from fswatch_builder.build.worksite import Base, Worksite
+from fswatch_builder.dockerfile.mounts import source_of
 from fswatch_builder.errors import BaseImageError
 from fswatch_builder.model.image import History, Image, Layer
-from fswatch_builder.model.plan import ImageSource, NamedContext, Plan, Scratch, Stage, StageSource
+from fswatch_builder.model.instruction import Copy, Instruction, Run
+from fswatch_builder.model.plan import CopySource, ImageSource, NamedContext, Plan, Scratch, Stage, StageSource
 from fswatch_builder.model.step import Action, CopyAction, DirectoryAction, RootfsStep, RunAction
 from fswatch_builder.oci.compression import Compression
 from fswatch_builder.oci.store import StepResult
@@ -51,7 +56,7 @@ class How:
 
 
 class Walker:
-    """Walks the stages of one plan, in order."""
+    """Walks the stages of one plan, several at a time if that many threads ask it to."""
 
     def __init__(
         self,
@@ -61,10 +66,10 @@ class Walker:
         mounting: Mounting,
         how: How,
         steps: Steps,
-        finished: Mapping[int, Finished],
+        finished: Stages[Finished],
         stories: Stories,
     ) -> None:
-        """``finished`` has the stages walked before; ``sources`` reads it too. ``stories``: of the last build."""
+        """``finished`` has the stages that others start from, as ``sources`` has. ``stories``: of the last build."""
         self._plan = plan
         self._cache = cache
         self._sources = sources
@@ -76,7 +81,8 @@ class Walker:
         self._stories = stories
         #: No time in a new layer is later, in seconds.
         self._max_mtime = plan.source_date_epoch if how.rewrite_timestamps else None
-        self._loaded: Executor | None = None
+        self._executors: Once[int, Executor] = Once()
+        self._explained: set[tuple[str, ...]] = set()
 
     def walk(self, stage: Stage, site: Worksite) -> Finished:
         """The stage's image. ``site`` stays empty if the cache knows every step."""
@@ -88,6 +94,9 @@ class Walker:
         start = len(history)
         with self._stories.of(stage, base.chain_id) as story:
             for position, instruction in enumerate(stage.instructions):
+                stopping.check()
+                for index in _taken(instruction, stage):
+                    self._finished[index]  # before the step begins: its time is its own
                 with self._steps.instruction(stage, position + 2, instruction.source, instruction.where) as progress:
                     step, state = translate(instruction, state, stage, self._plan)
                     layer, created = None, None
@@ -126,8 +135,22 @@ class Walker:
         stage: Stage,
         story: StepStory,
     ) -> tuple[Layer | None, datetime | None]:
-        inputs, parts = self._inputs(step.action, layers)
+        inputs, parts = self._inputs(step.action, layers)  # before the turn: it may wait for another stage
         record = story.record(inputs, parts)
+        with self._cache.turn(inputs.key):
+            return self._find_or_do(inputs, record, step, layers, site, progress, stage, story)
+
+    def _find_or_do(
+        self,
+        inputs: keys.Inputs,
+        record: StepRecord,
+        step: RootfsStep,
+        layers: tuple[Layer, ...],
+        site: Worksite,
+        progress: Progress,
+        stage: Stage,
+        story: StepStory,
+    ) -> tuple[Layer | None, datetime | None]:
         anew = stage.name in self._how.uncached_stages
         hit = None if anew else self._cache.find(inputs.key)
         if hit is not None:
@@ -136,7 +159,7 @@ class Walker:
             return hit.layer, hit.created
         asked = (f"--no-cache-filter {stage.name}",) if anew else () if self._cache.read else ("--no-cache",)
         self._events.emit(StepMissed(progress.number, asked or story.why(record)))
-        executor = self._executor()
+        executor = self._executors.get(stage.index, self._executor)
         executor.check(step.action)
         renew = anew or not self._cache.read
         if isinstance(step.action, CopyAction) and step.action.link:
@@ -159,22 +182,21 @@ class Walker:
         return performed.layer, created
 
     def _executor(self) -> "Executor":
-        """Loaded at the first step that has to be done: a build from the cache needs neither sandbox nor trackers."""
-        if self._loaded is None:
-            from fswatch_builder.build.audit import Audit
-            from fswatch_builder.build.executor import Executor
+        """Of a stage, at its first step that has to be done: one from the cache needs neither sandbox nor trackers."""
+        from fswatch_builder.build.audit import Audit
+        from fswatch_builder.build.executor import Executor
 
-            self._loaded = Executor(
-                store=self._cache.store,
-                sources=self._sources,
-                mounting=self._mounting,
-                events=self._events,
-                hash_mode=self._how.hash_mode,
-                compression=self._how.compression,
-                max_mtime=self._max_mtime,
-                audit=Audit(self._events) if self._how.audit else None,
-            )
-        return self._loaded
+        return Executor(
+            store=self._cache.store,
+            sources=self._sources,
+            mounting=self._mounting,
+            events=self._events,
+            hash_mode=self._how.hash_mode,
+            compression=self._how.compression,
+            max_mtime=self._max_mtime,
+            explained=self._explained,
+            audit=Audit(self._events) if self._how.audit else None,
+        )
 
     def _inputs(self, action: Action, layers: tuple[Layer, ...]) -> tuple[keys.Inputs, tuple[Part, ...]]:
         """All that the step's result depends on, and what of it comes from elsewhere."""
@@ -190,6 +212,19 @@ class Walker:
                 return keys.copy_inputs(parent, action, taken.key, epoch), taken.parts
             case DirectoryAction():
                 return keys.directory_inputs(parent, action, epoch), ()
+
+
+def _taken(instruction: Instruction, stage: Stage) -> Iterator[int]:
+    """The stages that an instruction takes from."""
+    sources: list[CopySource | Scratch] = []
+    match instruction:
+        case Copy(stage=str(name)):
+            sources.append(stage.sources[name])
+        case Run(mounts=words):
+            sources += [stage.mount_sources[text] for word in words if (text := source_of(word)) is not None]
+        case _:
+            pass
+    return (source.index for source in sources if isinstance(source, StageSource))
 
 
 def _full_history(base: Image) -> tuple[History, ...]:

@@ -8,6 +8,7 @@ done with.
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING, Self
 
 from fswatch_builder._native import ArchiveError, Baseline, ChangeSet, Rootfs
@@ -60,6 +61,7 @@ class Worksite:
         self._armed: Armed | None = None
         self._runs = 0
         self._layers: tuple[Layer, ...] = ()
+        self._making = Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -106,7 +108,13 @@ class Worksite:
         return self._layers
 
     def bring_to(self, layers: Sequence[Layer]) -> None:
-        """Makes the rootfs if there is none, and unpacks those of ``layers`` that it lacks."""
+        """Makes the rootfs if there is none, and unpacks those of ``layers`` that it lacks. Any thread may ask for it:
+        several stages may take from one that was all in the cache.
+        """
+        with self._making:
+            self._bring_to(layers)
+
+    def _bring_to(self, layers: Sequence[Layer]) -> None:
         if self._rootfs is not None:
             self._unpack(layers)
             return

@@ -46,10 +46,11 @@ def reported(command: Callable[P, None]) -> Callable[P, None]:
             _say(message(error))
             raise SystemExit(error.exit_status) from None
         except Terminated as error:
-            _say("ERROR: hung up" if error.number == signal.SIGHUP else "ERROR: terminated")
+            what = "ERROR: hung up" if error.number == signal.SIGHUP else "ERROR: terminated"
+            _say("\n".join((what, *_notes(error))))
             raise SystemExit(128 + error.number) from None
-        except KeyboardInterrupt:
-            _say("ERROR: interrupted")
+        except KeyboardInterrupt as error:
+            _say("\n".join(("ERROR: interrupted", *_notes(error))))
             raise SystemExit(INTERRUPTED) from None
         except BrokenPipeError as error:
             if error.filename:
@@ -98,7 +99,12 @@ def message(error: BuildError) -> str:
         lines += [f"  {line}" for line in source_lines(error.where, error.text)]
     if error.hint:
         lines.append(f"  hint: {printable(error.hint)}")
-    return "\n".join(lines)
+    return "\n".join((*lines, *_notes(error)))
+
+
+def _notes(error: BaseException) -> list[str]:
+    """What else went wrong."""
+    return [f"  note: {printable(note)}" for note in getattr(error, "__notes__", ())]
 
 
 def source_lines(where: Location, text: bytes | None = None) -> list[str]:

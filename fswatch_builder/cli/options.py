@@ -193,6 +193,17 @@ UnpackLimit = Annotated[
         help="Refuse a layer or archive that unpacks to more. [default: size=100g,ratio=200,entries=5000000]",
     ),
 ]
+AtOnce = Annotated[
+    int | None,
+    typer.Option(
+        "--max-parallelism",
+        "--jobs",
+        metavar="N",
+        min=0,
+        envvar=_env("MAX_PARALLELISM"),
+        help="Build no more than N stages at the same time; 0: any number. [default: one a processor]",
+    ),
+]
 NoCache = Annotated[bool, typer.Option("--no-cache", envvar=_env("NO_CACHE"), help="Do every step again.")]
 NoKeptBases = Annotated[
     bool,

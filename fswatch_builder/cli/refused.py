@@ -55,7 +55,6 @@ REFUSED: Final[Mapping[str, str]] = {
     "--dns": _RUN,
     "--env": "a Dockerfile says ENV, a build --build-arg",
     "--format": "images are OCI ones; -o type=docker writes an archive for docker load",
-    "--jobs": f"{_NOT_YET}: stages are built one after the other",
     "--logfile": "progress goes to standard error: redirect it",
     "--manifest": f"{_NOT_YET}: a build is for one platform",
     "--sign-by": f"{_NOT_YET}: images are not signed",

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from dataclasses import asdict, fields, is_dataclass
-from typing import Protocol, TextIO
+from typing import Final, Protocol, TextIO
 
 from fswatch_builder.build.events import (
     ArgsUnused,
@@ -54,6 +54,10 @@ def renderer(kind: str, stream: TextIO) -> Renderer:
     return RawJSON(out) if kind == "rawjson" else Quiet(out)
 
 
+#: Of a write to a pipe that nobody reads any more, to a terminal that was closed.
+GONE: Final = (errno.EPIPE, errno.EIO)
+
+
 class Silent:
     """Nothing."""
 
@@ -79,8 +83,7 @@ class Pipe:
             self._stream.write(text + "\n")
             self._stream.flush()
         except OSError as error:
-            # Of a terminal that went away it is EIO.
-            if error.errno not in (errno.EPIPE, errno.EIO):
+            if error.errno not in GONE:
                 raise
             self._stream = None
             silence(sys.stderr)
@@ -139,31 +142,39 @@ def _plain(value: object) -> object:
 
 
 class Plain:
-    """Lines, each with the number of its step."""
+    """Lines, each with the number of its step; its title again where lines of another one came between."""
 
     def __init__(self, out: Pipe) -> None:
         """To ``out``."""
         self._out = out
         self._pending: dict[tuple[int, str], bytes] = {}
         self._losses = Losses()
+        self._titles: dict[int, str] = {}  # of the steps that go on
+        self._latest: int | None = None  # the step that the last line is about, if it goes on
 
     def emit(self, event: Event) -> None:
         """As lines."""
         match event:
             case StepStarted():
-                self._say(f"#{event.number} {step_title(event)}")
+                self._titles[event.number] = f"#{event.number} {step_title(event)}"
+                self._turn_to(event.number)
             case StepOutput():
                 self._output(event)
             case StepNote():
+                self._turn_to(event.number)
                 self._say(f"#{event.number} note: {event.text}")
             case StepMissed():
+                self._turn_to(event.number)
                 self._say(f"#{event.number} not cached: {'; '.join(event.reasons)}")
             case StepFinished():
                 self._flush(event.number, event.seconds)
+                self._turn_to(event.number)
                 for line in self._losses.news(event):
                     self._say(f"#{event.number} note: {line}")
                 self._say(f"#{event.number} {outcome(event)}")
                 self._out.line("")
+                self._titles.pop(event.number, None)
+                self._latest = None
             case WarningFound() | StoreMended() | Unheeded() | ArgsUnused():
                 self._say(warning_line(event))
             case WorkStarted():
@@ -172,6 +183,15 @@ class Plain:
                 self._say(f"wrote {event.kind} output to {event.path} in {seconds_text(event.seconds)}")
             case ImageStored():
                 pass  # the command tells it at the end
+
+    def _turn_to(self, number: int) -> None:
+        """Before a line about a step."""
+        if number == self._latest or number not in self._titles:
+            return
+        if self._latest is not None:
+            self._out.line("")
+        self._latest = number
+        self._say(self._titles[number])
 
     def _output(self, event: StepOutput) -> None:
         key = (event.number, event.stream)
@@ -186,6 +206,7 @@ class Plain:
             self._line(number, seconds, self._pending.pop(key))
 
     def _line(self, number: int, seconds: float, line: bytes) -> None:
+        self._turn_to(number)
         self._out.line(f"#{number} {seconds:.3f} {printable_output(line.decode('utf-8', 'replace'))}")
 
     def _say(self, text: str) -> None:
@@ -209,6 +230,8 @@ def outcome(event: StepFinished) -> str:
             return f"CACHED  {layer_text(event.report)}" if event.report else "CACHED"
         case "config":
             return "CONFIG"
+        case "canceled":
+            return f"CANCELED {seconds_text(event.seconds)}"
         case "failed":
             return f"ERROR {seconds_text(event.seconds)}"
         case _:

@@ -73,6 +73,11 @@ class Stage:
         return frozenset(source.index for source in everything if isinstance(source, StageSource))
 
     @property
+    def starts_from(self) -> frozenset[int]:
+        """The stage that FROM names, if it is one."""
+        return frozenset({self.base.index} if isinstance(self.base, StageSource) else ())
+
+    @property
     def label(self) -> str:
         """What progress calls it."""
         return self.name or f"stage-{self.index}"

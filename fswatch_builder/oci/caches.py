@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from threading import Lock
 
 from fswatch_builder._native import Rootfs
 from fswatch_builder.model.digest import Digest
@@ -33,6 +34,7 @@ class Caches:
         """Nothing is made yet."""
         self._store = store
         self._renewed: set[Digest] = set()
+        self._renewing = Lock()
 
     @contextmanager
     def use(
@@ -49,9 +51,10 @@ class Caches:
                 stack.enter_context(self._store.kept.turn(Kind.MOUNT, key, waiting))
             elif wanted.sharing == "private":
                 key = self._free(key, stack)
-            if renew and key not in self._renewed:
-                self._discard(key)
-            self._renewed.add(key)
+            with self._renewing:
+                if renew and key not in self._renewed:
+                    self._discard(key)
+                self._renewed.add(key)
             stack.enter_context(self._store.kept.use(Kind.MOUNT, key))
             yield self._open(key, wanted, fill)
 

@@ -7,12 +7,14 @@ where they are read (``address.py``), and stand behind ``--`` here.
 
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from fswatch_builder import stopping
 from fswatch_builder._native import Rootfs, remove_tree
 from fswatch_builder.errors import BuildContextError
 from fswatch_builder.model.remote import GitTree
@@ -198,19 +200,29 @@ class _Git:
         command = ["git", *(part for setting in _SETTINGS for part in ("-c", setting)), *arguments]
         environment = _environment(os.environ) | _ssh(self.credentials.agent) | self._authorization()
         try:
-            return subprocess.run(
+            git = subprocess.Popen(
                 command,
                 cwd=cwd,
                 env=environment,
                 umask=0o022,
                 stdin=subprocess.DEVNULL,
-                capture_output=True,
-                check=False,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 encoding="utf-8",
                 errors="replace",
+                start_new_session=True,  # Ctrl-C is for us: a git that dies of it would pass for one that failed
             )
         except FileNotFoundError as error:
             raise BuildContextError("git is not installed", hint="install it: a repository is fetched by it") from error
+        with git:
+            try:
+                with stopping.ending(lambda: _kill(git)):
+                    stdout, stderr = git.communicate()
+                stopping.check()
+            except BaseException:
+                _kill(git)
+                raise
+        return subprocess.CompletedProcess(command, git.returncode, stdout, stderr)
 
     def _authorization(self) -> dict[str, str]:
         """By the environment: arguments can be read by every user (git-config(1), GIT_CONFIG_COUNT; git 2.31).
@@ -241,6 +253,13 @@ class _Git:
         if self.credentials.agent is None:
             return "lend it an agent that has the key: --ssh default"
         return "check the address, that the agent has the key, and that the host is in known_hosts"
+
+
+def _kill(git: "subprocess.Popen[str]") -> None:
+    """With the programs that it has started; as long as it is not waited for, its number is nobody else's."""
+    if git.returncode is None:
+        with suppress(ProcessLookupError):
+            os.killpg(git.pid, signal.SIGKILL)
 
 
 def _environment(ours: Mapping[str, str]) -> dict[str, str]:

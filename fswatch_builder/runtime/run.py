@@ -11,12 +11,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from fswatch_builder import stopping
 from fswatch_builder._native import Mount, RefusedError, Rootfs, RunSpec, Sandbox, spawn
 from fswatch_builder.errors import RunError, SandboxError
 from fswatch_builder.model.sandbox import Network, SandboxOptions, Security
 from fswatch_builder.runtime import host
 from fswatch_builder.runtime.ulimits import for_kernel
 from fswatch_builder.runtime.user import Identity, resolve_user
+from fswatch_builder.stopping import Stopped
 
 Stream = Literal["stdout", "stderr"]
 
@@ -73,11 +75,12 @@ class Outcome:
 def run(rootfs: Rootfs, command: Command, output: Output, *, witness: bool = False) -> Outcome:
     """Runs ``command`` to its end; no process of it is alive on return, whatever the way out.
 
-    A host that cannot isolate it is a `SandboxError`; a working directory that is not there, or a file where something
-    has to be mounted, a `RunError`; for a user that is not there see `resolve_user`. ``witness``: hard links are
-    counted.
+    It is killed if this thread shall end (`stopping`). A host that cannot isolate it is a `SandboxError`; a working
+    directory that is not there, or a file where something has to be mounted, a `RunError`; for a user that is not there
+    see `resolve_user`. ``witness``: hard links are counted.
     """
     host.check()
+    stopping.check()
     identity = resolve_user(rootfs, command.user)
     spec = command_spec(command, identity, witness)
     with ExitStack() as stack:
@@ -103,7 +106,7 @@ def run(rootfs: Rootfs, command: Command, output: Output, *, witness: bool = Fal
                 file.close()
             _pump(sandbox, streams)
         except BaseException:
-            # Ctrl-C, or an output that fails: nothing goes on writing behind our back.
+            # Ctrl-C, another stage or an output that fails: nothing goes on writing behind our back.
             sandbox.kill()
             sandbox.wait()
             raise
@@ -169,13 +172,18 @@ def not_started(error: OSError, command: Command, output: Output) -> Outcome:
 
 def _pump(sandbox: Sandbox, streams: dict[int, "_Lines"]) -> None:
     """Hands on the output until the tree is dead and its pipes are empty."""
+    stop = stopping.current()
     with selectors.DefaultSelector() as selector:
         selector.register(sandbox.pidfd, selectors.EVENT_READ)
+        if stop is not None:
+            selector.register(stop, selectors.EVENT_READ)
         for reader in streams:
             selector.register(reader, selectors.EVENT_READ)
         alive = True
         while alive:
             for key, _ in selector.select():
+                if key.fileobj is stop:
+                    raise Stopped
                 if key.fd == sandbox.pidfd:
                     alive = False
                 elif not _read(key.fd, streams[key.fd], 1 << 16):

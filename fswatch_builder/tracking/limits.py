@@ -33,27 +33,28 @@ def read_limits(proc: str = "/proc") -> InotifyLimits:
     )
 
 
-def watch_budget(needed: int, proc: str = "/proc") -> int:
-    """How many watches a build may set that begins with ``needed`` and may grow.
+def watch_budget(needed: int, proc: str = "/proc", *, ours: int = 0) -> int:
+    """How many watches a stage may set that begins with ``needed`` and may grow; others of this process hold ``ours``.
 
     Who holds how many is only counted when it matters, since that reads /proc of all processes, tens of milliseconds on
-    a busy host: a build that begins with an eighth of the limit or less may take half of it uncounted.
+    a busy host: a build that begins with an eighth of the limit or less may take half of it uncounted, all its stages
+    together.
     """
     limit = read_limits(proc).watches
     share = limit // HOST_SHARE
-    if needed <= share:
-        return limit // 2
-    return max(0, limit - share - watches_in_use(os.geteuid()))
+    if needed + ours <= share:
+        return limit // 2 - ours
+    return max(0, limit - share - ours - watches_in_use(os.geteuid(), but=os.getpid()))
 
 
-def watches_in_use(uid: int) -> int:
-    """Inotify watches held by all processes with this effective user ID, as far as one may look."""
+def watches_in_use(uid: int, *, but: int = 0) -> int:
+    """Inotify watches held by all processes ``but`` one with this effective user ID, as far as one may look."""
     import psutil  # type: ignore[import-untyped]
 
     held = 0
     for process in psutil.process_iter():
         try:
-            if process.uids().effective == uid:
+            if process.pid != but and process.uids().effective == uid:
                 held += watches_held(process.pid)
         except psutil.Error:
             continue  # It ended, or is not ours to look at.

@@ -76,6 +76,39 @@ print(json.dumps([session.watches.count, len(session.settle().losses)]))
     assert (count, losses) == (28, 41 - 28)
 
 
+def test_stages_that_are_built_at_once_leave_it_together(tmp_path: Path) -> None:
+    """The first has grown to its budget, half of the limit. The second is as small as the first was, and grows too."""
+    for name in ("a", "b"):
+        (tmp_path / name / "d").mkdir(parents=True)
+    script = """
+from fswatch_builder.tracking import limits
+limits.watches_in_use = lambda uid, but: 0  # other programs may hold some, or not
+tracker = InotifyTracker()
+def grown(name):
+    place = os.path.join(root, name)
+    rootfs = Rootfs(os.fsencode(place))
+    baseline = baseline_of(rootfs)
+    session = tracker.arm(rootfs, baseline)
+    for number in range(80):
+        os.mkdir(os.path.join(place, str(number)))
+    changes = baseline.reconcile(rootfs, session.settle())
+    baseline.advance(changes)
+    session.advance(baseline, changes)
+    return session
+first = grown("a")
+second = grown("b")
+counts = [first.watches.count, second.watches.count]
+losses = [len(session.settle().losses) for session in (first, second)]
+first.close()
+third = tracker.arm(rootfs, baseline)
+print(json.dumps([counts, losses, third.watches.count]))
+"""
+    counts, losses, third = run_limited(ARM + script, str(tmp_path), max_inotify_watches=80)
+    assert counts == [40, 30]
+    assert losses == [82 - 40, 82 - 30]
+    assert third == 5
+
+
 def test_no_instance_left_is_said_by_the_probe(tmp_path: Path) -> None:
     script = """
 capability = InotifyTracker().probe(rootfs)

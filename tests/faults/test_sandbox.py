@@ -9,13 +9,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from fswatch_builder._native import Rootfs, RunSpec, Sandbox, spawn
-from fswatch_builder.runtime.run import run
+from fswatch_builder._native import Mount, Rootfs, RunSpec, Sandbox, spawn
+from fswatch_builder.runtime.run import Command, Outcome, run
 from tests.support.rootfs import busybox_rootfs
 from tests.support.running import Recorder, attempt, inhabitants, shell
 
@@ -27,6 +27,14 @@ WRITER = "while :; do echo x >> /tmp/log; done"
 def children() -> set[int]:
     with open("/proc/thread-self/children") as file:
         return {int(pid) for pid in file.read().split()}
+
+
+def children_of_all_threads() -> set[int]:
+    found = set()
+    for thread in os.listdir("/proc/self/task"):
+        with suppress(FileNotFoundError), open(f"/proc/self/task/{thread}/children") as file:
+            found.update(int(pid) for pid in file.read().split())
+    return found
 
 
 def await_file(path: Path) -> None:
@@ -180,6 +188,35 @@ def test_many_threads_start_sandboxes_at_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert codes == [4] * 20
+
+
+def test_what_was_just_written_can_be_executed_while_another_run_is_started(
+    root: Path, rootfs: Rootfs, tmp_path: Path
+) -> None:
+    """The other's child has a copy of the open file, until it executes something. It is stopped before that.
+
+    Whoever executes the file has to wait for it; how long we wait here only decides whether a fault is seen.
+    """
+    place = tmp_path / "other"
+    busybox_rootfs(os.fsencode(place))
+    mounts = tuple(Mount.tmpfs(b"/m/%d" % number) for number in range(300))
+    slow = threading.Thread(target=lambda: attempt(Rootfs(os.fsencode(place)), "true", mounts=mounts))
+    ended: list[Outcome] = []
+    tool = threading.Thread(target=lambda: ended.append(run(rootfs, Command(("/tmp/true",), (), "/"), Recorder())))
+    known = children_of_all_threads()
+    with open(root / "tmp/true", "wb") as file:
+        file.write((root / "bin/busybox").read_bytes())
+        os.fchmod(file.fileno(), 0o755)
+        slow.start()
+        while not (new := children_of_all_threads() - known):
+            assert slow.is_alive()
+        os.kill(min(new), signal.SIGSTOP)
+    tool.start()
+    tool.join(0.5)
+    os.kill(min(new), signal.SIGCONT)
+    for thread in (tool, slow):
+        thread.join()
+    assert [outcome.exit_code for outcome in ended] == [0]
 
 
 def test_a_killed_builder_leaves_nothing_running(root: Path) -> None:

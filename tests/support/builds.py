@@ -84,7 +84,13 @@ class Workshop:
         return path
 
     def build(
-        self, dockerfile: str, *, store: Path | None = None, limits: UnpackLimits = USUAL, **how: object
+        self,
+        dockerfile: str,
+        *,
+        store: Path | None = None,
+        limits: UnpackLimits = USUAL,
+        recorder: Recorder | None = None,
+        **how: object,
     ) -> Result:
         """Builds a Dockerfile that may say ``FROM base``."""
         (self.context / "Dockerfile").write_text(dockerfile)
@@ -95,7 +101,7 @@ class Workshop:
             platform=Platform.host(),
             contexts={"base": str(self.base)},
         )
-        recorder = Recorder()
+        recorder = recorder or Recorder()
         where = str(store or self.store)
         with Store.open(where) as opened:
             opened.limits = limits

@@ -4,11 +4,18 @@ import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Final
+
+from fswatch_builder import stopping
+
+#: Seconds between two looks: who waits in the kernel for a lock of flock(2) hears of nothing else in a thread.
+_AGAIN_S: Final = 0.1
 
 
 @contextmanager
 def turn(path: str, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Only one process, or thread, at a time is inside for one ``path``; another calls ``waiting`` once, and waits.
+    """Only one process, or thread, at a time is inside for one ``path``; another calls ``waiting`` once, and waits. The
+    end of its thread (`stopping`) ends that.
 
     The kernel drops the lock with its holder, however that ends; the file that is left then does no harm.
     """
@@ -26,19 +33,25 @@ def _locked(path: str, waiting: Callable[[], None]) -> int:
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            while not _lock(descriptor):
                 if not told:
                     waiting()
                     told = True
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                stopping.pause(_AGAIN_S)
             if _is_at(descriptor, path):  # else its holder has just removed it
                 return descriptor
         except BaseException:
             os.close(descriptor)
             raise
         os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _is_at(descriptor: int, path: str) -> bool:
@@ -57,9 +70,6 @@ def is_turn(path: str) -> bool:
     except FileNotFoundError:
         return True
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not _lock(descriptor)
     finally:
         os.close(descriptor)
-    return False

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Final
 
+from fswatch_builder import stopping
 from fswatch_builder.errors import BaseImageError
 from fswatch_builder.model.digest import Digest
 from fswatch_builder.model.image import Descriptor
@@ -74,7 +75,10 @@ def _fetch(
     with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="pull") as threads:
         try:
             running = [threads.submit(client.blob, reference, blob, store, progress) for blob in missing]
-            for future in wait(running, return_when=FIRST_EXCEPTION).done:
+            with stopping.ending(client.stop):
+                done = wait(running, return_when=FIRST_EXCEPTION).done
+            stopping.check()
+            for future in done:
                 future.result()
         except BaseException:
             client.stop()

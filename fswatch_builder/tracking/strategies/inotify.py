@@ -6,6 +6,7 @@ container and in a user namespace. What makes it exact is argued in ``tracking/R
 
 import errno
 import os
+from threading import Lock
 
 from inotify_simple import INotify, flags  # type: ignore[import-untyped]
 
@@ -16,12 +17,18 @@ from fswatch_builder.tracking.protocol import Capability
 
 
 class InotifyTracker:
-    """See the module."""
+    """See the module. Stages that are built at the same time share the user's limit: whoever comes later counts what
+    the others hold, and a directory that gets no watch is a loss of its stage.
+    """
 
     name = "inotify"
     in_place = True
     on_overlay = True
     anonymous = "the events of inotify do not say who caused them (inotify(7))"
+
+    def __init__(self) -> None:
+        self._arming = Lock()
+        self._in_force: set[InotifySession] = set()
 
     def probe(self, rootfs: Rootfs) -> Capability:
         """Makes one harmless event on the root directory and waits for nothing: it must be there at once.
@@ -67,8 +74,13 @@ class InotifyTracker:
                 hint="use --tracker scan, or raise fs.inotify.max_user_instances",
             ) from error
         watches = Watches(inotify.fileno())
+        session = InotifySession(rootfs, inotify, watches)
         try:
-            watches.arm(rootfs, baseline, budget=watch_budget(baseline.directories))
+            with self._arming:
+                self._in_force = {other for other in self._in_force if not other.closed}
+                ours = sum(other.watches.count for other in self._in_force)
+                watches.arm(rootfs, baseline, budget=watch_budget(baseline.directories, ours=ours))
+                self._in_force.add(session)
         except OSError as error:
             watches.close()
             inotify.close()
@@ -77,7 +89,7 @@ class InotifyTracker:
                 f"the inotify tracker cannot watch the root file system: {error.strerror} (/{place})",
                 hint="use --tracker scan",
             ) from error
-        return InotifySession(rootfs, inotify, watches)
+        return session
 
 
 class InotifySession:
@@ -90,6 +102,7 @@ class InotifySession:
         self.rootfs = rootfs
         self._inotify = inotify
         self.watches = watches
+        self.closed = False
 
     @property
     def events(self) -> int:
@@ -106,6 +119,7 @@ class InotifySession:
 
     def close(self) -> None:
         """Stops the reader; the kernel frees the watches with the last descriptor."""
+        self.closed = True
         self.watches.close()
         self._inotify.close()
 

@@ -1,5 +1,5 @@
-//! Ctrl-C while the core works through a layer: Python sees signals only between its own instructions, so it is asked
-//! now and then.
+//! Ctrl-C while the core works through a layer: Python sees signals only between its own instructions, and in its main
+//! thread alone, so it is asked now and then; other threads ask whether they shall end.
 
 use std::cell::Cell;
 use std::io::{Error, ErrorKind, Read, Result, Write};
@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 const ECANCELED: i32 = 125;
 const EVERY: Duration = Duration::from_millis(100);
 
-/// What a signal handler raised, if one did.
+/// What a signal handler raised, if one did; or that this thread shall end.
 #[derive(Clone, Default)]
 pub(crate) struct Raised(Arc<Mutex<Option<PyErr>>>);
 
@@ -29,7 +29,7 @@ impl Raised {
     }
 }
 
-/// Asks Python for what its signal handlers raise. For the thread that was called.
+/// Asks Python for what its signal handlers raise, and `fswatch_builder.stopping`. For the thread that was called.
 pub(crate) struct Asking {
     last: Cell<Instant>,
     raised: Raised,
@@ -43,7 +43,7 @@ impl Asking {
         }
     }
 
-    /// Fails if a handler raised; asks ten times a second at most.
+    /// Fails if the work shall end; asks ten times a second at most.
     pub(crate) fn now_and_then(&self) -> Result<()> {
         if self.last.get().elapsed() < EVERY {
             return Ok(());
@@ -51,17 +51,22 @@ impl Asking {
         self.at_once()
     }
 
-    /// Fails if a handler raised.
+    /// Fails if the work shall end.
     fn at_once(&self) -> Result<()> {
         self.last.set(Instant::now());
-        Python::attach(|py| py.check_signals()).map_err(|error| {
+        Python::attach(|py| {
+            py.check_signals()?;
+            let stopping = py.import("fswatch_builder.stopping")?;
+            stopping.call_method0("check").map(drop)
+        })
+        .map_err(|error| {
             *self.raised.lock() = Some(error);
             Error::from_raw_os_error(ECANCELED)
         })
     }
 }
 
-/// A reader or writer that fails as soon as a signal handler of Python raises.
+/// A reader or writer that fails as soon as the work shall end.
 pub(crate) struct Interruptible<F> {
     file: F,
     asking: Asking,

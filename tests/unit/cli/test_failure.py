@@ -35,6 +35,12 @@ def test_a_failed_run_shows_its_last_lines() -> None:
     ]
 
 
+def test_what_else_went_wrong_is_a_note() -> None:
+    error = DockerfileError("no", hint="yes")
+    error.add_note("more\x1b[2J")
+    assert message(error).splitlines() == ["ERROR: no", "  hint: yes", "  note: more"]
+
+
 @pytest.mark.parametrize(
     ("text", "where", "shown"),
     [

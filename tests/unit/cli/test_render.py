@@ -3,10 +3,22 @@
 import errno
 import io
 import json
+import re
 
 import pytest
+from rich.console import Console
 
-from fswatch_builder.build.events import StepFinished, StepOutput, StepReport, StepStarted, WarningFound
+from fswatch_builder.build.events import (
+    OutputWritten,
+    StepFinished,
+    StepNote,
+    StepOutput,
+    StepReport,
+    StepStarted,
+    WarningFound,
+    WorkStarted,
+)
+from fswatch_builder.cli.live import Live
 from fswatch_builder.cli.render import Pipe, Plain, RawJSON
 from fswatch_builder.errors import Location
 from fswatch_builder.model.quantity import size_text
@@ -67,6 +79,62 @@ def test_a_loss_is_explained_before_the_end_of_its_step() -> None:
     note, end, _ = shown(StepFinished(5, "done", 0.3, report))
     assert note.startswith("#5 note: queue-overflow: changes came faster than they were read")
     assert end == "#5 DONE 300ms  tracker inotify, 1 hint, 1 loss, no layer"
+
+
+def test_steps_that_go_on_at_once_are_told_apart() -> None:
+    events = [
+        START,
+        StepStarted(6, "test", 1, 2, "FROM x"),
+        StepNote(6, "new"),
+        StepOutput(5, "stdout", b"one\nha", 0.1),
+        StepOutput(5, "stdout", b"lf\n", 0.2),
+        StepFinished(6, "canceled", 0.5),
+        StepOutput(5, "stdout", b"two\n", 0.3),
+        StepFinished(5, "failed", 0.5),
+    ]
+    assert shown(*events) == [
+        "#5 [build 2/4] RUN make \\ ...",
+        "",
+        "#6 [test 1/2] FROM x",
+        "#6 note: new",
+        "",
+        "#5 [build 2/4] RUN make \\ ...",
+        "#5 0.100 one",
+        "#5 0.200 half",
+        "",
+        "#6 [test 1/2] FROM x",
+        "#6 CANCELED 500ms",
+        "",
+        "#5 [build 2/4] RUN make \\ ...",
+        "#5 0.300 two",
+        "#5 ERROR 500ms",
+        "",
+    ]
+
+
+def on_a_terminal(*events: object) -> str:
+    """The part of the display that moves, as it is after ``events``."""
+    live = Live(io.StringIO())
+    try:
+        for event in events:
+            live.emit(event)  # type: ignore[arg-type]
+        out = io.StringIO()
+        Console(file=out, width=60).print(live.__rich__())
+        return re.sub(r"^. [\d.]+s ", "* ", out.getvalue(), flags=re.MULTILINE)
+    finally:
+        live.close()
+
+
+def test_a_terminal_shows_all_running_steps_and_the_ends_of_their_output() -> None:
+    lines = b"".join(b"line %d\n" % number for number in range(9))
+    two = (START, StepStarted(6, "test", 1, 2, "FROM x"), StepOutput(5, "stdout", lines, 0.1))
+    assert on_a_terminal(*two) == (
+        "* #5 [build 2/4] RUN make \\ ...\n   line 6\n   line 7\n   line 8\n* #6 [test 1/2] FROM x\n"
+    )
+    assert on_a_terminal(*two, StepFinished(6, "done", 0.1)).count("line") == 6
+    assert on_a_terminal(*two, StepFinished(5, "done", 0.1)) == "* #6 [test 1/2] FROM x\n"
+    assert on_a_terminal(WorkStarted("squashing")) == "* squashing\n"
+    assert on_a_terminal(WorkStarted("squashing"), OutputWritten("tar", "/x", 1.0)) == ""
 
 
 def test_rawjson_is_one_object_a_line() -> None:

@@ -1,15 +1,19 @@
 """The files of a commit, from a repository on the loopback."""
 
 import os
+import select
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from fswatch_builder import stopping
 from fswatch_builder.errors import BuildContextError
 from fswatch_builder.model.remote import GitTree
 from fswatch_builder.remote.credentials import Credentials
 from fswatch_builder.remote.git import check_out, resolve
+from fswatch_builder.stopping import Stop, Stopped
 from tests.support.web import Repository, Web
 
 
@@ -220,3 +224,26 @@ def test_ssh_has_no_keys_and_no_settings_but_those_that_are_lent(
         assert line.startswith(f"{agent or 'none'} -F none -o BatchMode=yes -o IdentityFile=none ")
         assert ("-o IdentityAgent=none" in line) == (agent is None)
         assert "t0ken" not in line
+
+
+def test_a_git_that_hangs_is_ended_with_its_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = tmp_path / "started"
+    os.mkfifo(started)
+    git = tmp_path / "git"
+    git.write_text(f"#!/bin/sh\nsleep 600 &\necho $! >{started}\nwait\n")
+    git.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    running = []
+    with Stop() as stop:
+
+        def end() -> None:
+            running.append(os.pidfd_open(int(started.read_text())))
+            stop.set()
+
+        thread = threading.Thread(target=end)
+        thread.start()
+        with stopping.under(stop), pytest.raises(Stopped):
+            resolve(GitTree("https://example.invalid/r.git"))
+        thread.join()
+    assert select.select(running, [], [], 20)[0] == running
+    os.close(running[0])

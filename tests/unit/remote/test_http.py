@@ -2,13 +2,18 @@
 
 import hashlib
 import os
+import socket
+import threading
 from pathlib import Path
 
 import pytest
 
+from fswatch_builder import stopping
 from fswatch_builder.errors import BuildContextError
 from fswatch_builder.model.remote import HttpFile
+from fswatch_builder.remote import http
 from fswatch_builder.remote.http import download, file_name, is_unchanged
+from fswatch_builder.stopping import Stop, Stopped
 from tests.support.web import Web
 
 MODIFIED = {"Last-Modified": "Sun, 09 Sep 2001 01:46:40 GMT"}
@@ -97,3 +102,26 @@ def test_j14_a_file_is_fetched_by_the_proxy(web: Web, tmp_path: Path, monkeypatc
     monkeypatch.delenv("NO_PROXY", raising=False)
     found = download(HttpFile("http://elsewhere.invalid/f"), str(tmp_path / "f"))
     assert found.sha256 == hashlib.sha256(b"text").hexdigest()
+
+
+def test_a_server_that_falls_silent_does_not_keep_a_thread_that_shall_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "_TIMEOUT_S", None)
+    open_ones = []
+    with socket.create_server(("127.0.0.1", 0)) as server, Stop() as stop:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            open_ones.append(connection)
+            connection.recv(1 << 16)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nx")
+            stop.set()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/f"
+        with stopping.under(stop), pytest.raises(Stopped):
+            download(HttpFile(url), str(tmp_path / "f"))
+        thread.join()
+        open_ones[0].close()

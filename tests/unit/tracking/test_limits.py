@@ -33,17 +33,23 @@ def test_the_limits_of_this_host_can_be_read() -> None:
 def test_a_small_tree_has_room_to_grow_and_counts_nobodys_watches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "watches_in_use", lambda uid: pytest.fail("counted"))
+    monkeypatch.setattr(limits, "watches_in_use", lambda uid, but: pytest.fail("counted"))
     assert limits.watch_budget(1000, fake_proc(tmp_path)) == 4000
 
 
+def test_stages_of_one_build_share_what_is_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "watches_in_use", lambda uid, but: 2500)
+    assert limits.watch_budget(600, fake_proc(tmp_path), ours=400) == 4000 - 400
+    assert limits.watch_budget(600, fake_proc(tmp_path), ours=401) == 8000 - 1000 - 401 - 2500
+
+
 def test_a_part_of_the_limit_is_left_to_the_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "watches_in_use", lambda uid: 2500)
+    monkeypatch.setattr(limits, "watches_in_use", lambda uid, but: 2500)
     assert limits.watch_budget(100_000, fake_proc(tmp_path)) == 8000 - 1000 - 2500
 
 
 def test_a_limit_that_is_used_up_leaves_no_budget_and_not_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "watches_in_use", lambda uid: 7999)
+    monkeypatch.setattr(limits, "watches_in_use", lambda uid, but: 7999)
     assert limits.watch_budget(100_000, fake_proc(tmp_path)) == 0
 
 

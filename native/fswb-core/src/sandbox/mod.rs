@@ -98,6 +98,24 @@ struct State {
     links: Links,
 }
 
+/// One start at a time, from the clone until the child has executed something.
+///
+/// Until then a child has copies of all our descriptors, those of other threads too. What another stage of the build is
+/// just writing could not be executed there (`ETXTBSY`, execve(2)) while such a copy is open:
+///
+/// ```text
+/// stage A                           stage B
+/// opens /bin/tool, writes it
+///                                   clones: its child has the descriptor too
+/// closes it
+/// clones; execve: ETXTBSY
+///                                   its child executes: the copy is closed
+/// ```
+///
+/// A program that the Python side starts (git) has such copies as well, for the moment between vfork(2) and execve(2)
+/// that a RUN takes much longer to come to.
+static STARTING: Mutex<()> = Mutex::new(());
+
 /// Starts a command and returns once it is executed.
 ///
 /// The thread that calls this must live as long as the command: when it ends, the kernel kills the tree
@@ -136,6 +154,7 @@ fn start(
     let (instruction, expectation) = spec.witness.then(witness::prepare).transpose()?.unzip();
     let released = eventfd(0, EventfdFlags::CLOEXEC).during("eventfd2", "")?;
     let plan = Plan::new(root, spec, streams, &writer, &released, instruction, stubs)?;
+    let starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
     let (pid, pidfd) = clone(&plan)?;
     // The pipe ends when the last writer is gone, and that must be the child. A mount that is open here is busy there.
     drop((plan, writer));
@@ -145,7 +164,9 @@ fn start(
         reap(&pidfd)?;
         return Err(error);
     }
-    let witness = match report::receive(reader) {
+    let report = report::receive(reader);
+    drop(starting);
+    let witness = match report {
         Ok(None) => expectation.map(Expectation::meet).transpose(),
         Ok(Some(error)) | Err(error) => Err(error),
     };
