@@ -57,7 +57,7 @@ def lines(report: "Report") -> Iterator[str]:
     shown = columns(report)
     header = tuple(f"{column.name} [{column.unit}]" if column.unit else column.name for column in shown)
     rows = [tuple(_text(row[column.name]) for column in shown) for row in middles(report)]
-    yield from (f"  {line}" for line in aligned([header, *rows]))
+    yield from (f"  {line}".rstrip() for line in aligned([header, *rows]))
     yield from (f"  {finding}" for finding in report.findings)
     for model in models(report.rows) if report.settings.experiment == "break-even" else ():
         yield f"  {advice(model)}"

@@ -20,12 +20,13 @@ class Column:
     """One column: what it is called in the files, its unit (empty for a name or a count), and what it means.
 
     ``middle`` says how several measurements of one point become one figure. The mean is for what is 0 or 1: how often.
+    There is none of a number that is varied beside the point, as a name is.
     """
 
     name: str
     unit: str
     meaning: str
-    middle: Literal["median", "mean"] = "median"
+    middle: Literal["median", "mean", "none"] = "median"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Figure:
     """How the rows are best looked at: ``y`` over ``x``, a line for each value of ``by``.
 
     ``kind``: a line through medians, a bar for each name, or a table of marks (x and by are names, y a truth). With
-    ``below`` there is one for each of its values, one below the other.
+    ``below`` there is one for each of its values. ``only`` is a column and the value that rows must have to be shown.
     """
 
     title: str
@@ -44,6 +45,7 @@ class Figure:
     log_x: bool = False
     log_y: bool = False
     below: str = ""
+    only: tuple[str, Scalar] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,14 @@ class Experiment:
         if len(set(names)) != len(names):
             raise ValueError(f"{self.name} has two columns of one name")
         for figure in self.figures:
-            if not {figure.x, figure.y, figure.by, figure.below or figure.x} <= set(names):
+            used = {
+                figure.x,
+                figure.y,
+                figure.by,
+                figure.below or figure.x,
+                figure.only[0] if figure.only else figure.x,
+            }
+            if not used <= set(names):
                 raise ValueError(f"a figure of {self.name} shows a column that it has not")
 
     def check(self, row: Row) -> Row:

@@ -16,15 +16,23 @@ def columns(report: Report) -> list[Column]:
 
 
 def middles(report: Report) -> Iterator[Row]:
-    """A row for each point, and for each row where a point has several: those that agree in all that is no number."""
-    varied = set(report.settings.points[0]) if report.settings.points else set()
+    """A row for each point, and for each row where a point has several: those that agree in all that is no number.
+
+    Points come as they were planned; what was done in a drawn order within one is sorted.
+    """
+    point = tuple(report.settings.points[0]) if report.settings.points else ()
     shown = columns(report)
-    groups: defaultdict[tuple[Scalar, ...], list[Row]] = defaultdict(list)
+    groups: defaultdict[tuple[Scalar, ...], defaultdict[tuple[tuple[str, Scalar], ...], list[Row]]]
+    groups = defaultdict(lambda: defaultdict(list))
     for row in report.rows:
-        known = (it.name for it in shown if it.name in varied or not _is_number(row[it.name]))
-        groups[tuple(row[name] for name in known)].append(row)
-    for rows in groups.values():
-        yield {it.name: rows[0][it.name] if it.name in varied else _middle(it, rows) for it in shown}
+        apart = [
+            it.name for it in shown if it.name not in point and (it.middle == "none" or not _is_number(row[it.name]))
+        ]
+        groups[tuple(row[name] for name in point)][tuple((name, row[name]) for name in apart)].append(row)
+    for of_point in groups.values():
+        for key in sorted(of_point, key=_in_order):
+            rows, names = of_point[key], {*point, *(name for name, _ in key)}
+            yield {it.name: rows[0][it.name] if it.name in names else _middle(it, rows) for it in shown}
 
 
 def _middle(column: Column, rows: list[Row]) -> Scalar:
@@ -34,6 +42,11 @@ def _middle(column: Column, rows: list[Row]) -> Scalar:
         return values[0]
     found = _MIDDLES[column.middle](numbers)
     return int(found) if found == int(found) else found
+
+
+def _in_order(key: tuple[tuple[str, Scalar], ...]) -> list[tuple[str, bool, Scalar]]:
+    """What is not there comes with the numbers, names after them."""
+    return [(name, isinstance(value, str), False if value is None else value) for name, value in key]
 
 
 def _is_number(value: Scalar) -> bool:

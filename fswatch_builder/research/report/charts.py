@@ -16,10 +16,10 @@ Spec = dict[str, Any]
 
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 _WIDTH, _HEIGHT = 560, 280
-_SPLIT = {"orient": "top", "labelAngle": 0, "labelExpr": "split(datum.label, ' ')"}
-"""An axis above, a word on each line."""
-_WIDTH_OF_ALL = 900
+_WIDTH_OF_ALL = 800
 """Of charts that stand side by side."""
+_NAMES = {"labelLimit": 300, "labelExpr": "isNumber(datum.value) ? format(datum.value, ',') : datum.label"}
+"""An axis of names, some of which are numbers."""
 WHERE = "measured on"
 """The column that tells machines apart."""
 
@@ -32,7 +32,7 @@ def figure(of: Figure, reports: Mapping[str, Report]) -> Spec:
         {**{name: _value(row[name]) for name in names}, WHERE: where}
         for where, report in reports.items()
         for row in report.rows
-        if row[of.y] is not None
+        if row[of.y] is not None and (of.only is None or row[of.only[0]] == of.only[1])
     ]
     axes = {
         name: _axis(columns[name], log=log, values=[row[name] for row in data])
@@ -47,9 +47,11 @@ def figure(of: Figure, reports: Mapping[str, Report]) -> Spec:
             spec = {**_bars(of, axes, columns[of.y].middle, legend), "width": width}
         case "marks":
             spec = _marks(of)
-    facet: Spec = {"column": {"field": WHERE, "title": None}} if len(reports) > 1 else {}
+    # A table of marks is higher than wide.
+    one, other = ("row", "column") if of.kind == "marks" else ("column", "row")
+    facet: Spec = {one: {"field": WHERE, "title": None, "sort": list(reports)}} if len(reports) > 1 else {}
     if of.below:
-        facet["row"] = {"field": of.below, "title": None}
+        facet[other] = {"field": of.below, "title": None}
     if facet:
         spec = {"facet": facet, "spec": spec}
     return {"$schema": _SCHEMA, "data": {"values": data}, **spec}
@@ -159,7 +161,7 @@ def _lines(of: Figure, axes: Mapping[str, Spec], aggregate: str, legend: str) ->
     shown = {"condition": {"param": "chosen", "value": 1}, "value": 0.08}
     middle = {**axes[of.y], "aggregate": aggregate}
     both = {"x": axes[of.x], "color": colour, "opacity": shown}
-    extent = {"aggregate": "min", "field": of.y, "type": "quantitative", "title": middle["title"]}
+    extent = {**axes[of.y], "aggregate": "min"}
     return {
         "height": _HEIGHT,
         "layer": [
@@ -193,7 +195,7 @@ def _bars(of: Figure, axes: Mapping[str, Spec], aggregate: str, legend: str) -> 
         "params": [_filter(of.by)],
         "mark": {"type": "bar"},
         "encoding": {
-            "y": {"field": of.x, "type": "nominal", "title": of.x.replace("_", " "), "axis": {"labelLimit": 300}},
+            "y": {"field": of.x, "type": "nominal", "title": of.x.replace("_", " "), "sort": None, "axis": _NAMES},
             **({} if of.by == of.x else {"yOffset": {"field": of.by, "type": "nominal"}}),
             "x": {**axes[of.y], "aggregate": aggregate},
             "color": {"field": of.by, "type": "nominal", "title": legend},
@@ -210,13 +212,19 @@ def _bars(of: Figure, axes: Mapping[str, Spec], aggregate: str, legend: str) -> 
 def _marks(of: Figure) -> Spec:
     """Yes or no for each pair: a filled square or a cross, not colour alone."""
     return {
-        "width": {"step": 90},
+        "width": {"step": 42},
         "height": {"step": 20},
         "params": [_filter(of.y)],
         "mark": {"type": "point", "filled": True, "size": 130},
         "encoding": {
-            "x": {"field": of.x, "type": "nominal", "title": of.x, "axis": _SPLIT},
-            "y": {"field": of.by, "type": "nominal", "title": None, "axis": {"labelLimit": 300}},
+            "x": {
+                "field": of.x,
+                "type": "nominal",
+                "title": None,
+                "sort": None,
+                "axis": {**_NAMES, "orient": "top", "labelAngle": -40, "labelAlign": "left"},
+            },
+            "y": {"field": of.by, "type": "nominal", "title": None, "sort": None, "axis": _NAMES},
             "shape": {
                 "field": of.y,
                 "type": "nominal",
@@ -226,6 +234,7 @@ def _marks(of: Figure) -> Spec:
                 "field": of.y,
                 "type": "nominal",
                 "title": f"{of.y} (click)",
+                "legend": {"orient": "bottom"},
                 "scale": {"domain": ["yes", "no"], "range": ["#2a9d8f", "#c0392b"]},
             },
             "opacity": {"condition": {"param": "chosen", "value": 1}, "value": 0.08},
@@ -241,15 +250,16 @@ def _filter(by: str) -> Spec:
 def _axis(column: Column, *, log: bool, values: Sequence[object]) -> Spec:
     numbers = [value for value in values if isinstance(value, int | float)]
     # What is nothing at times has no logarithm.
-    scale: Spec = {"type": "log"} if log and numbers and min(numbers) > 0 else {"zero": True}
-    return {"field": column.name, "type": "quantitative", "title": _said(column), "scale": scale}
+    scale: Spec = {"type": "log", "nice": False} if log and numbers and min(numbers) > 0 else {"zero": True}
+    axis: Spec = {"labelOverlap": True, "tickCount": 8}
+    if column.name.endswith("share"):
+        axis["format"] = ".2~%"
+    return {"field": column.name, "type": "quantitative", "title": _said(column), "scale": scale, "axis": axis}
 
 
 def _said(column: Column) -> str:
     """The name of a column for people: its unit stands once."""
-    name = column.name
-    for unit in ("_ms", "_us"):
-        name = name.removesuffix(unit)
+    name = column.name.removesuffix("_ms").removesuffix("_us").removeprefix("us_").replace("seconds", "time")
     name = name.replace("_", " ")
     return f"{name}, {column.unit}" if column.unit else name
 

@@ -248,7 +248,7 @@ def _plain(value: "Scalar") -> Cell:
         case int():
             return number(value)
         case float():
-            return Cell(f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}", value)
+            return Cell(f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}", value)
         case _:
             return Cell(value, kind="text")
 

@@ -16,9 +16,11 @@ class Cell:
 
 def table(header: Sequence[tuple[str, str]], rows: Sequence[Sequence[Cell]], best: Sequence[bool] = ()) -> str:
     """``header`` holds names and what they mean. ``best`` marks rows."""
+    texts = [any(row[column].kind == "text" for row in rows) for column in range(len(header))]
     head = "".join(
-        f'<th scope="col" title="{escape(meaning)}"><button type="button">{escape(name)}</button></th>'
-        for name, meaning in header
+        f'<th scope="col"{" class=text" if is_text else ""} title="{escape(meaning)}">'
+        f'<button type="button">{escape(name)}</button></th>'
+        for (name, meaning), is_text in zip(header, texts, strict=True)
     )
     body = "\n".join(
         f"<tr{' class=best' if number < len(best) and best[number] else ''}>{''.join(map(_cell, row))}</tr>"

@@ -12,6 +12,7 @@ from fswatch_builder.research import results
 from fswatch_builder.research.limits import files, model, possible
 from fswatch_builder.research.limits.claims import findings, middle
 from fswatch_builder.research.limits.experiment import Claim, Column, Experiment, Figure, Laboratory, grid, no_more
+from fswatch_builder.research.limits.middles import middles
 from fswatch_builder.research.limits.registry import experiments
 from fswatch_builder.research.limits.run import measured, report, settings
 from fswatch_builder.research.machine import describe
@@ -193,6 +194,40 @@ def test_a_claim_is_in_the_report_with_what_came_of_it(tmp_path, machine):
     plan, done = run(made, machine, tmp_path)
     found = report(made, plan, done, taken="", command="")
     assert [(it.says, it.figure, it.outcome) for it in found.findings] == [("a point takes a second", 1, "reproduced")]
+
+
+def test_what_is_varied_within_a_point_is_told_apart_and_sorted(tmp_path, machine):
+    def measure(laboratory, point):
+        for share, shape in ((0.5, "b"), (0, "a"), (0.5, "a")):
+            yield {**point, "share": share, "shape": shape, "seconds": 1.0 + share}
+
+    columns = (
+        Column("size", "B", "how large"),
+        Column("share", "", "of it", middle="none"),
+        Column("shape", "", "how"),
+        Column("seconds", "s", "how long"),
+    )
+    figures = (Figure("It", "line", "size", "seconds", "shape", only=("share", 0.5)),)
+    made = experiment(measure, columns=columns, figures=figures, points=lambda machine: grid(size=(2, 1)))
+    plan, done = run(made, machine, tmp_path)
+    told = [
+        (row["size"], row["share"], row["shape"]) for row in middles(report(made, plan, done, taken="", command=""))
+    ]
+    of_each = [(0, "a"), (0.5, "a"), (0.5, "b")]
+    assert told == [(size, *rest) for size in (2, 1) for rest in of_each]
+
+
+def test_the_mean_of_what_is_or_is_not_is_how_often(tmp_path, machine):
+    counted = iter([0, 1, 1, 0])
+    columns = (*COLUMNS, Column("lost", "", "1 if so", middle="mean"))
+    made = experiment(
+        lambda laboratory, point: iter([{**point, "seconds": 1.0, "lost": next(counted)}]),
+        columns=columns,
+        points=lambda machine: grid(size=(1,), shape=("a",)),
+        repeat=4,
+    )
+    plan, done = run(made, machine, tmp_path)
+    assert [row["lost"] for row in middles(report(made, plan, done, taken="", command=""))] == [0.5]
 
 
 @pytest.mark.parametrize("name", sorted(experiments()))

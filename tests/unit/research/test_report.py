@@ -105,10 +105,22 @@ def test_what_was_refuted_is_as_visible_as_what_was_reproduced(limits):
 def test_a_logarithm_is_taken_of_what_has_one(limits):
     (figure,) = limits.figures
     spec = charts.figure(figure, {"here": limits})
-    assert spec["layer"][0]["encoding"]["x"]["scale"] == {"type": "log"}
+    assert spec["layer"][0]["encoding"]["x"]["scale"] == {"type": "log", "nice": False}
     nothing = replace(limits, rows=(*limits.rows, {**limits.rows[0], "size": 0}))
     spec = charts.figure(figure, {"here": nothing})
     assert spec["layer"][0]["encoding"]["x"]["scale"] == {"zero": True}
+
+
+def test_a_figure_shows_only_what_it_is_of(limits):
+    (figure,) = limits.figures
+    spec = charts.figure(replace(figure, only=("shape", "a")), {"here": limits})
+    assert {row["shape"] for row in spec["data"]["values"]} == {"a"}
+
+
+def test_machines_stand_beside_each_other_in_the_order_they_were_named(limits):
+    (figure,) = limits.figures
+    spec = charts.figure(figure, {"z": limits, "a": limits})
+    assert spec["facet"]["column"]["sort"] == ["z", "a"]
 
 
 def test_what_draws_it_may_be_missing(monkeypatch, bench):
