@@ -7,7 +7,7 @@ new ``_FORM``.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,8 @@ from fswatch_builder.model.remote import GitTree
 from fswatch_builder.model.step import CopyAction, DirectoryAction, RunAction
 
 if TYPE_CHECKING:
+    import hashlib
+
     from fswatch_builder._native import Entry
 
 _FORM = "fswatch-builder step 3"
@@ -26,17 +28,18 @@ Field = tuple[str, str | bytes | Iterable[str | bytes] | None]
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """All that the result of a step depends on, each under its name: the whole truth about its key."""
+    """All that the result of a step depends on, each under its name: the whole truth about its ``key``, which is equal
+    for equal ones.
+    """
 
     kind: str
     parent: ChainID | None
     epoch: int | None
     fields: tuple[Field, ...]
+    key: Digest = field(init=False)
 
-    @property
-    def key(self) -> Digest:
-        """Equal for equal inputs."""
-        return _digest(self.kind, self.parent, self.epoch, *self.fields)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", _digest(self.kind, self.parent, self.epoch, *self.fields))
 
 
 def run_inputs(parent: ChainID | None, action: RunAction, epoch: int | None, mounts: Sequence[bytes] = ()) -> Inputs:
@@ -180,8 +183,10 @@ def chain_of(layers: Iterable[DiffID]) -> ChainID | None:
 
 
 def field_digest(value: str | bytes | Iterable[str | bytes] | None) -> bytes:
-    """Over the value of one field."""
-    return _digest("field", None, None, ("value", value)).raw
+    """Over the value of one field, for telling two apart."""
+    hasher = sha256()
+    _update(hasher, _parts(value))
+    return hasher.digest()
 
 
 def _inputs(kind: str, parent: ChainID | None, epoch: int | None, *fields: Field) -> Inputs:
@@ -198,11 +203,14 @@ def _digest(kind: str, parent: ChainID | None, epoch: int | None, *fields: Field
         *fields,
     )
     for name, value in everything:
-        for part in (name, *_parts(value)):
-            data = part if isinstance(part, bytes) else part.encode("utf-8", "surrogateescape")
-            hasher.update(len(data).to_bytes(8, "little"))
-            hasher.update(data)
+        _update(hasher, (name, *_parts(value)))
     return Digest.from_raw(hasher.digest())
+
+
+def _update(hasher: "hashlib._Hash", parts: Iterable[str | bytes]) -> None:
+    for part in parts:
+        data = part if isinstance(part, bytes) else part.encode("utf-8", "surrogateescape")
+        hasher.update(len(data).to_bytes(8, "little") + data)
 
 
 def _parts(value: str | bytes | Iterable[str | bytes] | None) -> Iterable[str | bytes]:

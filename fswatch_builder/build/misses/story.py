@@ -25,7 +25,7 @@ from fswatch_builder.model.readable import readable
 from fswatch_builder.oci.store import Store
 
 #: The number changes whenever what is kept changes its form: what an older version kept is not read.
-_NOTE: Final = "steps of a stage 1"
+_NOTE: Final = "steps of a stage 2"
 
 #: Bytes of a stage's listings. Of files beyond that it is told that they changed, and not which.
 _MOST_LISTINGS: Final = 2 << 20
