@@ -30,7 +30,7 @@ def finding_out(document: Document) -> Spec:
     """
     entries = {tree.name: tree.entries for tree in document.trees}
     known = strategies()
-    data = [
+    data: list[dict[str, Any]] = [
         {
             "entries": entries[judged.contest.corpus],
             "way": _NAMES.get(summary.cell.strategy, summary.cell.strategy),

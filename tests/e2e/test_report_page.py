@@ -5,7 +5,13 @@ import shutil
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from fswatch_builder.research.builds.campaign import Difference
+from fswatch_builder.research.builds.document import build_document
+from fswatch_builder.research.builds.rows import Absent, BuildPlan
+from fswatch_builder.research.machine import describe
+from fswatch_builder.research.report.page import page
 from tests.support.cli import fswatch_builder
+from tests.unit.research.test_builds import OURS, PEER, run
 
 CHROMIUM = shutil.which("chromium")
 
@@ -105,6 +111,25 @@ def test_it_prints_with_all_its_plots(browser, report):
     assert page.pdf()[:5] == b"%PDF-"
     page.emulate_media(media="print")
     assert not page.locator("nav").is_visible()
+    assert complaints == []
+
+
+def test_builds_of_a_dockerfile_have_a_plot_a_table_and_their_differences(browser, tmp_path):
+    plan = BuildPlan(".", "sha256:0", (*OURS, PEER), (Absent("kaniko full", "not on PATH"),), 3, 1, describe("/tmp"))
+    found = build_document(
+        plan, run(), [Difference("buildah", ("/dev: deleted", "/<b>: added"))], taken="2026-01-01", command="bench ."
+    )
+    out = tmp_path / "builds.html"
+    out.write_bytes(page([], [], [found]))
+    shown, complaints = opened(browser, out)
+    bars = shown.locator(".chart g.mark-rect.role-mark path")
+    assert bars.count() == 4
+    shown.locator("g.role-legend-label text", has_text="peer").click()
+    assert bars.evaluate_all("all => all.filter(it => it.getAttribute('opacity') === '0.12').length") == 3
+    assert shown.locator("tr.best").inner_text().startswith("inotify")
+    shown.locator("summary", has_text="From the image of buildah to ours").click()
+    assert shown.locator("li").all_inner_texts() == ["/dev: deleted", "/<b>: added"]
+    assert "kaniko full is absent: not on PATH" in shown.inner_text("body")
     assert complaints == []
 
 

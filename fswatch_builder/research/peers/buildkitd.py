@@ -9,7 +9,7 @@ import msgspec
 
 from fswatch_builder.research.machine import version_of
 from fswatch_builder.research.peers.clocks import buildkit_runs
-from fswatch_builder.research.peers.daemon import Daemon
+from fswatch_builder.research.peers.daemon import Daemon, runtime_directory
 from fswatch_builder.research.peers.measuring import Cost, PeerError, measure, said
 from fswatch_builder.research.peers.peer import Built, Job
 
@@ -37,7 +37,8 @@ class BuildKit:
         """See Peer. The bases become named contexts, each a layout on disk: they are asked of no registry."""
         self._log = os.path.join(work, "log")
         self._environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": work}
-        self._address = f"unix://{work}/sock"
+        runtime = runtime_directory()
+        self._address = f"unix://{runtime}/sock"
         self._bases: list[str] = []
         for number, (name, archive) in enumerate(bases.items()):
             layout = os.path.join(work, f"base-{number}")
@@ -49,7 +50,7 @@ class BuildKit:
             file.write("")
         options = ["--config", config, "--root", f"{work}/root", "--addr", self._address]
         options += ["--oci-worker=true", "--containerd-worker=false", "--oci-worker-net=host"]
-        self._daemon = Daemon(["buildkitd", *options], self._environment, work)
+        self._daemon = Daemon(["buildkitd", *options], self._environment, work, runtime)
         self._daemon.wait_for(["buildctl", "--addr", self._address, "debug", "workers"])
 
     def build(self, job: Job) -> Built:

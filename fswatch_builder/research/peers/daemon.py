@@ -2,10 +2,12 @@
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 
 import psutil  # type: ignore[import-untyped]
 
+from fswatch_builder._native import remove_tree
 from fswatch_builder.research.peers.measuring import PeerError
 
 _PATIENCE_S = 60
@@ -13,12 +15,18 @@ _INTERVAL_S = 0.2
 _GRACE_S = 20
 
 
+def runtime_directory() -> str:
+    """A new directory for sockets, whose paths are 107 bytes at most (unix(7)): so not in one that a user may name."""
+    return tempfile.mkdtemp(prefix="fswatch-", dir="/run")
+
+
 class Daemon:
     """A process that serves until it is ended. What it mounts, only it and its children see; they end with it."""
 
-    def __init__(self, argv: Sequence[str], environment: Mapping[str, str], work: str) -> None:
-        """Starts it; what it prints goes to a file in ``work``."""
+    def __init__(self, argv: Sequence[str], environment: Mapping[str, str], work: str, runtime: str) -> None:
+        """Starts it; what it prints goes to a file in ``work``. ``runtime`` goes when it ends."""
         self._argv = argv
+        self._runtime = runtime
         self._environment = environment
         self._log = os.path.join(work, "daemon.log")
         # The first process of a PID namespace takes all others of it with it (pid_namespaces(7)).
@@ -52,6 +60,8 @@ class Daemon:
             except subprocess.TimeoutExpired:
                 self._process.kill()
         self._process.wait()
+        if os.path.isdir(self._runtime):
+            remove_tree(os.fsencode(self._runtime))
 
     def _last_words(self) -> str:
         with open(self._log, errors="replace") as file:

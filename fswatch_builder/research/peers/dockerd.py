@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from fswatch_builder.research.machine import version_of
 from fswatch_builder.research.peers.clocks import buildkit_runs
-from fswatch_builder.research.peers.daemon import Daemon
+from fswatch_builder.research.peers.daemon import Daemon, runtime_directory
 from fswatch_builder.research.peers.measuring import Cost, PeerError, measure, said
 from fswatch_builder.research.peers.peer import Built, Job
 
@@ -36,7 +36,8 @@ class BuildKitInDocker:
     def prepare(self, bases: Mapping[str, str], work: str) -> None:
         """See Peer."""
         self._log = os.path.join(work, "log")
-        address = f"unix://{work}/sock"
+        runtime = runtime_directory()
+        address = f"unix://{runtime}/sock"
         # Nothing of the user's configuration: neither contexts nor credentials.
         self._environment = {
             "PATH": os.environ.get("PATH", os.defpath),
@@ -47,10 +48,10 @@ class BuildKitInDocker:
         }
         options = ["--iptables=false", "--ip6tables=false", "--bridge=none", "--ip-forward=false"]
         options += ["--config-file", f"{work}/daemon.json"]
-        options += ["--data-root", f"{work}/data", "--exec-root", f"{work}/exec", "--pidfile", f"{work}/pid"]
+        options += ["--data-root", f"{work}/data", "--exec-root", f"{runtime}/exec", "--pidfile", f"{work}/pid"]
         with open(f"{work}/daemon.json", "w") as file:
             file.write("{}\n")
-        self._daemon = Daemon(["dockerd", *options, "-H", address], self._environment, work)
+        self._daemon = Daemon(["dockerd", *options, "-H", address], self._environment, work, runtime)
         self._daemon.wait_for(["docker", "version"])
         for archive in bases.values():
             self._call("load", "--quiet", "--input", archive)
