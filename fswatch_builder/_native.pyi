@@ -19,6 +19,7 @@ __all__ = [
     "ChangeSet",
     "Content",
     "Copied",
+    "Emulators",
     "Entry",
     "FilesystemMark",
     "HintSet",
@@ -567,11 +568,20 @@ class RunSpec:
         shm_size: int | None = None,
         limits: Sequence[tuple[int, int, int]] = ...,
         witness: bool = False,
+        emulators: Emulators | None = None,
     ) -> RunSpec:
         """``argv[0]`` is looked up on env's PATH (default: Docker's) in the rootfs. ``mounts`` are mounted sorted by target, parents
         first; of two with one target the later one is on top. ``loopback_only``: a network of its own, else the host's.
         ``insecure``: all capabilities of the caller, every device, /proc and /sys as they are. ``shm_size``: bytes of /dev/shm
-        (default: 64 MiB). ``limits``: RLIMIT number, soft, hard. ``witness``: hard links are counted."""
+        (default: 64 MiB). ``limits``: RLIMIT number, soft, hard. ``witness``: hard links are counted. ``emulators``: what runs
+        programs of other machines; it takes power over the host's devices and network from the command."""
+
+@final
+class Emulators:
+    """A user namespace with all our IDs and a binfmt_misc of its own (Linux 6.7); what is registered there goes with this object."""
+
+    def __new__(cls, registrations: Sequence[bytes]) -> Emulators:
+        """Each is a line for ``register``. OSError where there can be no such namespace."""
 
 @final
 class Sandbox:

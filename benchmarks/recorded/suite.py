@@ -15,7 +15,6 @@ from benchmarks.recorded.readme import show
 from fswatch_builder.build.builder import Request
 from fswatch_builder.cli.bench_build_text import BuildProgress, build_lines
 from fswatch_builder.cli.bench_text import Progress, lines
-from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci.whole import whole_file
 from fswatch_builder.research import machine, strategies
 from fswatch_builder.research.bench.campaign import Campaign
@@ -76,7 +75,7 @@ def builds(files: int, directory: str, repeat: int) -> BuildDocument:
         for name, content in (("Dockerfile", DOCKERFILE), ("file", "content\n")):
             with open(os.path.join(context, name), "w") as file:
                 file.write(content)
-        request = Request(context, os.path.join(context, "Dockerfile"), Platform.host(), contexts={"base": base})
+        request = Request(context, os.path.join(context, "Dockerfile"), contexts={"base": base})
         script = read(request)
         here, absent = peers.chosen(peers.AUTO)
         plan = BuildPlan(

@@ -13,6 +13,7 @@ from fswatch_builder.build.events import (
     ArgsUnused,
     Events,
     ImageStored,
+    IndexStored,
     InTurn,
     StoreMended,
     Unheeded,
@@ -24,7 +25,9 @@ from fswatch_builder.build.misses.story import Stories
 from fswatch_builder.build.mounting import Lent, Mounting
 from fswatch_builder.build.output.variants import AS_IT_IS, Packing, packed
 from fswatch_builder.build.planner import PlanOptions
+from fswatch_builder.build.platforms import together
 from fswatch_builder.build.preparation import Prepared, prepare
+from fswatch_builder.build.product import BuiltImage, Product, put_index, put_manifest
 from fswatch_builder.build.progress import Steps
 from fswatch_builder.build.review import review, violation
 from fswatch_builder.build.sites import Sites
@@ -36,8 +39,8 @@ from fswatch_builder.build.worksite import Worksite
 from fswatch_builder.dockerfile.lint import Check
 from fswatch_builder.dockerfile.parser import ParseError, parse
 from fswatch_builder.errors import BuildError, DockerfileError, UsageError
-from fswatch_builder.model.digest import Digest
-from fswatch_builder.model.image import Descriptor, Image
+from fswatch_builder.model.annotation import Annotation
+from fswatch_builder.model.image import Descriptor, Image, RunConfig
 from fswatch_builder.model.instruction import (
     Dockerfile,
     From,
@@ -47,6 +50,7 @@ from fswatch_builder.model.plan import Plan
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.model.sandbox import SandboxOptions
 from fswatch_builder.oci.compression import Compression
+from fswatch_builder.oci.index import Member
 from fswatch_builder.oci.lookup import remember
 from fswatch_builder.oci.reference import Reference
 from fswatch_builder.oci.store import Store
@@ -70,14 +74,14 @@ class Request:
 
     context: str
     dockerfile: str
-    platform: Platform
     origin: str = ""
+    platforms: tuple[Platform, ...] = ()  # none given: this machine's
     target: str | None = None
     names: tuple[Reference, ...] = ()
     build_args: Mapping[str, str] = field(default_factory=dict)
     contexts: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
-    annotations: Mapping[str, str] = field(default_factory=dict)
+    annotations: tuple[Annotation, ...] = ()
     ignorefile: str | None = None
     epoch: int | None = None
     context_epoch: int | None = None
@@ -103,29 +107,33 @@ class Request:
         return self.origin, os.path.abspath(self.dockerfile) if self.text is None else self.dockerfile
 
     @property
+    def targets(self) -> tuple[Platform, ...]:
+        """What is built for."""
+        return self.platforms or (Platform.host(),)
+
+    @property
+    def makes_index(self) -> bool:
+        """Whether the images go into an index; one alone does if BUILDKIT_MULTI_PLATFORM says so."""
+        return len(self.targets) > 1 or self._switch("BUILDKIT_MULTI_PLATFORM")
+
+    @property
     def keeps_git_dir(self) -> bool:
         """Whether a build context from git shall have its ``.git``."""
-        return self.build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR", "").lower() in ("1", "t", "true")
+        return self._switch("BUILDKIT_CONTEXT_KEEP_GIT_DIR")
+
+    def _switch(self, name: str) -> bool:
+        return self.build_args.get(name, "").lower() in ("1", "t", "true")
 
 
-@dataclass(frozen=True, slots=True)
-class BuiltImage:
-    """What was built: in the store, under its names. The first ``inherited`` layers are the base's."""
-
-    image: Image
-    manifest: Descriptor
-    config: Digest
-    inherited: int
-
-
-def build(request: Request, store: Store, events: Events) -> BuiltImage:
-    """Builds the image and stores it. Raises BuildError.
+def build(request: Request, store: Store, events: Events) -> Product:
+    """Builds the image, or one for each platform, and stores it. Raises BuildError.
 
     From the main thread: stages have threads of their own, and signals end them before they are handled.
     """
     events = InTurn(events)
     for notice in store.notices:
         events.emit(StoreMended(notice))
+    check_annotations(request)
     dockerfile = _read(request, events)
     _check_names(request.uncached_stages, dockerfile)
     cache = StepCache(store, read=request.use_cache, write=request.hash_mode != "none")
@@ -137,7 +145,6 @@ def build(request: Request, store: Store, events: Events) -> BuiltImage:
             store,
             request.context,
             beside(request),
-            request.platform,
             finished,
             kept,
             ignorefile=request.ignorefile,
@@ -146,12 +153,16 @@ def build(request: Request, store: Store, events: Events) -> BuiltImage:
         ) as sources,
     ):
         try:
-            prepared = prepare(dockerfile, plan_options(request), sources, steps)
+            prepared = {
+                platform: prepare(dockerfile, plan_options(request, platform), sources, steps)
+                for platform in request.targets
+            }
         except BuildError:
             _warn(dockerfile.warnings, events)
             raise
-        the_plan = prepared.plan
-        _review(prepared, sources, events)
+        _review(tuple(prepared.values()), sources, events)
+        targets = together({platform: one.plan for platform, one in prepared.items()})
+        the_plan = targets.plan
         if the_plan.asks_for_context_epoch and request.context_epoch is None:
             events.emit(Unheeded("SOURCE_DATE_EPOCH=context changes nothing: what the context comes from has no time"))
         if request.packing.rewrite_timestamp and the_plan.source_date_epoch is None:
@@ -163,14 +174,16 @@ def build(request: Request, store: Store, events: Events) -> BuiltImage:
         walker = Walker(the_plan, cache, sources, mounting, how, steps, finished, stories)
         with Sites(the_plan.stages, lambda: Worksite(store, request.tracker, kept)) as sites:
             _walk(the_plan, walker, sites, finished)
-        target = finished[the_plan.target.index]
-        image, inherited = target.image, target.inherited
-        if request.squash != "no":
-            inherited = inherited if request.squash == "own" else 0
-            max_mtime = the_plan.source_date_epoch if rewrite else None
-            image = Squash(inherited, request.compression, max_mtime).apply(image, cache, events)
-        image = packed(image, inherited, request.packing, request.compression, store, events)
-        return _store(image, inherited, request, store, events)
+        max_mtime = the_plan.source_date_epoch if rewrite else None
+        return _store(
+            [
+                _image(finished[stage.index], platform, request, max_mtime, cache, events)
+                for platform, stage in targets.stages.items()
+            ],
+            request,
+            store,
+            events,
+        )
 
 
 def source(request: Request) -> tuple[bytes, str]:
@@ -208,10 +221,20 @@ def _check_names(uncached: Collection[str], dockerfile: Dockerfile) -> None:
             raise UsageError(f"--no-cache-filter {name}: no stage has this name", hint=suggestion(name, names))
 
 
-def plan_options(request: Request) -> PlanOptions:
-    """What of the request concerns the plan."""
+def check_annotations(request: Request) -> None:
+    """An index that is not made cannot be annotated. Raises UsageError."""
+    for one in request.annotations:
+        if one.place.startswith("index") and not request.makes_index:
+            raise UsageError(
+                f"--annotation {one.place}:{one.name}=...: an image for one platform has a manifest and no index",
+                hint="give --platform several, or --build-arg BUILDKIT_MULTI_PLATFORM=1",
+            )
+
+
+def plan_options(request: Request, platform: Platform) -> PlanOptions:
+    """What of the request concerns the plan for a platform."""
     return PlanOptions(
-        platform=request.platform,
+        platform=platform,
         build_platform=Platform.host(),
         target=request.target,
         build_args=request.build_args,
@@ -222,16 +245,19 @@ def plan_options(request: Request) -> PlanOptions:
     )
 
 
-def _review(prepared: Prepared, sources: Sources, events: Events) -> None:
+def _review(prepared: Sequence[Prepared], sources: Sources, events: Events) -> None:
     """The checks' findings are told, in the order of the file, before anything is done and before an error too."""
-    found = [*prepared.plan.warnings]
+    found: list[Warning] = []
     try:
-        found.extend(review(prepared, sources.ignored()))
+        for one in prepared:
+            found += one.plan.warnings
+            found.extend(review(one, sources.ignored()))
     finally:
-        _warn(in_order(found), events)
-    if prepared.plan.unused_args:
-        events.emit(ArgsUnused(prepared.plan.unused_args))
-    if prepared.plan.checks.fail and found:
+        _warn(in_order(list(dict.fromkeys(found))), events)
+    unused = set[str].intersection(*(set(one.plan.unused_args) for one in prepared))
+    if unused:
+        events.emit(ArgsUnused(tuple(sorted(unused))))
+    if found and any(one.plan.checks.fail for one in prepared):
         raise violation(found)
 
 
@@ -257,24 +283,58 @@ def _walk(plan: Plan, walker: Walker, sites: Sites, finished: Graph[int, Finishe
     finished.run({index: stage.starts_from for index, stage in stages.items()}, walk)
 
 
-def _store(image: Image, inherited: int, request: Request, store: Store, events: Events) -> BuiltImage:
-    image = image.with_config(replace(image.config, labels={**image.config.labels, **request.labels}))
-    manifest = store.put_image(image, request.annotations)
+def _image(
+    finished: Finished, platform: Platform, request: Request, max_mtime: int | None, cache: StepCache, events: Events
+) -> tuple[Platform, Image, int]:
+    """What becomes of a finished stage, and how many of its layers are the base's."""
+    image, inherited = finished.image, finished.inherited
+    if request.platforms:
+        # As BuildKit has it: what was asked for is what the image says, whatever the last FROM.
+        image = replace(image, platform=platform)
+    if request.squash != "no":
+        inherited = inherited if request.squash == "own" else 0
+        image = Squash(inherited, request.compression, max_mtime).apply(image, cache, events)
+    image = packed(image, inherited, request.packing, request.compression, cache.store, events)
+    return platform, image.with_config(_labelled(image.config, request.labels)), inherited
+
+
+def _labelled(config: RunConfig, labels: Mapping[str, str]) -> RunConfig:
+    return replace(config, labels={**config.labels, **labels})
+
+
+def _store(images: Sequence[tuple[Platform, Image, int]], request: Request, store: Store, events: Events) -> Product:
+    built: list[BuiltImage] = []
+    for platform, image, inherited in images:
+        manifest = put_manifest(store, image, platform, request.annotations)
+        built.append(BuiltImage(platform, image, manifest, remember(store, manifest.digest), inherited))
+    index: Descriptor | None = None
+    if request.makes_index:
+        index = put_index(store, [Member(one.manifest, one.platform) for one in built], request.annotations)
+    product = Product(tuple(built), index)
     for name in request.names:
-        store.tag(name, manifest, image.platform)
-    config = remember(store, manifest.digest)
-    events.emit(
-        ImageStored(
-            manifest=str(manifest.digest),
-            config=str(config),
-            layers=len(image.layers),
-            size=sum(layer.descriptor.size for layer in image.layers),
-            names=tuple(name.familiar() for name in request.names),
-            layout=store.directory,
-            platform=str(image.platform),
+        store.tag(name, product.descriptor, None if index is not None else built[0].image.platform)
+    _tell(product, request, store, events)
+    return product
+
+
+def _tell(product: Product, request: Request, store: Store, events: Events) -> None:
+    names = tuple(name.familiar() for name in request.names)
+    for one in product.images:
+        layers = one.image.layers
+        events.emit(
+            ImageStored(
+                manifest=str(one.manifest.digest),
+                config=str(one.config),
+                layers=len(layers),
+                size=sum(layer.descriptor.size for layer in layers),
+                names=names if product.index is None else (),
+                layout=store.directory,
+                platform=str(one.platform),
+            )
         )
-    )
-    return BuiltImage(image, manifest, config, inherited)
+    if product.index is not None:
+        platforms = tuple(str(one.platform) for one in product.images)
+        events.emit(IndexStored(str(product.index.digest), platforms, names, store.directory))
 
 
 def beside(request: Request) -> str | None:

@@ -46,6 +46,14 @@ def check(dockerfile: Dockerfile, options: PlanOptions, ignored: Sequence[bytes]
     return Findings(in_order(found), None, unknown)
 
 
+def together(found: Sequence[Findings]) -> Findings:
+    """Those of several platforms; what is found for all of them is told once."""
+    warnings = dict.fromkeys(warning for one in found for warning in one.warnings)
+    unknown = dict.fromkeys(name for one in found for name in one.unknown)
+    error = next((one.error for one in found if one.error is not None), None)
+    return Findings(in_order(list(warnings)), error, tuple(unknown))
+
+
 def in_order(found: Sequence[Warning]) -> tuple[Warning, ...]:
     """As they stand in the file."""
     return tuple(sorted(found, key=lambda one: (one.where.line, one.where.column)))

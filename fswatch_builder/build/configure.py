@@ -29,14 +29,14 @@ from fswatch_builder.model.instruction import (
     Volume,
     Word,
 )
-from fswatch_builder.model.plan import Plan
+from fswatch_builder.model.plan import Plan, Stage
 
 
-def configure(instruction: Instruction, state: StageState, plan: Plan) -> tuple[StageState, str | None]:
+def configure(instruction: Instruction, state: StageState, stage: Stage, plan: Plan) -> tuple[StageState, str | None]:
     """The state after ``instruction``, and its line of history if it has one. Raises DockerfileError."""
     match instruction:
         case Arg():
-            return _arg(instruction, state, plan)
+            return _arg(instruction, state, stage, plan)
         case Env():
             return _env(instruction, state, plan)
         case Maintainer(author=author):
@@ -47,7 +47,7 @@ def configure(instruction: Instruction, state: StageState, plan: Plan) -> tuple[
             return replace(state, config=config, cmd_set=state.cmd_set or isinstance(instruction, Cmd)), created_by
 
 
-def _arg(instruction: Arg, state: StageState, plan: Plan) -> tuple[StageState, str]:
+def _arg(instruction: Arg, state: StageState, stage: Stage, plan: Plan) -> tuple[StageState, str]:
     scope = state.scope
     shown: list[str] = []
     for name_word, default in instruction.items:
@@ -58,7 +58,7 @@ def _arg(instruction: Arg, state: StageState, plan: Plan) -> tuple[StageState, s
         elif default is not None:
             value = replace(state, scope=scope).word(default, plan.escape)
         else:
-            value = plan.global_args.get(name)
+            value = stage.args.get(name)
         scope = scope.with_argument(name, value)
         shown.append(name if value is None else f"{name}={value}")
     return replace(state, scope=scope), "ARG " + " ".join(shown)

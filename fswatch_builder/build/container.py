@@ -3,7 +3,7 @@
 import os
 import posixpath
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fswatch_builder._native import Rootfs
 from fswatch_builder.build.ground import KeptBases
@@ -14,6 +14,7 @@ from fswatch_builder.model.sandbox import Network
 from fswatch_builder.oci.store import Store
 from fswatch_builder.runtime import host
 from fswatch_builder.runtime.attached import Attachment, run_attached
+from fswatch_builder.runtime.emulation import prepare
 from fswatch_builder.runtime.run import Command
 
 TERMINAL_TYPE = "xterm"
@@ -86,6 +87,10 @@ def run_image(store: Store, image: Image, name: str, wish: Wish, attachment: Att
     hostname = wish.hostname or os.urandom(6).hex()
     command = command_of(image.config, wish, hostname=hostname, terminal=attachment.terminal)
     host.check()  # before anything is unpacked for it
+    with store.workspace() as directory:
+        emulation = prepare(image.platform, directory)
+    if emulation is not None:
+        command = replace(command, emulators=emulation.emulators)
     with KeptBases(store, _Silent()) as kept, Worksite(store, "scan", kept) as site:
         site.base = Base(image.layers, name)
         site.bring_to(image.layers)

@@ -148,7 +148,7 @@ def _own(stage: Stage, plan: Plan) -> dict[str, Argument]:
     state = begin(SCRATCH)
     for one in stage.instructions:
         if isinstance(one, Arg | Env):
-            state, _ = configure(one, state, plan)
+            state, _ = configure(one, state, stage, plan)
         if isinstance(one, Arg):
             for word, default in one.items:
                 if default is not None or word.text not in plan.global_args:

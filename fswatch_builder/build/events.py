@@ -125,7 +125,7 @@ class ArgsUnused:
 
 @dataclass(frozen=True, slots=True)
 class ImageStored:
-    """The image is in the store."""
+    """An image is in the store. If it goes into an index, the names are that one's."""
 
     manifest: str
     config: str
@@ -134,6 +134,16 @@ class ImageStored:
     names: tuple[str, ...]
     layout: str  # directory
     platform: str
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStored:
+    """The index of the images is in the store."""
+
+    index: str
+    platforms: tuple[str, ...]
+    names: tuple[str, ...]
+    layout: str  # directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +173,7 @@ Event = (
     | Unheeded
     | ArgsUnused
     | ImageStored
+    | IndexStored
     | WorkStarted
     | OutputWritten
 )

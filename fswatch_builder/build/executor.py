@@ -27,7 +27,11 @@ from fswatch_builder.runtime.run import Command, Stream, run
 from fswatch_builder.runtime.user import resolve_owner, resolve_user
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fswatch_builder.model.hash_mode import HashMode
+    from fswatch_builder.model.platform import Platform
+    from fswatch_builder.runtime.emulation import Emulation
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class Executor:
     compression: Compression
     max_mtime: int | None
     explained: set[tuple[str, ...]]  # reasons for a tracker that were told already, by any stage
+    emulations: "Mapping[Platform, Emulation]"  # for RUNs of other machines
     audit: Audit | None = None
 
     def check(self, action: Action) -> None:
@@ -97,7 +102,7 @@ class Executor:
         self._explain(armed, number)
         session = armed.session
         with self.mounting.prepared(action, number, renew=renew) as prepared:
-            command = _command(action, prepared)
+            command = _command(action, prepared, self.emulations.get(action.platform))
             outcome = run(site.rootfs, command, Output(self.events, number), witness=session.needs_link_witness)
         watch.lap("work")
         if outcome.exit_code != 0:
@@ -198,7 +203,7 @@ class Executor:
         return self._written(placed.paths, site, number, watch)
 
 
-def _command(action: RunAction, prepared: Prepared) -> Command:
+def _command(action: RunAction, prepared: Prepared, emulation: "Emulation | None") -> Command:
     script = () if action.script is None else (Mount.file(*map(os.fsencode, action.script)),)
     env = [entry for entry in (*action.env, *action.proxies) if entry.partition("=")[0] not in prepared.env]
     return Command(
@@ -211,6 +216,7 @@ def _command(action: RunAction, prepared: Prepared) -> Command:
         network=action.network,
         security=action.security,
         options=action.options,
+        emulators=None if emulation is None else emulation.emulators,
     )
 
 

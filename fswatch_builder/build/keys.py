@@ -45,13 +45,15 @@ class Inputs:
 def run_inputs(parent: ChainID | None, action: RunAction, epoch: int | None, mounts: Sequence[bytes] = ()) -> Inputs:
     """Of a RUN; ``mounts`` are the keys of its mounts (`mount_key`).
 
-    The values of secrets and proxies, the SSH agent and what a cache holds are not among them.
+    The values of secrets and proxies, the SSH agent and what a cache holds are not among them. The platform is, though
+    it is in the files too: what a machine says of itself goes by it.
     """
     options = action.options
     return _inputs(
         "run",
         parent,
         epoch,
+        ("platform", str(action.platform)),
         ("argv", action.argv),
         ("env", action.env),
         ("cwd", action.cwd),

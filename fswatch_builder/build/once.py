@@ -32,6 +32,10 @@ class Once(Generic[Key, Value]):
         self._values: dict[Key, Value] = {}
         self._turns: Turns[Key] = Turns()
 
+    def __contains__(self, key: object) -> bool:
+        """Whether the value was made."""
+        return key in self._values
+
     def get(self, key: Key, make: Callable[[], Value]) -> Value:
         """The value. One that could not be made is tried again by the next who asks."""
         with self._turns.turn(key):

@@ -43,9 +43,11 @@ def prepare(dockerfile: Dockerfile, options: PlanOptions, sources: Sources, step
     """For a build: images are fetched. Raises DockerfileError, BaseImageError, RegistryError."""
 
     def fetched(stage: Stage, base: ImageSource | NamedContext) -> Image:
+        if sources.knows(base):
+            return sources.image(base)
         with steps.internal(f"load metadata for {stage.base_text}") as progress:
             try:
-                image = sources.image(base, stage.platform)
+                image = sources.image(base)
             except (BaseImageError, RegistryError) as error:
                 error.hint = _nearest_stage(stage, dockerfile) or error.hint
                 raise error.at(stage.where) from error

@@ -46,7 +46,8 @@ class Steps:
     def instruction(self, stage: Stage, position: int, title: str, where: Location) -> Iterator[Progress]:
         """An instruction of a stage; ``position`` counts FROM as 1. An error of the block gets its place."""
         total = 1 + len(stage.instructions)
-        with self._step(StepStarted(next(self._numbers), stage.label, position, total, title, where)) as progress:
+        shown = stage.prefix + stage.label
+        with self._step(StepStarted(next(self._numbers), shown, position, total, title, where)) as progress:
             try:
                 yield progress
             except Exception as error:

@@ -64,7 +64,6 @@ class Sources:
         store: Store,
         context: str,
         dockerfile: str | None,
-        platform: Platform,
         stages: Stages[Built],
         kept: "KeptBases | None" = None,
         *,
@@ -81,7 +80,6 @@ class Sources:
         self._kept = kept
         self._context = context
         self._dockerfile = dockerfile
-        self._platform = platform
         self._stages = stages
         self._ignorefile = ignorefile
         self._refresh = refresh
@@ -91,6 +89,7 @@ class Sources:
         self._images: Once[tuple[str, Platform], Image] = Once()
         self._mounted: Once[tuple[CopySource, str], Part] = Once()
         self._copies: Once[tuple[CopySource, bytes], Located] = Once()
+        self._alike: dict[tuple[str, str], NamedContext] = {}
 
     def __enter__(self) -> "Sources":
         return self
@@ -111,13 +110,17 @@ class Sources:
         """What archives may unpack to."""
         return self._store.limits
 
-    def image(self, source: NamedContext | ImageSource, platform: Platform) -> Image:
+    def knows(self, source: NamedContext | ImageSource) -> bool:
+        """Whether the image of a source was looked up before."""
+        return (_value(source), source.platform) in self._images
+
+    def image(self, source: NamedContext | ImageSource) -> Image:
         """The image that a source stands for.
 
         A Dockerfile names images and nothing else: its ``FROM /etc`` must not reach a directory of the host, nor its
         ``FROM oci-layout://...`` a layout. What a named context means comes from the command line, so that may.
         """
-        value = source.value if isinstance(source, NamedContext) else IMAGE_SCHEME + source.reference
+        value, platform = _value(source), source.platform
         return self._images.get((value, platform), lambda: self._find(value, _remote(source), platform))
 
     def _find(self, value: str, remote: Remote | None, platform: Platform) -> Image:
@@ -192,7 +195,8 @@ class Sources:
         """The files that a mount brings along; remembered as in `content`, of a context for this build."""
         image = self._image_of(source)
         if image is None:
-            return self._mounted.get((source, path), lambda: self.located(source, path).part())
+            place = (self._files(source), path)
+            return self._mounted.get(place, lambda: self.located(source, path).part())
         key = selection_key(image.chain_id, [path], (), parents=False)
         return self._recalled(_MOUNTED, key) or self._noted(_MOUNTED, key, self.located(source, path).part())
 
@@ -217,6 +221,7 @@ class Sources:
         located = self.located(source, path)
         if not located.tree.is_context:
             return located, ()
+        place = (self._files(source), located.path)
         warnings: list[str] = []
 
         def copied() -> Located:
@@ -227,7 +232,7 @@ class Sources:
                 raise BuildContextError(f'"{path}" was changed during the build', hint="build again")
             return Located.of(Rootfs(os.fsencode(directory)), located.name)
 
-        return self._copies.get((source, located.path), copied), warnings
+        return self._copies.get(place, copied), warnings
 
     def tree(self, source: CopySource) -> Tree:
         """The open source. A stage or image is unpacked now if it was not yet."""
@@ -235,7 +240,14 @@ class Sources:
             built = self._stages[source.index]
             built.site.bring_to(built.image.layers)
             return Tree(built.site.rootfs, None, is_context=False)
-        return self._trees.get(source, lambda: self._open(source))
+        place = self._files(source) if self._image_of(source) is None else source
+        return self._trees.get(place, lambda: self._open(source))
+
+    def _files(self, source: CopySource) -> CopySource:
+        """A context of files, for whatever platform it was asked for first: it is the same for all."""
+        if not isinstance(source, NamedContext):
+            return source
+        return self._alike.setdefault((source.name, source.value), source)
 
     def _open(self, source: CopySource) -> Tree:
         if isinstance(source, MainContext):
@@ -262,14 +274,14 @@ class Sources:
                 return self._stages[index].image
             case ImageSource(reference=reference):
                 try:
-                    return self.image(source, self._platform)
+                    return self.image(source)
                 except (BaseImageError, RegistryError) as error:
                     error.hint = f"no earlier stage is called {reference}, so it is taken for an image"
                     raise
             case NamedContext(value=value):
                 if os.path.isdir(value) or _remote(source) is not None:
                     return None
-                return self.image(source, self._platform)
+                return self.image(source)
             case _:
                 return None
 
@@ -287,6 +299,10 @@ class Sources:
             raise BuildContextError(f"the ignore file of {path} cannot be used: {error}") from error
         except OSError as error:
             raise BuildContextError(f"the build context {path} cannot be read: {error.strerror}") from error
+
+
+def _value(source: NamedContext | ImageSource) -> str:
+    return source.value if isinstance(source, NamedContext) else IMAGE_SCHEME + source.reference
 
 
 def _remote(source: CopySource) -> Remote | None:

@@ -7,7 +7,7 @@ from fswatch_builder.dockerfile.expansion import expand_word
 from fswatch_builder.dockerfile.mounts import source_of
 from fswatch_builder.dockerfile.parser import trigger
 from fswatch_builder.errors import DockerfileError, Location, UsageError
-from fswatch_builder.model.instruction import Copy, Dockerfile, From, Instruction, Onbuild, Run
+from fswatch_builder.model.instruction import Arg, Copy, Dockerfile, From, Instruction, Onbuild, Run
 from fswatch_builder.model.plan import (
     Base,
     CopySource,
@@ -54,7 +54,7 @@ class Names:
         for spelled in dict.fromkeys((name, familiar_name(name))):
             for key in (f"{spelled}::{platform}", spelled):
                 if key in self.contexts:
-                    return NamedContext(name, self.contexts[key])
+                    return NamedContext(name, self.contexts[key], platform)
         return None
 
 
@@ -91,6 +91,9 @@ def resolve(
 ) -> tuple[Stage, ...]:
     """All stages in file order, every reference resolved before any stage is dropped (an index counts the dropped
     ones too). ``triggers``: what base images have for ONBUILD, by the index of the stage that starts from them.
+
+    As in BuildKit, ``scratch`` and images that COPY or a mount takes from are for the platform that is built for,
+    whatever FROM says.
     """
     parts = split(dockerfile)
     names = Names(tuple(start.name for start, _ in parts), contexts, tuple(_takes(*part) for part in parts))
@@ -107,6 +110,7 @@ def resolve(
         replacement = names.context(start.name, wanted or platform) if start.name else None
         base = replacement or _base(base_text, names, index, wanted or platform)
         inherited = stages[base.index].platform if isinstance(base, StageSource) else platform
+        own = platform if isinstance(base, Scratch) else wanted or inherited
         if replacement is not None:
             body = ()
         elif isinstance(base, StageSource):
@@ -119,14 +123,23 @@ def resolve(
                 name=start.name,
                 base=base,
                 base_text=base_text,
-                platform=wanted or inherited,
+                platform=own,
                 where=start.where,
                 instructions=body,
-                sources=dict(_sources(body, names, index, wanted or inherited)),
-                mount_sources=dict(_mount_sources(body, names, index, wanted or inherited)),
+                label=start.name or f"stage-{index}",
+                args={name: global_args[name] for name in _bare(body) if name in global_args},
+                sources=dict(_sources(body, names, index, platform)),
+                mount_sources=dict(_mount_sources(body, names, index, platform)),
             )
         )
     return tuple(stages)
+
+
+def _bare(body: Iterable[Instruction]) -> Iterator[str]:
+    """Names of global ARGs that a stage asks for."""
+    for instruction in body:
+        if isinstance(instruction, Arg):
+            yield from (name.text for name, default in instruction.items if default is None)
 
 
 def _takes(start: From, body: Iterable[Instruction]) -> frozenset[str]:
@@ -202,7 +215,7 @@ def _base(name: str, names: Names, index: int, platform: Platform) -> Base:
         return StageSource(earlier)
     if name == "scratch":
         return Scratch()
-    return names.context(name, platform) or ImageSource(name)
+    return names.context(name, platform) or ImageSource(name, platform)
 
 
 def _sources(
@@ -267,4 +280,4 @@ def _named(text: str, names: Names, index: int, platform: Platform, where: Locat
         raise DockerfileError(
             f'cannot {verb} from stage "{name}", it needs to be defined before current stage "{current}"', where=where
         )
-    return ImageSource(text)
+    return ImageSource(text, platform)

@@ -36,7 +36,7 @@ def translate(instruction: Instruction, state: StageState, stage: Stage, plan: P
         case Workdir():
             return _workdir(instruction, state, plan)
         case _:
-            after, created_by = configure(instruction, state, plan)
+            after, created_by = configure(instruction, state, stage, plan)
     return ConfigStep(instruction.where, instruction.source, created_by, after.config), after
 
 
@@ -58,6 +58,7 @@ def _run(instruction: Run, state: StageState, stage: Stage, plan: Plan) -> tuple
     around = Surroundings(scope.variables, plan.escape, config.working_dir or "/", stage.mount_sources)
     mounts = read_mounts(instruction.mounts, around)
     action = RunAction(
+        platform=stage.platform,
         argv=argv,
         env=(*scope.exported(), *_agent_variable(mounts, scope)),
         cwd=config.working_dir or "/",

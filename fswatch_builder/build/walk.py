@@ -1,6 +1,6 @@
 """Walking one stage: instruction by instruction, from the cache where it can, on the rootfs where it must."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -22,9 +22,11 @@ from fswatch_builder.build.steps import translate
 from fswatch_builder.build.worksite import Base, Worksite
 from fswatch_builder.dockerfile.mounts import source_of
 from fswatch_builder.errors import BaseImageError
+from fswatch_builder.model.digest import Digest
 from fswatch_builder.model.image import History, Image, Layer
 from fswatch_builder.model.instruction import Copy, Instruction, Run
 from fswatch_builder.model.plan import CopySource, ImageSource, NamedContext, Plan, Scratch, Stage, StageSource
+from fswatch_builder.model.platform import Platform
 from fswatch_builder.model.step import Action, CopyAction, DirectoryAction, RootfsStep, RunAction
 from fswatch_builder.oci.compression import Compression
 from fswatch_builder.oci.store import StepResult
@@ -32,6 +34,7 @@ from fswatch_builder.oci.store import StepResult
 if TYPE_CHECKING:
     from fswatch_builder.build.executor import Executor
     from fswatch_builder.model.hash_mode import HashMode
+    from fswatch_builder.runtime.emulation import Emulation
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,10 @@ class Walker:
         self._max_mtime = plan.source_date_epoch if how.rewrite_timestamps else None
         self._executors: Once[int, Executor] = Once()
         self._explained: set[tuple[str, ...]] = set()
+        self._emulations: Once[None, Mapping[Platform, Emulation]] = Once()
+        #: Steps that were done in this build, each with its stage: another stage does not do them again, without the
+        #: cache too. The same line twice in a stage is done twice.
+        self._performed: dict[Digest, int] = {}
 
     def walk(self, stage: Stage, site: Worksite) -> Finished:
         """The stage's image. ``site`` stays empty if the cache knows every step."""
@@ -122,7 +129,7 @@ class Walker:
                 site.base = parent.site.base
                 return parent.image, inherit(parent.state), parent.inherited
             case NamedContext() | ImageSource() as source:
-                image = self._sources.image(source, stage.platform)
+                image = self._sources.image(source)
                 site.base = Base(image.layers, stage.base_text)
                 return image, begin(image.config, image.author), len(image.layers)
 
@@ -152,7 +159,8 @@ class Walker:
         story: StepStory,
     ) -> tuple[Layer | None, datetime | None]:
         anew = stage.name in self._how.uncached_stages
-        hit = None if anew else self._cache.find(inputs.key)
+        renew = anew or not self._cache.read
+        hit = self._performed_elsewhere(inputs.key, stage) if renew else self._cache.find(inputs.key)
         if hit is not None:
             story.done(record)
             progress.done("cached", _cached_report(hit))
@@ -161,7 +169,6 @@ class Walker:
         self._events.emit(StepMissed(progress.number, asked or story.why(record)))
         executor = self._executors.get(stage.index, self._executor)
         executor.check(step.action)
-        renew = anew or not self._cache.read
         if isinstance(step.action, CopyAction) and step.action.link:
             with Worksite(self._cache.store, "scan") as apart:
                 apart.bring_to(())
@@ -175,16 +182,25 @@ class Walker:
         created = datetime.now(UTC).replace(microsecond=0)
         if self._inputs(step.action, layers)[0].key == inputs.key:
             self._cache.record(inputs.key, performed.layer, created)
+            self._performed.setdefault(inputs.key, stage.index)
             story.done(record)
         else:  # a key that tells of other content than was copied would be a false hit some day
             self._events.emit(StepNote(progress.number, "the files changed while they were copied: not cached"))
         progress.done("done", performed.report)
         return performed.layer, created
 
+    def _performed_elsewhere(self, key: Digest, stage: Stage) -> StepResult | None:
+        by = self._performed.get(key, stage.index)
+        return None if by == stage.index else self._cache.store.step(key)
+
     def _executor(self) -> "Executor":
         """Of a stage, at its first step that has to be done: one from the cache needs neither sandbox nor trackers."""
         from fswatch_builder.build.audit import Audit
         from fswatch_builder.build.executor import Executor
+        from fswatch_builder.build.foreign import emulations
+
+        def prepared() -> Mapping[Platform, "Emulation"]:
+            return emulations(self._plan.stages, self._cache.store, self._steps)
 
         return Executor(
             store=self._cache.store,
@@ -195,6 +211,7 @@ class Walker:
             compression=self._how.compression,
             max_mtime=self._max_mtime,
             explained=self._explained,
+            emulations=self._emulations.get(None, prepared),
             audit=Audit(self._events) if self._how.audit else None,
         )
 

@@ -16,7 +16,6 @@ from fswatch_builder.cli import values
 from fswatch_builder.cli.bench_build_text import BuildProgress, build_lines
 from fswatch_builder.cli.report import check_page, write_page
 from fswatch_builder.errors import UsageError
-from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci.whole import check_writable, whole_file
 from fswatch_builder.research import machine, strategies
 from fswatch_builder.research.bench.campaign import check_directory
@@ -87,7 +86,6 @@ def _script(asked: Asked) -> Script:
         Request(
             context=os.path.abspath(asked.context),
             dockerfile=dockerfile,
-            platform=Platform.host(),
             target=asked.target,
             build_args=values.build_args(asked.build_args, os.environ),
             contexts=values.build_contexts(asked.contexts),

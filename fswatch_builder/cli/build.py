@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fswatch_builder.build.builder import BuiltImage, Request, build
+from fswatch_builder.build.builder import Request, build
 from fswatch_builder.build.contexts import Context, Fetching, open_context, temporary
 from fswatch_builder.build.events import Events
 from fswatch_builder.build.mounting import Lent
 from fswatch_builder.build.output.variants import AS_IT_IS, Packing
 from fswatch_builder.build.planner import CONTEXT_EPOCH, EPOCH
+from fswatch_builder.build.product import BuiltImage, Product
 from fswatch_builder.cli import options, run_options, values
 from fswatch_builder.cli.failure import reported
 from fswatch_builder.cli.render import counted, renderer
@@ -50,7 +51,7 @@ def build_command(
     load: options.Load = False,
     squash: options.SquashOwn = False,
     squash_all: options.SquashAll = False,
-    platform: options.PlatformName = None,
+    platform: options.Platforms = None,
     tracker: options.TrackerName = "auto",
     hash_mode: options.HashMode = "evidence",
     audit: options.Audit = False,
@@ -79,6 +80,7 @@ def build_command(
       fswatch-builder build .
       fswatch-builder build -t app:1 --target test --build-arg VERSION=1 .
       fswatch-builder build --build-context base=./rootfs -o type=oci,dest=app.tar .
+      fswatch-builder build --platform linux/amd64,linux/arm64 -t app:1 -o type=oci,dest=app.tar .
       fswatch-builder build --check .
     """  # noqa: D301 - the escape keeps the lines as they are
     if quiet:
@@ -93,18 +95,17 @@ def build_command(
     if no_cache and no_cache_filter:
         raise UsageError("--no-cache and --no-cache-filter: give one of them")
     file = None if file is None else values.after_equals(file)
-    wanted = values.platform(platform)
     arguments = [line for path in build_arg_file or () for line in values.lines_of(path)]
     request = Request(
         context="",
         dockerfile="",
-        platform=wanted,
+        platforms=values.platforms(platform or ()),
         target=target,
         names=values.references(tag or ()),
         build_args=values.build_args((*arguments, *(build_arg or ())), os.environ),
         contexts=values.build_contexts(build_context or ()),
         labels=values.labels(label or ()),
-        annotations=values.annotations(annotation or (), wanted),
+        annotations=values.annotations(annotation or ()),
         ignorefile=ignorefile,
         epoch=values.epoch("--timestamp", timestamp),
         tracker=values.tracker(tracker),
@@ -144,7 +145,7 @@ def build_command(
     kernel.check_files()
     with Store.open(values.store_directory(store)) as opened:
         opened.limits = limits
-        _check(outputs, opened)
+        _check(outputs, request, opened)
         shown = renderer(progress, sys.stderr)
         try:
             with open_context(context, file, sys.stdin.buffer, opened.workspace, shown, fetching) as found:
@@ -156,11 +157,11 @@ def build_command(
         if metadata_file is not None:
             _write_whole(metadata_file, json.dumps(_metadata(built, request), indent=2) + "\n")
         if iidfile is not None:
-            _write_whole(iidfile, str(built.config))
+            _write_whole(iidfile, str(built.id))
         # An output that goes to standard output has it to itself.
         aside = sys.stderr if any(_takes_stdout(one) for one in outputs) else sys.stdout
         if progress == "quiet":
-            print(built.config, file=aside)
+            print(built.id, file=aside)
         elif progress not in ("rawjson", "none"):
             print(summary(built, outputs, request, opened.directory), file=aside)
 
@@ -177,7 +178,7 @@ def _in_context(request: Request, found: Context) -> Request:
     )
 
 
-def _build(request: Request, store: Store, events: Events) -> BuiltImage:
+def _build(request: Request, store: Store, events: Events) -> Product:
     try:
         return build(request, store, events)
     except BuildError as error:
@@ -211,16 +212,14 @@ def _compression(given: str | None, packing: Packing) -> Compression:
     return packing.compression or Compression.GZIP
 
 
-def _check(outputs: "Sequence[Output]", store: Store) -> None:
+def _check(outputs: "Sequence[Output]", request: Request, store: Store) -> None:
     if outputs:
         from fswatch_builder.build.output.write import check_outputs
 
-        check_outputs(outputs, store.directory, terminal=sys.stdout.isatty())
+        check_outputs(outputs, store.directory, terminal=sys.stdout.isatty(), index=request.makes_index)
 
 
-def _write_outputs(
-    built: BuiltImage, request: Request, outputs: "Sequence[Output]", store: Store, events: Events
-) -> None:
+def _write_outputs(built: Product, request: Request, outputs: "Sequence[Output]", store: Store, events: Events) -> None:
     if outputs:
         from fswatch_builder.build.output.write import write_outputs
 
@@ -233,15 +232,16 @@ def _takes_stdout(output: "Output") -> bool:
     return destination(output) == "-"
 
 
-def _metadata(built: BuiltImage, request: Request) -> dict[str, object]:
+def _metadata(built: Product, request: Request) -> dict[str, object]:
+    """With the members that docker buildx writes."""
+    top = built.descriptor
+    described: dict[str, object] = {"mediaType": top.media_type, "digest": str(top.digest), "size": top.size}
+    if top.annotations:
+        described["annotations"] = dict(sorted(top.annotations.items()))
     found: dict[str, object] = {
-        "containerimage.config.digest": str(built.config),
-        "containerimage.descriptor": {
-            "mediaType": built.manifest.media_type,
-            "digest": str(built.manifest.digest),
-            "size": built.manifest.size,
-        },
-        "containerimage.digest": str(built.manifest.digest),
+        **({"containerimage.config.digest": str(built.id)} if built.index is None else {}),
+        "containerimage.descriptor": described,
+        "containerimage.digest": str(top.digest),
     }
     if request.names:
         found["image.name"] = ",".join(str(name) for name in request.names)
@@ -255,23 +255,35 @@ def _write_whole(path: str, text: str) -> None:
         file.write(text.encode())
 
 
-def summary(built: BuiltImage, outputs: "Sequence[Output]", request: Request, layout: str) -> str:
+def summary(built: Product, outputs: "Sequence[Output]", request: Request, layout: str) -> str:
     """What was built, where it lies, how to run it."""
-    layers = built.image.layers
     names = [name.familiar() for name in request.names]
     return "\n".join(
         (
-            f"image     {built.manifest.digest}",
-            f"image ID  {built.config}",
-            f"content   {counted(len(layers), 'layer')}, {size_text(sum(layer.descriptor.size for layer in layers))}",
+            *(_of_image(built.images[0]) if built.index is None else _of_index(built)),
             f"names     {', '.join(names) or 'none; give one with -t NAME'}",
             f"layout    {layout} (OCI image layout)",
-            f"to run    {_how_to_run(names[0] if names else None, outputs)}",
+            f"to run    {_how_to_run(names[0] if names else None, outputs, index=built.index is not None)}",
         )
     )
 
 
-def _how_to_run(name: str | None, outputs: "Sequence[Output]") -> str:
+def _of_image(one: BuiltImage) -> tuple[str, ...]:
+    return (f"image     {one.manifest.digest}", f"image ID  {one.config}", f"content   {_content(one)}")
+
+
+def _of_index(built: Product) -> tuple[str, ...]:
+    width = max(len(str(one.platform)) for one in built.images)
+    lines = (f"{one.platform!s:{width}}  {one.manifest.digest}  {_content(one)}" for one in built.images)
+    return (f"index     {built.descriptor.digest}", *(f"image     {line}" for line in lines))
+
+
+def _content(one: BuiltImage) -> str:
+    layers = one.image.layers
+    return f"{counted(len(layers), 'layer')}, {size_text(sum(layer.descriptor.size for layer in layers))}"
+
+
+def _how_to_run(name: str | None, outputs: "Sequence[Output]", *, index: bool) -> str:
     if outputs:
         from fswatch_builder.build.output.write import how_to_run
 
@@ -279,4 +291,7 @@ def _how_to_run(name: str | None, outputs: "Sequence[Output]") -> str:
             line = how_to_run(output, name or "IMAGE-ID")
             if line is not None:
                 return line
-    return f"build again with -t {name or 'NAME'} --load, or with -o type=docker,dest=image.tar and docker load"
+    again = f"build again with -t {name or 'NAME'}"
+    if index:
+        return f"{again} -o type=oci,dest=image.tar, then podman run oci-archive:image.tar"
+    return f"{again} --load, or with -o type=docker,dest=image.tar and docker load"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Self
 
 from fswatch_builder.build.builder import Request, beside, parsed, plan_options, source
-from fswatch_builder.build.checking import Findings, check
+from fswatch_builder.build.checking import Findings, check, together
 from fswatch_builder.build.description import Outline, Supplied, Target, outline, targets
 from fswatch_builder.build.planner import plan
 from fswatch_builder.cli.failure import source_lines
@@ -69,7 +69,7 @@ def _answer(call: Call, request: Request, text: bytes, name: str, store_director
         found = targets(dockerfile)
         _say(call, _targets_json(found, text), _targets_text(found))
     else:
-        described = outline(dockerfile, plan(dockerfile, plan_options(request)), request.target)
+        described = outline(dockerfile, plan(dockerfile, plan_options(request, request.targets[0])), request.target)
         _say(call, _outline_json(described, text), _outline_text(described))
     return 0
 
@@ -99,11 +99,13 @@ def _findings(request: Request, text: bytes, name: str, store_directory: str) ->
     named = None if request.ignorefile is None else os.fsencode(request.ignorefile)
     place = beside(request)
     ignored = read_ignore(os.fsencode(request.context), None if place is None else os.fsencode(place), named)
-    options = replace(plan_options(request), every_stage=request.target is None)
+    options = [
+        replace(plan_options(request, platform), every_stage=request.target is None) for platform in request.targets
+    ]
     if not os.path.isdir(store_directory):
-        return check(dockerfile, options, ignored, None)
+        return together([check(dockerfile, one, ignored, None) for one in options])
     with Store.open(store_directory) as store:
-        return check(dockerfile, options, ignored, store)
+        return together([check(dockerfile, one, ignored, store) for one in options])
 
 
 def _findings_text(found: Findings, text: bytes) -> str:

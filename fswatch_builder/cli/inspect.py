@@ -11,9 +11,10 @@ from fswatch_builder.cli.failure import reported
 from fswatch_builder.cli.opening import open_store
 from fswatch_builder.cli.printable import json_text, printable_name
 from fswatch_builder.cli.template import Template
-from fswatch_builder.errors import UsageError
+from fswatch_builder.errors import BaseImageError, UsageError
+from fswatch_builder.model.digest import Digest
 from fswatch_builder.oci import documents
-from fswatch_builder.oci.lookup import LocalImage, find_image
+from fswatch_builder.oci.lookup import LocalImage, find_image, find_index
 from fswatch_builder.oci.media_types import OCI_MANIFEST
 from fswatch_builder.oci.store import Store
 
@@ -22,7 +23,7 @@ Format = Annotated[
     typer.Option("--format", "-f", metavar="FORM", help="json, or a template of {{.Field}} and {{json .Field}}."),
 ]
 Raw = Annotated[
-    str | None, typer.Option("--raw", metavar="PART", help="config or manifest: its bytes as they are stored.")
+    str | None, typer.Option("--raw", metavar="PART", help="config, manifest or index: its bytes as they are stored.")
 ]
 
 
@@ -47,10 +48,13 @@ def inspect_command(
     template = None if format_ in (None, "json") else Template.parse(values.after_equals(format_ or ""))
     wanted = image_options.platform(platform)
     if raw is not None:
-        values.choice("--raw", raw, ("config", "manifest"))
+        values.choice("--raw", raw, ("config", "manifest", "index"))
         if len(images) > 1 or format_ is not None:
             raise UsageError("--raw is for one image, without --format")
     with open_store(values.store_directory(store)) as opened:
+        if raw == "index":
+            _print_raw(opened.read(_index(opened, images[0])))
+            return
         found = [find_image(opened, text, wanted) for text in images]
         if raw is not None:
             _print_raw(opened.read(found[0].config if raw == "config" else found[0].manifest))
@@ -61,6 +65,13 @@ def inspect_command(
             print(line)
     else:
         print(json_text(told, indent=4))
+
+
+def _index(store: Store, text: str) -> Digest:
+    index = find_index(store, text) or find_image(store, text).index
+    if index is None:
+        raise BaseImageError(f"{text} is one image and in no index", hint="--raw manifest prints its manifest")
+    return index
 
 
 def _print_raw(content: bytes) -> None:
@@ -79,7 +90,7 @@ def _document(store: Store, image: LocalImage) -> Mapping[str, object]:
     told: dict[str, object] = {
         "Id": str(image.config),
         "RepoTags": [name.familiar() for name in image.names],
-        "RepoDigests": [f"{repository}@{image.manifest}" for repository in repositories],
+        "RepoDigests": [f"{repository}@{image.named}" for repository in repositories],
         "Comment": read.history[-1].comment if read.history else "",
         "Created": config.get("created"),
         "Author": read.author,

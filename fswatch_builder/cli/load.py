@@ -9,15 +9,18 @@ from typing import Annotated, Final
 
 import typer
 
-from fswatch_builder.cli import options, values
+from fswatch_builder.cli import image_options, options, values
 from fswatch_builder.cli.failure import reported
 from fswatch_builder.cli.opening import open_store
 from fswatch_builder.cli.patience import patience
 from fswatch_builder.errors import BaseImageError, UsageError
+from fswatch_builder.model import platform as model
+from fswatch_builder.model.digest import Digest
 from fswatch_builder.model.image import Descriptor
+from fswatch_builder.oci import documents
 from fswatch_builder.oci.blobs import write_errors
 from fswatch_builder.oci.lookup import remember
-from fswatch_builder.oci.media_types import OCI_MANIFEST
+from fswatch_builder.oci.media_types import OCI_INDEX, OCI_MANIFEST
 from fswatch_builder.oci.store import Store
 
 _CHUNK: Final = 1 << 20
@@ -29,6 +32,15 @@ Archive = Annotated[
 Input = Annotated[
     str | None, typer.Option("--input", "-i", metavar="FILE", help="The archive, as docker load takes it.")
 ]
+Platform = Annotated[
+    str | None,
+    typer.Option(
+        "--platform",
+        metavar="OS/ARCH",
+        envvar="FSWATCH_BUILDER_PLATFORM",
+        help="Load images for this platform alone. [default: an index whole, else this machine's]",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but what was loaded.")]
 
 
@@ -38,14 +50,14 @@ def load_command(
     input_: Input = None,
     tag: options.Tags = None,
     quiet: Quiet = False,
-    platform: options.PlatformName = None,
+    platform: Platform = None,
     unpack_limit: options.UnpackLimit = "",
     store: options.StoreDirectory = None,
 ) -> None:
     """Load an archive of images into the local store.
 
     The archive is an OCI one, or one that docker save wrote, compressed or not. Its images keep the names they have in
-    it; --tag names an image too.
+    it; --tag names an image too. An index of images for several platforms is loaded with all of them.
 
     \b
     Examples:
@@ -55,7 +67,7 @@ def load_command(
     """  # noqa: D301 - the escape keeps the lines as they are
     from fswatch_builder.oci.archive import load_archive
 
-    wanted = values.platform(platform)
+    wanted = image_options.platform(platform)
     limits = values.unpack_limits(unpack_limit)
     names = values.references(tag or ())
     if file is not None and input_ is not None:
@@ -73,17 +85,25 @@ def load_command(
                 hint="without --tag they get the names they have in it",
             )
         for digest, found in loaded:
-            image = opened.load_image(digest)
-            manifest = Descriptor(OCI_MANIFEST, digest, opened.size(digest))
+            manifest, is_for = _loaded(opened, digest)
             own = [name for text in found if (name := values.known_reference(text)) is not None]
             every = dict.fromkeys((*names, *own))
             for name in every:
-                opened.tag(name, manifest, image.platform)
+                opened.tag(name, manifest, is_for)
                 print(f"Loaded image: {name.familiar()}")
             if not every:
-                print(f"Loaded image ID: {remember(opened, digest)}")
+                print(f"Loaded image ID: {digest if is_for is None else remember(opened, digest)}")
                 if not quiet:
                     print("note: it has no name: give it one with --tag", file=sys.stderr)
+
+
+def _loaded(store: Store, digest: Digest) -> tuple[Descriptor, model.Platform | None]:
+    """What the names of it stand for; an index is for no platform of its own."""
+    read = documents.read_manifest(store.read(digest), "", f"image {digest}")
+    size = store.size(digest)
+    if isinstance(read, documents.Index):
+        return Descriptor(OCI_INDEX, digest, size), None
+    return Descriptor(OCI_MANIFEST, digest, size), store.load_image(digest).platform
 
 
 @contextmanager

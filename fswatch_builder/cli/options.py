@@ -68,7 +68,13 @@ IgnoreFile = Annotated[
 ]
 Annotations = Annotated[
     list[str] | None,
-    typer.Option("--annotation", metavar="K=V", envvar=_env("ANNOTATION"), help="Of the manifest. Repeatable."),
+    typer.Option(
+        "--annotation",
+        metavar="[PLACE:]K=V",
+        envvar=_env("ANNOTATION"),
+        help="On the manifest; PLACE is manifest, manifest[OS/ARCH], index, manifest-descriptor or index-descriptor. "
+        "Repeatable.",
+    ),
 ]
 Timestamp = Annotated[
     str | None,
@@ -144,8 +150,15 @@ SquashOwn = Annotated[
 SquashAll = Annotated[
     bool, typer.Option("--squash-all", envvar=_env("SQUASH_ALL"), help="Make one layer of all, those of the base too.")
 ]
-PlatformName = Annotated[
-    str | None, typer.Option("--platform", metavar="OS/ARCH", envvar=_env("PLATFORM"), help="[default: this machine's]")
+Platforms = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--platform",
+        metavar="OS/ARCH,...",
+        envvar=_env("PLATFORM"),
+        help="What machines the image is for; several make an index of one image for each. Repeatable. "
+        "[default: this machine's]",
+    ),
 ]
 TrackerName = Annotated[
     str,
@@ -216,7 +229,10 @@ NoKeptBases = Annotated[
 IIDFile = Annotated[
     str | None,
     typer.Option(
-        "--iidfile", metavar="FILE", envvar=_env("IIDFILE"), help="Write the image ID (digest of its configuration)."
+        "--iidfile",
+        metavar="FILE",
+        envvar=_env("IIDFILE"),
+        help="Write the image ID (digest of its configuration); of several platforms the digest of their index.",
     ),
 ]
 MetadataFile = Annotated[

@@ -56,7 +56,7 @@ REFUSED: Final[Mapping[str, str]] = {
     "--env": "a Dockerfile says ENV, a build --build-arg",
     "--format": "images are OCI ones; -o type=docker writes an archive for docker load",
     "--logfile": "progress goes to standard error: redirect it",
-    "--manifest": f"{_NOT_YET}: a build is for one platform",
+    "--manifest": "several platforms make an index by themselves: --platform A,B -t NAME",
     "--sign-by": f"{_NOT_YET}: images are not signed",
     "--tls-verify": _REGISTRY,
     "--unsetenv": "give a later ENV line, or a base without the variable",

@@ -11,6 +11,7 @@ from fswatch_builder.build.events import (
     ArgsUnused,
     Event,
     ImageStored,
+    IndexStored,
     OutputWritten,
     StepFinished,
     StepMissed,
@@ -181,7 +182,7 @@ class Plain:
                 self._say(event.what)
             case OutputWritten():
                 self._say(f"wrote {event.kind} output to {event.path} in {seconds_text(event.seconds)}")
-            case ImageStored():
+            case ImageStored() | IndexStored():
                 pass  # the command tells it at the end
 
     def _turn_to(self, number: int) -> None:

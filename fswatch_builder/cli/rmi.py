@@ -11,7 +11,7 @@ from fswatch_builder.errors import BaseImageError, BuildError
 from fswatch_builder.model.digest import Digest
 from fswatch_builder.oci.keeping.reserve import give_up_reserve
 from fswatch_builder.oci.keeping.untag import untag
-from fswatch_builder.oci.lookup import find_image
+from fswatch_builder.oci.lookup import find_image, find_index
 from fswatch_builder.oci.names import Entry
 from fswatch_builder.oci.reference import Reference
 from fswatch_builder.oci.store import Store
@@ -66,15 +66,24 @@ def _meant(store: Store, text: str, force: bool) -> tuple[list[Entry], set[Diges
     entries = _named(store, text)
     if entries:
         return entries, {entry.digest for entry in entries}
-    image = find_image(store, text)
-    entries = [entry for entry in store.names.entries() if entry.digest == image.manifest]
+    named = find_index(store, text)
+    if named is None:
+        image = find_image(store, text)
+        if image.index is not None:
+            raise BaseImageError(
+                f"{text} cannot be removed alone: it is the image for {image.platform} of {image.shown()}",
+                hint="remove the name, and with it the images for all platforms",
+            )
+        named = image.manifest
+    entries = [entry for entry in store.names.entries() if entry.digest == named]
     repositories = {(entry.name.registry, entry.name.repository) for entry in entries if entry.name is not None}
     if len(repositories) > 1 and not force:
+        shown = ", ".join(entry.name.familiar() for entry in entries if entry.name is not None)
         raise BaseImageError(
-            f"{text} cannot be removed by its ID: it is in several repositories, as {image.shown()}",
+            f"{text} cannot be removed by its ID: it is in several repositories, as {shown}",
             hint="remove its names one by one, or all of them with --force",
         )
-    return entries, {image.manifest}
+    return entries, {named}
 
 
 def _named(store: Store, text: str) -> list[Entry]:

@@ -13,8 +13,8 @@ from fswatch_builder.cli.patience import patience
 from fswatch_builder.errors import UsageError
 from fswatch_builder.model.digest import Digest
 from fswatch_builder.model.platform import Platform
-from fswatch_builder.oci.family import oci_manifest
-from fswatch_builder.oci.lookup import LocalImage, find_image, list_images
+from fswatch_builder.oci.family import oci_index, oci_manifest
+from fswatch_builder.oci.lookup import find_image, find_index
 from fswatch_builder.oci.output import NamedImage, write_archive, write_directory
 from fswatch_builder.oci.reference import Reference
 from fswatch_builder.oci.store import Store
@@ -46,8 +46,9 @@ def save_command(
 ) -> None:
     """Write images to one archive, for load, docker load, podman or skopeo.
 
-    A name without a tag means all tags of it, as with docker; an ID goes without a name. What images share is there
-    once. The archive is whole, or not there.
+    A name without a tag means all tags of it, as with docker; an ID goes without a name. A name of images for several
+    platforms is written with all of them, as an index, unless --platform chooses. What images share is there once. The
+    archive is whole, or not there.
 
     \b
     Examples:
@@ -74,25 +75,32 @@ def save_command(
 
 
 def _chosen(store: Store, texts: Sequence[str], platform: Platform | None) -> list[NamedImage]:
-    """Each image once, in the order in which they were asked for, under all names that were asked for."""
+    """Each image or index once, in the order in which they were asked for, under all names that were asked for."""
     names: dict[Digest, dict[Reference, None]] = {}
+    indexes: set[Digest] = set()
     for text in texts:
-        for image, name in _meant(store, text, platform):
-            known = names.setdefault(image.manifest, {})
+        for spelled, name in _spelled(store, text):
+            index = find_index(store, spelled) if platform is None else None
+            digest = index or find_image(store, spelled, platform).manifest
+            if index is not None:
+                indexes.add(index)
+            known = names.setdefault(digest, {})
             if name is not None:
                 known[name] = None
-    return [NamedImage(oci_manifest(store, manifest), tuple(known)) for manifest, known in names.items()]
+    return [
+        NamedImage(oci_index(store, digest) if digest in indexes else oci_manifest(store, digest), tuple(known))
+        for digest, known in names.items()
+    ]
 
 
-def _meant(store: Store, text: str, platform: Platform | None) -> Iterator[tuple[LocalImage, Reference | None]]:
-    """The images of one argument, each with the name that it is meant by."""
+def _spelled(store: Store, text: str) -> Iterator[tuple[str, Reference | None]]:
+    """What one argument means, each with the name that it goes by."""
     reference = values.known_reference(text)
+    known = {entry.name for entry in store.names.entries() if entry.name is not None}
     if reference is not None and "@" not in text and ":" not in text.rpartition("/")[2]:
         repository = (reference.registry, reference.repository)
-        names = {name for image in list_images(store).images for name in image.names}
-        tags = sorted(name for name in names if (name.registry, name.repository) == repository)
+        tags = sorted(name for name in known if (name.registry, name.repository) == repository)
         if tags:
-            yield from ((find_image(store, str(name), platform), name) for name in tags)
+            yield from ((str(name), name) for name in tags)
             return
-    image = find_image(store, text, platform)
-    yield image, reference if reference in image.names and "@" not in text else None
+    yield text, reference if reference in known and "@" not in text else None

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from fswatch_builder.build.stages import familiar_name
 from fswatch_builder.errors import UsageError
+from fswatch_builder.model.annotation import Annotation, Place
 from fswatch_builder.model.epoch import parse_epoch
 from fswatch_builder.model.hash_mode import HashMode
 from fswatch_builder.model.platform import Platform
@@ -15,7 +16,8 @@ from fswatch_builder.oci.reference import Reference
 from fswatch_builder.remote.address import remote_context
 
 _CONTEXT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]*")
-_ANNOTATION = re.compile(r"(?:(?P<places>[a-z,-]+(?:\[[^\]]*\])?):)?(?P<name>[^=\s]+)=(?P<value>.*)", re.DOTALL)
+_PLACE = r"[a-z-]+(?:\[[^\],]*\])?"
+_ANNOTATION = re.compile(rf"(?:(?P<places>{_PLACE}(?:,{_PLACE})*):)?(?P<name>[^=\s]+)=(?P<value>.*)", re.DOTALL)
 _FALSE = ("false", "0", "f")
 
 #: Bytes of a file of build arguments. It is written by hand.
@@ -72,26 +74,32 @@ def lines_of(path: str) -> list[str]:
     return [line for line in lines if line.strip() and not line.startswith("#")]
 
 
-def annotations(items: Sequence[str], platform: Platform) -> dict[str, str]:
-    """``[manifest:]K=V``, or ``manifest[os/arch]:K=V`` for one platform: those of the image's manifest."""
-    found: dict[str, str] = {}
+def annotations(items: Sequence[str]) -> tuple[Annotation, ...]:
+    """``[PLACE[,PLACE...]:]K=V``; a place is manifest (if none is given), index, or the descriptor of one, and
+    ``manifest[os/arch]`` is for one platform.
+    """
+    found: list[Annotation] = []
     for item in items:
         _check_text("--annotation", item)
         match = _ANNOTATION.fullmatch(item)
         if match is None:
             raise UsageError(f"--annotation {item}: want NAME=VALUE")
-        for place in (match["places"] or "manifest").split(","):
-            kind, bracket, only = place.partition("[")
-            if kind not in ("manifest", "index", "manifest-descriptor", "index-descriptor"):
-                raise UsageError(f"--annotation {item}: unknown place {kind}", hint="leave it out, or say manifest:")
-            if kind != "manifest":
-                raise UsageError(
-                    f"--annotation {item}: {kind} annotations are not supported yet",
-                    hint="an image for one platform has a manifest and no index",
-                )
-            if not bracket or _platform("--annotation", only.removesuffix("]")) == platform:
-                found[match["name"]] = match["value"]
-    return found
+        for text in (match["places"] or "manifest").split(","):
+            kind, bracket, only = text.partition("[")
+            place = _place(item, kind)
+            platform = _platform("--annotation", only.removesuffix("]")) if bracket else None
+            if platform is not None and place.startswith("index"):
+                raise UsageError(f"--annotation {item}: an index is for no platform of its own")
+            found.append(Annotation(place, match["name"], match["value"], platform))
+    return tuple(found)
+
+
+def _place(item: str, text: str) -> Place:
+    match text:
+        case "manifest" | "index" | "manifest-descriptor" | "index-descriptor":
+            return text
+        case _:
+            raise UsageError(f"--annotation {item}: unknown place {text}", hint="leave it out, or say manifest:")
 
 
 def epoch(option: str, text: str | None) -> int | None:
@@ -233,8 +241,14 @@ def platform(text: str | None) -> Platform:
     if text is None:
         return Platform.host()
     if "," in text:
-        raise UsageError(f"--platform {text}: several platforms in one build are not supported yet")
+        raise UsageError(f"--platform {text}: one platform is meant here")
     return _platform("--platform", text)
+
+
+def platforms(items: Sequence[str]) -> tuple[Platform, ...]:
+    """``a,b``: each once, in the order given; ``local`` is this machine's."""
+    texts = [text.strip() for item in items for text in item.split(",")]
+    return tuple(dict.fromkeys(Platform.host() if t == "local" else _platform("--platform", t) for t in texts))
 
 
 def _platform(option: str, text: str) -> Platform:

@@ -23,17 +23,19 @@ class StageSource:
 
 @dataclass(frozen=True, slots=True)
 class NamedContext:
-    """What ``--build-context NAME=VALUE`` gave."""
+    """What ``--build-context NAME=VALUE`` gave. If it is an image of several, that for ``platform`` is meant."""
 
     name: str
     value: str
+    platform: Platform
 
 
 @dataclass(frozen=True, slots=True)
 class ImageSource:
-    """An image by the name the Dockerfile calls it, variables expanded."""
+    """An image by the name the Dockerfile calls it, variables expanded, for ``platform``."""
 
     reference: str
+    platform: Platform
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,9 @@ CopySource = MainContext | StageSource | NamedContext | ImageSource
 class Stage:
     """One stage, its references resolved. ``instructions`` are those after FROM.
 
-    ``sources`` maps the text of each ``COPY --from`` in it to what it names, ``mount_sources`` that of each
-    ``RUN --mount=from=``, where a number is no stage.
+    ``label`` is what progress calls it, with ``prefix`` before it if there are several platforms. ``args`` are the
+    values of the global ARGs that it asks for by a bare ARG. ``sources`` maps the text of each ``COPY --from`` in it to
+    what it names, ``mount_sources`` that of each ``RUN --mount=from=``, where a number is no stage.
     Invariant: a StageSource in ``base`` or these two has an index below ``index``, so there is no cycle.
     """
 
@@ -63,6 +66,9 @@ class Stage:
     platform: Platform
     where: Location
     instructions: tuple[Instruction, ...]
+    label: str
+    prefix: str = ""
+    args: Mapping[str, str] = field(default_factory=dict)
     sources: Mapping[str, CopySource] = field(default_factory=dict)
     mount_sources: Mapping[str, CopySource | Scratch] = field(default_factory=dict)
 
@@ -76,11 +82,6 @@ class Stage:
     def starts_from(self) -> frozenset[int]:
         """The stage that FROM names, if it is one."""
         return frozenset({self.base.index} if isinstance(self.base, StageSource) else ())
-
-    @property
-    def label(self) -> str:
-        """What progress calls it."""
-        return self.name or f"stage-{self.index}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ _ALIASES = {
 
 
 #: What Go knows for Linux: a word that is none of these is a slip of the pen.
-_ARCHITECTURES = frozenset(
+ARCHITECTURES = frozenset(
     "386 amd64 arm arm64 loong64 mips mips64 mips64le mipsle ppc64 ppc64le riscv64 s390x".split()  # noqa: SIM905
 )
 
@@ -44,7 +44,7 @@ class Platform:
             raise ValueError(f"not a platform: {text!r} (want os/arch or os/arch/variant)")
         if len(parts) == 1:
             parts = ["linux", *parts]
-            if _ALIASES.get(parts[1], (parts[1], ""))[0] not in _ARCHITECTURES:
+            if _ALIASES.get(parts[1], (parts[1], ""))[0] not in ARCHITECTURES:
                 raise ValueError(f"{text!r}: unknown operating system or architecture (want os/arch)")
         architecture, variant = _ALIASES.get(parts[1], (parts[1], ""))
         if len(parts) == 3:

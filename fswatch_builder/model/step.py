@@ -8,16 +8,18 @@ from fswatch_builder.errors import Location
 from fswatch_builder.model.image import RunConfig
 from fswatch_builder.model.mount import Mount
 from fswatch_builder.model.plan import CopySource
+from fswatch_builder.model.platform import Platform
 from fswatch_builder.model.remote import Remote
 from fswatch_builder.model.sandbox import Network, SandboxOptions, Security
 
 
 @dataclass(frozen=True, slots=True)
 class RunAction:
-    """Run a command. ``env`` holds the image's variables and the ARGs it sees; ``proxies`` are set too but are in no
-    key. ``cache_namespace`` keeps the cache mounts of builds apart.
+    """Run a command, of programs for ``platform``. ``env`` holds the image's variables and the ARGs it sees;
+    ``proxies`` are set too but are in no key. ``cache_namespace`` keeps the cache mounts of builds apart.
     """
 
+    platform: Platform
     argv: tuple[str, ...]
     env: tuple[str, ...]
     cwd: str

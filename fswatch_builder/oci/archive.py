@@ -118,17 +118,19 @@ def import_archive(store: Store, path: str, platform: Platform) -> Digest:
         return _import_saved(store, archive, platform)
 
 
-def load_archive(store: Store, path: str, platform: Platform) -> list[tuple[Digest, tuple[str, ...]]]:
-    """Every image for ``platform`` in an archive: its manifest's digest in the store, the names it has there.
+def load_archive(store: Store, path: str, platform: Platform | None) -> list[tuple[Digest, tuple[str, ...]]]:
+    """Every image for ``platform`` in an archive: its manifest's digest in the store, the names it has there. Without a
+    platform that is this machine's, and an index comes whole: the digest is the index's.
 
     Nothing is tagged. Raises BaseImageError, also for an archive without a fitting image.
     """
     with _opened(store, path) as (archive, kind):
         if kind is ArchiveKind.OCI:
             return load_files(store, archive, platform)
-        fitting, _ = _fitting(archive, platform)
+        wanted = platform or Platform.host()
+        fitting, _ = _fitting(archive, wanted)
         if len(fitting) < 2:
-            digest = _import_saved(store, archive, platform)
+            digest = _import_saved(store, archive, wanted)
             return [(digest, tuple(fitting[0][0].RepoTags or ()))]
         return [(_take_saved(store, archive, entry, config), tuple(entry.RepoTags or ())) for entry, config in fitting]
 

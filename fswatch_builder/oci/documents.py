@@ -117,6 +117,13 @@ class Choice:
     descriptor: Descriptor
     platform: Platform | None
 
+    @property
+    def is_image(self) -> bool:
+        """Whether it is for some machine. BuildKit says ``unknown/unknown`` of attestations, which stand beside the
+        images that they are about.
+        """
+        return self.platform is not None and self.platform.os != "unknown"
+
 
 @dataclass(frozen=True, slots=True)
 class Index:
@@ -130,7 +137,7 @@ class Index:
             for choice in self.manifests:
                 if choice.platform == candidate:
                     return choice.descriptor
-        known = sorted({str(choice.platform) for choice in self.manifests if choice.platform is not None})
+        known = sorted({str(choice.platform) for choice in self.manifests if choice.is_image})
         raise BaseImageError(
             f"{what} is not available for {platform}",
             hint=f"it is there for {', '.join(known)}" if known else "its index names no platform",
@@ -414,11 +421,15 @@ def write_manifest(
     return msgspec.json.encode(document)
 
 
-def write_index(manifests: list[DescriptorDocument]) -> bytes:
-    """An OCI index."""
-    return msgspec.json.encode(
-        ManifestDocument(schema_version=2, media_type=media_types.OCI_INDEX, manifests=manifests)
+def write_index(manifests: list[DescriptorDocument], annotations: Mapping[str, str] | None = None) -> bytes:
+    """An OCI index; the manifests keep their order."""
+    document = ManifestDocument(
+        schema_version=2,
+        media_type=media_types.OCI_INDEX,
+        manifests=manifests,
+        annotations=_sorted(annotations or {}),
     )
+    return msgspec.json.encode(document)
 
 
 def descriptor_document(value: Descriptor, platform: Platform | None = None) -> DescriptorDocument:

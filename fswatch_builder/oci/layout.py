@@ -13,6 +13,7 @@ from fswatch_builder.model.image import Descriptor
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci import documents
 from fswatch_builder.oci.documents import MAX_DOCUMENT, Choice, Index
+from fswatch_builder.oci.index import references
 from fswatch_builder.oci.reading import reading
 from fswatch_builder.oci.store import CONTAINERD_NAME, REF_NAME, Store
 
@@ -107,18 +108,51 @@ def import_files(
     return _take(store, files, descriptor, platform)
 
 
-def load_files(store: Store, files: Files, platform: Platform) -> list[tuple[Digest, tuple[str, ...]]]:
-    """Of a layout's files: every image for ``platform``, with the full names it is given there."""
+def load_files(store: Store, files: Files, platform: Platform | None) -> list[tuple[Digest, tuple[str, ...]]]:
+    """Of a layout's files: every image for ``platform``, with the full names it is given there. Without a platform
+    these are the images for this machine, and of what is an index itself all of it.
+    """
     index = _index(files)
+    wanted = platform or Platform.host()
     named: dict[Digest, list[str]] = {}
     descriptors: dict[Digest, Descriptor] = {}
     for choice in index.manifests:
-        if choice.platform is None or documents.fits(choice.platform, platform):
+        if choice.platform is None or documents.fits(choice.platform, wanted):
             descriptors.setdefault(choice.descriptor.digest, choice.descriptor)
             named.setdefault(choice.descriptor.digest, []).extend(_full_names(choice))
     if not named:
-        index.choose(platform, files.name)  # refuses, and tells what there is
-    return [(_take(store, files, descriptors[digest], platform), tuple(names)) for digest, names in named.items()]
+        index.choose(wanted, files.name)  # refuses, and tells what there is
+    return [
+        (_taken_whole(store, files, descriptors[digest], platform), tuple(names)) for digest, names in named.items()
+    ]
+
+
+def _taken_whole(store: Store, files: Files, descriptor: Descriptor, platform: Platform | None) -> Digest:
+    """An image, or all images of an index that are there, with their attestations; only that for ``platform`` if one is
+    given.
+    """
+    what = f"manifest {descriptor.digest} of {files.name}"
+    content = _document(files, descriptor, what)
+    read = documents.read_manifest(content, descriptor.media_type, what)
+    if platform is not None or not isinstance(read, Index):
+        return _take(store, files, descriptor, platform or Platform.host())
+    here = [choice for choice in read.manifests if files.find(_place(choice.descriptor.digest)) is not None]
+    images = [choice for choice in here if choice.is_image]
+    if not images:
+        return _take(store, files, descriptor, Platform.host())  # an index of indexes, or of what is not there
+    for choice in here:
+        if choice.is_image:
+            _take(store, files, choice.descriptor, choice.platform or Platform.host())
+        else:
+            _take_attestation(store, files, choice.descriptor, what)
+    return store.put(content)
+
+
+def _take_attestation(store: Store, files: Files, descriptor: Descriptor, what: str) -> None:
+    content = _document(files, descriptor, what)
+    for blob in references(content, what).blobs:
+        take_blob(store, files, blob)
+    store.put(content)
 
 
 def _index(files: Files) -> Index:
@@ -198,8 +232,12 @@ def _take(store: Store, files: Files, descriptor: Descriptor, platform: Platform
     raise BaseImageError(f"{files.name} has indexes in indexes, more than {_MAX_DEPTH} deep")
 
 
+def _place(digest: Digest) -> str:
+    return f"blobs/sha256/{digest.hex}"
+
+
 def _blob(files: Files, digest: Digest) -> Content:
-    found = files.find(f"blobs/sha256/{digest.hex}")
+    found = files.find(_place(digest))
     if found is None:
         raise BaseImageError(f"{files.name} lacks blob {digest}", hint="it is incomplete: make it again")
     return found

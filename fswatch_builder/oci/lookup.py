@@ -11,11 +11,13 @@ from fswatch_builder.model.digest import Digest
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci import documents
 from fswatch_builder.oci.documents import fits
+from fswatch_builder.oci.names import Entry
 from fswatch_builder.oci.reference import Reference
 from fswatch_builder.oci.store import Store
 
 _ID: Final = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})")
 _ALGORITHM: Final = "sha256:"
+_FULL: Final = 64  # digits of a digest
 _LISTED: Final = 5
 #: Of notes: image IDs and the manifests they stand for.
 _IMAGE_ID: Final = "image id"
@@ -23,7 +25,10 @@ _IMAGE_ID: Final = "image id"
 
 @dataclass(frozen=True, slots=True)
 class LocalImage:
-    """An image of the store. ``config`` is its image ID; ``size``: bytes of its layers as stored."""
+    """An image of the store. ``config`` is its image ID; ``size``: bytes of its layers as stored.
+
+    ``index``: the index that it is in, for its names stand for that.
+    """
 
     manifest: Digest
     config: Digest
@@ -32,6 +37,12 @@ class LocalImage:
     size: int
     labels: Mapping[str, str]
     names: tuple[Reference, ...] = ()
+    index: Digest | None = None
+
+    @property
+    def named(self) -> Digest:
+        """What its names stand for: the manifest, or the index that it is in."""
+        return self.index or self.manifest
 
     def shown(self) -> str:
         """For people: its names, else its ID."""
@@ -47,20 +58,35 @@ class Listing:
 
 
 def list_images(store: Store) -> Listing:
-    """All images of the store's index; one that is damaged does not hide the others. Raises StoreError."""
-    found: dict[Digest, LocalImage] = {}
+    """All images of the store's index, each of an index of several by itself; one that is damaged does not hide the
+    others. Raises StoreError.
+    """
+    found: dict[tuple[Digest, Digest], LocalImage] = {}
     damaged: dict[Digest, StoreError] = {}
     for entry in store.names.entries():
-        digest = entry.digest
-        if digest not in found and digest not in damaged:
-            try:
-                found[digest] = _read(store, digest)
-            except (StoreError, BaseImageError) as error:
-                shown = entry.name.familiar() if entry.name else str(digest)
-                damaged[digest] = StoreError(f"{shown}: {error.what}", hint=error.hint)
-        if digest in found and entry.name is not None:
-            found[digest] = replace(found[digest], names=(*found[digest].names, entry.name))
+        try:
+            here = _of_entry(store, entry, found)
+        except (StoreError, BaseImageError) as error:
+            shown = entry.name.familiar() if entry.name else str(entry.digest)
+            damaged.setdefault(entry.digest, StoreError(f"{shown}: {error.what}", hint=error.hint))
+            continue
+        for image in here:
+            names = image.names if entry.name is None else (*image.names, entry.name)
+            found[entry.digest, image.manifest] = replace(image, names=names)
     return Listing(tuple(found.values()), tuple(damaged.values()))
+
+
+def _of_entry(store: Store, entry: Entry, known: Mapping[tuple[Digest, Digest], LocalImage]) -> list[LocalImage]:
+    """The images of one line of the index, with the names known so far."""
+    if not entry.is_index:
+        return [known.get((entry.digest, entry.digest)) or _read(store, entry.digest)]
+    members: dict[Digest, Platform] = {}
+    for member in store.members(entry.digest):
+        members.setdefault(member.manifest.digest, member.platform)  # one may serve for several platforms
+    return [
+        known.get((entry.digest, digest)) or replace(_read(store, digest), platform=platform, index=entry.digest)
+        for digest, platform in members.items()
+    ]
 
 
 def _read(store: Store, manifest: Digest) -> LocalImage:
@@ -110,17 +136,57 @@ def find_image(store: Store, text: str, platform: Platform | None = None) -> Loc
     match = _ID.fullmatch(text)
     if match:
         start = match[1]
-        starting = [i for i in listing.images if i.config.hex.startswith(start) or i.manifest.hex.startswith(start)]
-        if len({image.config for image in starting}) > 1:
+        starting = [image for image in listing.images if any(own.hex.startswith(start) for own in _digests(image))]
+        if len({_meant(image, start) for image in starting}) > 1:
             known = "; ".join(f"{image.config.hex[:12]} ({image.shown()})" for image in starting[:_LISTED])
             more = f" and {len(starting) - _LISTED} more" if len(starting) > _LISTED else ""
             raise BaseImageError(f"{text} is the start of several image IDs: {known}{more}", hint="give more digits")
         if starting:
             return _for_platform(starting, text, platform)
-        if len(start) == 64:
+        if len(start) == _FULL:
             manifest = _remembered(store, Digest(_ALGORITHM + start))
             return _by_digest(store, listing.images, manifest, text, platform)
     raise _unknown(text, listing)
+
+
+def find_index(store: Store, text: str) -> Digest | None:
+    """The index that ``text`` means: its name, or its digest or the start of that. None: it means one image, or nothing
+    that is here.
+    """
+    reference = _reference(text)
+    if reference is not None and reference.digest is None:
+        named = [entry.digest for entry in store.names.named(reference) if entry.is_index]
+        if named:
+            return named[0]
+    match = _ID.fullmatch(text)
+    start = reference.digest.hex if reference is not None and reference.digest is not None else match and match[1]
+    if not start:
+        return None
+    if len(start) == _FULL:
+        digest = Digest(_ALGORITHM + start)
+        return digest if _is_index(store, digest) else None
+    indexes = {entry.digest for entry in store.names.entries() if entry.is_index and entry.digest.hex.startswith(start)}
+    images = (image for image in list_images(store).images if image.config.hex.startswith(start))
+    return indexes.pop() if len(indexes) == 1 and not any(images) else None
+
+
+def _is_index(store: Store, digest: Digest) -> bool:
+    try:
+        return store.has(digest) and bool(store.members(digest))
+    except (BaseImageError, StoreError):  # a configuration, a layer
+        return False
+
+
+def _digests(image: LocalImage) -> tuple[Digest, ...]:
+    """Those by which it is found."""
+    return (image.config, image.manifest, *(() if image.index is None else (image.index,)))
+
+
+def _meant(image: LocalImage, start: str) -> Digest:
+    """What somebody means who gives the start of one of its digests: all images of an index are one thing."""
+    if image.index is not None and image.index.hex.startswith(start):
+        return image.index
+    return image.config
 
 
 def _reference(text: str) -> Reference | None:
@@ -141,7 +207,7 @@ def _by_digest(
     manifest = store.find(Reference("localhost", "by-digest", digest=digest), platform or Platform.host())
     if manifest is None:
         raise BaseImageError(f"there is no image {text} in the store", hint=_HINT)
-    for image in images:
+    for image in sorted(images, key=lambda image: image.index != digest):
         if image.manifest == manifest and (platform is None or fits(image.platform, platform)):
             return image
     image = _read(store, manifest)
@@ -156,7 +222,7 @@ def _for_platform(images: Sequence[LocalImage], text: str, platform: Platform | 
     for choice in (
         [image for image in images if image.platform == wanted],
         [image for image in images if fits(image.platform, wanted)],
-        list(images) if platform is None and len(images) == 1 else [],
+        list(images) if platform is None and len({image.manifest for image in images}) == 1 else [],
     ):
         if choice:
             return choice[0]

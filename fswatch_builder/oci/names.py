@@ -13,7 +13,7 @@ from fswatch_builder.errors import BaseImageError, StoreError
 from fswatch_builder.model.digest import Digest
 from fswatch_builder.model.image import Descriptor
 from fswatch_builder.model.platform import Platform
-from fswatch_builder.oci import documents
+from fswatch_builder.oci import documents, media_types
 from fswatch_builder.oci.blobs import sync_directory, write_errors, write_whole
 from fswatch_builder.oci.documents import DescriptorDocument, PlatformDocument
 from fswatch_builder.oci.reference import Reference
@@ -26,7 +26,10 @@ CONTAINERD_NAME: Final = "io.containerd.image.name"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the index. ``name`` is None where another tool gave no full one; a manifest may have many names."""
+    """One line of the index. ``name`` is None where another tool gave no full one; a manifest may have many names.
+
+    It stands for an image, or (``is_index``) for an index of several, which has no platform of its own.
+    """
 
     document: DescriptorDocument
     name: Reference | None
@@ -34,8 +37,13 @@ class Entry:
 
     @property
     def digest(self) -> Digest:
-        """Of the manifest."""
+        """Of the manifest, or the index."""
         return Digest(self.document.digest)
+
+    @property
+    def is_index(self) -> bool:
+        """Whether it stands for several images."""
+        return self.document.media_type in media_types.INDEXES
 
 
 class Names:
@@ -59,19 +67,30 @@ class Names:
         except (BaseImageError, ValueError) as error:
             raise StoreError(f"the list of images is damaged: {error}", hint=_HINT) from error
 
-    def find(self, name: Reference, platform: Platform) -> Digest | None:
-        """The manifest of a name, its digest aside: that for the best of what a platform can run."""
+    def named(self, name: Reference) -> tuple[Entry, ...]:
+        """Those of a name, its digest aside."""
         wanted = name.without_digest()
-        named = {entry.platform: entry.digest for entry in self.entries() if entry.name == wanted}
-        return next((named[candidate] for candidate in platform.candidates() if candidate in named), None)
+        return tuple(entry for entry in self.entries() if entry.name == wanted)
 
-    def put(self, name: Reference, manifest: Descriptor, platform: Platform) -> None:
-        """Gives a manifest a name; whoever had it for this platform loses it. Raises OutputError, StoreError."""
+    def put(self, name: Reference, manifest: Descriptor, platform: Platform | None) -> None:
+        """Gives a manifest a name; whoever had it for this platform loses it, an index too. An index (it has no
+        ``platform``) takes it from all. Raises OutputError, StoreError.
+        """
         wanted = name.without_digest()
-        named = {REF_NAME: wanted.tag or "", CONTAINERD_NAME: str(wanted)}
+        named = {**manifest.annotations, REF_NAME: wanted.tag or "", CONTAINERD_NAME: str(wanted)}
         entry = Descriptor(manifest.media_type, manifest.digest, manifest.size, named)
         added = _entry(documents.descriptor_document(entry, platform))
-        self.write([*(e for e in self.entries() if (e.name, e.platform) != (wanted, platform)), added])
+        replaced = {None, platform}
+        self.write(
+            [
+                *(
+                    other
+                    for other in self.entries()
+                    if other.name != wanted or (platform is not None and other.platform not in replaced)
+                ),
+                added,
+            ]
+        )
 
     def write(self, entries: Sequence[Entry]) -> None:
         """These, sorted by name, and no others."""

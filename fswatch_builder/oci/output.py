@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, Final, Literal
 
 import msgspec
@@ -11,12 +11,12 @@ import msgspec
 from fswatch_builder.errors import OutputError, StoreError
 from fswatch_builder.model.image import Descriptor
 from fswatch_builder.model.platform import Platform
-from fswatch_builder.oci import documents
+from fswatch_builder.oci import documents, media_types
 from fswatch_builder.oci.blobs import sync_directory, write_errors
 from fswatch_builder.oci.documents import DescriptorDocument, Manifest
 from fswatch_builder.oci.reference import Reference
 from fswatch_builder.oci.store import CONTAINERD_NAME, LAYOUT, REF_NAME, Store
-from fswatch_builder.oci.validate import validate
+from fswatch_builder.oci.validate import Whole, validate_all
 from fswatch_builder.oci.whole import resolved, whole_directory, whole_file
 
 Form = Literal["oci", "docker"]
@@ -28,10 +28,15 @@ _LAYOUT_NAMES: Final = frozenset({"oci-layout", "index.json", "blobs", "manifest
 
 @dataclass(frozen=True, slots=True)
 class NamedImage:
-    """A manifest in the store, and the names it goes out under."""
+    """A manifest or an index in the store, and the names it goes out under."""
 
     manifest: Descriptor
     names: tuple[Reference, ...] = ()
+
+    @property
+    def is_index(self) -> bool:
+        """Whether it is an index."""
+        return self.manifest.media_type == media_types.OCI_INDEX
 
 
 def write_archive(store: Store, images: Sequence[NamedImage], form: Form, dest: str) -> None:
@@ -95,11 +100,11 @@ def _files(store: Store, images: Sequence[NamedImage], form: Form) -> list[_File
     entries: list[DescriptorDocument] = []
     saved: list[dict[str, object]] = []
     for image in images:
-        manifest = validate(store, image.manifest)
-        for blob in (image.manifest, manifest.config, *manifest.layers):
+        whole = validate_all(store, image.manifest)
+        for blob in whole.blobs:
             blobs[blob.digest.hex] = _Blob(_blob_name(blob), store.blob_path(blob.digest), blob.size)
-        entries += _index_entries(image, store.load_image(image.manifest.digest).platform)
-        saved.append(_saved(image, manifest))
+        entries += _index_entries(image, None if image.is_index else whole.images[0][0])
+        saved.append(_saved(image, _for_old_engines(whole)))
     files = [*blobs.values(), _Document("oci-layout", LAYOUT), _Document("index.json", documents.write_index(entries))]
     if form == "docker":
         files.append(_Document("manifest.json", msgspec.json.encode(saved)))
@@ -110,15 +115,23 @@ def _blob_name(blob: Descriptor) -> str:
     return f"blobs/sha256/{blob.digest.hex}"
 
 
-def _index_entries(image: NamedImage, platform: Platform) -> list[DescriptorDocument]:
+def _for_old_engines(whole: Whole) -> Manifest:
+    """What ``docker load`` takes that knows no index: the image for this machine, else the first."""
+    by_platform = dict(reversed(whole.images))
+    best = next((one for one in Platform.host().candidates() if one in by_platform), whole.images[0][0])
+    return by_platform[best]
+
+
+def _index_entries(image: NamedImage, platform: Platform | None) -> list[DescriptorDocument]:
     """One for each name; one without a name for an image that has none."""
     annotations: list[dict[str, str]] = []
     for name in image.names:
         tagged = name.without_digest()
         annotations.append({CONTAINERD_NAME: str(tagged), REF_NAME: tagged.tag or ""})
-    manifest = image.manifest
     return [
-        documents.descriptor_document(Descriptor(manifest.media_type, manifest.digest, manifest.size, named), platform)
+        documents.descriptor_document(
+            replace(image.manifest, annotations={**image.manifest.annotations, **named}), platform
+        )
         for named in annotations or [{}]
     ]
 

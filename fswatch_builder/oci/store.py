@@ -15,7 +15,7 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,14 +26,15 @@ from fswatch_builder.errors import BaseImageError, OutputError, StoreError
 from fswatch_builder.model.digest import DiffID, Digest
 from fswatch_builder.model.image import Descriptor, Image, Layer
 from fswatch_builder.model.platform import Platform
-from fswatch_builder.oci import documents, media_types
-from fswatch_builder.oci.blobs import NO_SPACE, Blobs, BlobWriter, write_error, write_errors, write_whole
+from fswatch_builder.oci import documents, index, media_types
+from fswatch_builder.oci.blobs import NO_SPACE, Blobs, BlobWriter, is_there, write_error, write_errors, write_whole
 from fswatch_builder.oci.compression import Compression
+from fswatch_builder.oci.index import Member
 from fswatch_builder.oci.keeping.kept import KeptThings
 from fswatch_builder.oci.keeping.reserve import keep_reserve
 from fswatch_builder.oci.keeping.sessions import Session
 from fswatch_builder.oci.limits import USUAL
-from fswatch_builder.oci.names import CONTAINERD_NAME, INDEX, REF_NAME, Names
+from fswatch_builder.oci.names import CONTAINERD_NAME, INDEX, REF_NAME, Entry, Names
 from fswatch_builder.oci.reference import Reference
 from fswatch_builder.oci.state import State, exclusive
 from fswatch_builder.oci.workspace import sweep, workspace
@@ -243,8 +244,10 @@ class Store:
     def _learn_layers(self) -> None:
         """A new database learns again what the images tell."""
         with suppress(StoreError):  # what cannot be read is told when it is asked for
-            for digest in {entry.digest for entry in self.names.entries()}:
-                with suppress(StoreError, BaseImageError):
+            entries = self.names.entries()
+            images = {digest for entry in entries for _, digest in self.images_of(entry)}
+            for digest in images.union(entry.digest for entry in entries):
+                with suppress(StoreError, BaseImageError):  # of an index there are the images
                     for layer in self._image(digest).layers:
                         self.record_layer(layer)
 
@@ -260,6 +263,21 @@ class Store:
         manifest = documents.write_manifest(config, image.layers, annotations)
         return Descriptor(media_types.OCI_MANIFEST, self.put(manifest), len(manifest))
 
+    def put_index(self, members: Sequence[Member], annotations: Mapping[str, str] | None = None) -> Descriptor:
+        """Writes an index of images: its descriptor. They keep their order."""
+        content = index.write(members, annotations or {})
+        return Descriptor(media_types.OCI_INDEX, self.put(content), len(content))
+
+    def members(self, digest: Digest) -> tuple[Member, ...]:
+        """The images of an index that are here, in its order. Raises BaseImageError, StoreError."""
+        read = documents.read_manifest(self.read(digest), "", f"image {digest}")
+        choices = read.manifests if isinstance(read, documents.Index) else ()
+        return tuple(
+            Member(choice.descriptor, choice.platform)
+            for choice in choices
+            if choice.platform is not None and choice.is_image and is_there(self.blob_path(choice.descriptor.digest))
+        )
+
     def load_image(self, manifest: Digest) -> Image:
         """The image of a manifest in the store; its blobs stay. Raises BaseImageError, StoreError."""
         self.is_whole(manifest)  # for its leases: what is missing is told when it is read
@@ -272,9 +290,14 @@ class Store:
             raise BaseImageError(f"{what} is an index of several images")
         return documents.read_image(self.read(read.config.digest), read, what)
 
-    def tag(self, name: Reference, manifest: Descriptor, platform: Platform) -> None:
-        """Gives a manifest a name; whoever had it for this platform loses it."""
-        self.load_image(manifest.digest)
+    def tag(self, name: Reference, manifest: Descriptor, platform: Platform | None) -> None:
+        """Gives a manifest a name; whoever had it for this platform loses it. An index has no ``platform``, and takes
+        the name from all.
+        """
+        if platform is None:
+            self.is_whole(manifest.digest)
+        else:
+            self.load_image(manifest.digest)
         with self.state.transaction():
             self.names.put(name, manifest, platform)
 
@@ -286,23 +309,36 @@ class Store:
         """
         if name.digest is not None:
             return self._by_digest(name.digest, platform)
-        digest = self.names.find(name, platform)
+        digest = self._by_name(name, platform)
         while digest is not None and not self.is_whole(digest):
-            again = self.names.find(name, platform)
+            again = self._by_name(name, platform)
             # If the name is still there, nobody removed the image before it could be leased: it is damaged.
             if again == digest and not self.is_whole(digest):
                 break
             digest = again
         return digest
 
+    def _by_name(self, name: Reference, platform: Platform) -> Digest | None:
+        offered: dict[Platform, Digest] = {}
+        for entry in self.names.named(name):
+            if entry.platform is not None:
+                offered[entry.platform] = entry.digest
+            elif entry.is_index and self.has(entry.digest):
+                for member in self.members(entry.digest):
+                    offered.setdefault(member.platform, member.manifest.digest)
+        return next((offered[candidate] for candidate in platform.candidates() if candidate in offered), None)
+
     def is_whole(self, manifest: Digest) -> bool:
-        """Whether all blobs of an image are here; what is here, stays. Raises BaseImageError, StoreError for damage."""
+        """Whether all blobs of an image are here, or of those images of an index that are; what is here, stays.
+
+        Raises BaseImageError, StoreError for damage.
+        """
         if not self.has(manifest):
             return False
-        read = documents.read_manifest(self.read(manifest), "", f"image {manifest}")
-        return isinstance(read, documents.Index) or self._blobs.has_all(
-            [read.config.digest, *(layer.digest for layer in read.layers)]
-        )
+        found = index.references(self.read(manifest), f"image {manifest}")
+        # All of them are leased, whatever one of them lacks.
+        whole = [self.is_whole(part.digest) for part in found.manifests if self.has(part.digest)]
+        return self._blobs.has_all([blob.digest for blob in found.blobs]) and all(whole)
 
     def _by_digest(self, digest: Digest, platform: Platform) -> Digest | None:
         if not self.has(digest):
@@ -313,12 +349,23 @@ class Store:
         return digest if self.is_whole(digest) else None
 
     def images(self) -> list[StoredImage]:
-        """All names, sorted. Raises StoreError for the list as a whole."""
+        """All names, sorted, of an index for each image of it. Raises StoreError for the list as a whole."""
         return [
-            self._stored(entry.name, entry.platform, entry.digest)
+            self._stored(entry.name, platform, digest)
             for entry in self.names.entries()
-            if entry.name is not None and entry.platform is not None
+            if entry.name is not None
+            for platform, digest in self.images_of(entry)
         ]
+
+    def images_of(self, entry: Entry) -> list[tuple[Platform, Digest]]:
+        """The images that a line of the list stands for: their platforms and manifests. None of an index that cannot be
+        read.
+        """
+        if entry.platform is not None:
+            return [(entry.platform, entry.digest)]
+        with suppress(StoreError, BaseImageError):
+            return [(member.platform, member.manifest.digest) for member in self.members(entry.digest)]
+        return []
 
     def _stored(self, name: Reference, platform: Platform, digest: Digest) -> StoredImage:
         try:

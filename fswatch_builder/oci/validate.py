@@ -1,12 +1,52 @@
-"""A last look at an image before it leaves the store."""
+"""A last look at an image, or at all of an index, before it leaves the store."""
 
 import os
+from dataclasses import dataclass
 
 from fswatch_builder.errors import BaseImageError, OutputError, StoreError
 from fswatch_builder.model.image import Descriptor
+from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci import documents, media_types
 from fswatch_builder.oci.documents import Index, Manifest
+from fswatch_builder.oci.index import references
 from fswatch_builder.oci.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """What leaves the store for one name: ``blobs`` are all of it, ``images`` those in it by the platform they are for,
+    of an index in its order.
+    """
+
+    blobs: tuple[Descriptor, ...]
+    images: tuple[tuple[Platform, Manifest], ...]
+
+
+def validate_all(store: Store, descriptor: Descriptor) -> Whole:
+    """An image, or an index with all that is here of it, if every image is whole. Raises OutputError, StoreError."""
+    if descriptor.media_type != media_types.OCI_INDEX:
+        manifest = validate(store, descriptor)
+        platform = store.load_image(descriptor.digest).platform
+        return Whole((descriptor, manifest.config, *manifest.layers), ((platform, manifest),))
+    what = f"image {descriptor.digest}"
+    blobs = [descriptor]
+    images = []
+    try:
+        members = store.members(descriptor.digest)
+        others = references(store.read(descriptor.digest), what).manifests
+    except BaseImageError as error:
+        raise OutputError(error.what) from error
+    for member in members:
+        manifest = validate(store, member.manifest)
+        images.append((member.platform, manifest))
+        blobs += (member.manifest, manifest.config, *manifest.layers)
+    if not images:
+        raise OutputError(f"{what} is an index of no image that is here")
+    known = {member.manifest.digest for member in members}
+    for other in others:
+        if other.digest not in known and store.has(other.digest):  # an attestation
+            blobs += (other, *references(store.read(other.digest), f"{what}: {other.digest}").blobs)
+    return Whole(tuple(blobs), tuple(images))
 
 
 def validate(store: Store, descriptor: Descriptor) -> Manifest:

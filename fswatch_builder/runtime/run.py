@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from fswatch_builder import stopping
-from fswatch_builder._native import Mount, RefusedError, Rootfs, RunSpec, Sandbox, spawn
+from fswatch_builder._native import Emulators, Mount, RefusedError, Rootfs, RunSpec, Sandbox, spawn
 from fswatch_builder.errors import RunError, SandboxError
 from fswatch_builder.model.sandbox import Network, SandboxOptions, Security
 from fswatch_builder.runtime import host
@@ -58,6 +58,8 @@ class Command:
     network: Network = "default"
     security: Security = "sandbox"
     options: SandboxOptions = field(default_factory=SandboxOptions)
+    emulators: Emulators | None = None
+    """What runs programs of another machine, if the kernel does not know by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,7 @@ def command_spec(command: Command, identity: Identity, witness: bool) -> RunSpec
         shm_size=command.options.shm_size,
         limits=[for_kernel(limit) for limit in command.options.ulimits],
         witness=witness,
+        emulators=command.emulators,
     )
 
 

@@ -203,7 +203,7 @@ def test_an_older_variant_serves_and_a_newer_one_never(workshop: Workshop, tmp_p
     index = make_index({"linux/arm/v6": image})
     contexts = {"base": f"oci-layout://{indexed(write_layout(tmp_path / 'layout', {'1': image}, [index]), index)}"}
     arm = Platform("linux", "arm", "v7")
-    built = workshop.build("FROM base\n", contexts=contexts, platform=arm).built
+    built = workshop.build("FROM base\n", contexts=contexts, platforms=(arm,)).built
     assert [layer.descriptor.digest.text for layer in built.image.layers] == [digest(blob) for blob in image.layers]
     with pytest.raises(BaseImageError, match="is not available for linux/arm/v5"):
-        workshop.build("FROM base\n", contexts=contexts, platform=Platform("linux", "arm", "v5"))
+        workshop.build("FROM base\n", contexts=contexts, platforms=(Platform("linux", "arm", "v5"),))

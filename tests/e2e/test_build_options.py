@@ -138,7 +138,7 @@ def test_findings_are_told_before_an_error_in_the_plan(workshop: Workshop) -> No
 
     path = workshop.write("Dockerfile", "FROM base AS A\nCOPY --from=7 /a /b\n")
     recorder = Recorder()
-    request = Request(str(workshop.context), str(path), Platform.host(), contexts={"base": str(workshop.base)})
+    request = Request(str(workshop.context), str(path), contexts={"base": str(workshop.base)})
     with Store.open(str(workshop.store)) as store, pytest.raises(DockerfileError, match="invalid stage index 7"):
         build(request, store, recorder)
     assert [event.rule for event in recorder.events if isinstance(event, WarningFound)] == ["StageNameCasing"]

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from fswatch_builder.build.builder import BuiltImage, Request, build
+from fswatch_builder.build.builder import Request, build
 from fswatch_builder.build.events import Event, StepFinished, StepMissed, StepOutput, StepStarted
+from fswatch_builder.build.product import BuiltImage, Product
 from fswatch_builder.model.image import Layer
-from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci.limits import USUAL, UnpackLimits
 from fswatch_builder.oci.store import Store
 
@@ -41,10 +41,16 @@ class Recorder:
 
 @dataclass(frozen=True)
 class Result:
-    built: BuiltImage
+    product: Product
     store: str
     recorder: Recorder
     inherited: int  # layers of the base
+
+    @property
+    def built(self) -> BuiltImage:
+        """The only image."""
+        (image,) = self.product.images
+        return image
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -98,16 +104,15 @@ class Workshop:
             context=str(self.context),
             dockerfile=str(self.context / "Dockerfile"),
             origin=str(self.context),
-            platform=Platform.host(),
             contexts={"base": str(self.base)},
         )
         recorder = recorder or Recorder()
         where = str(store or self.store)
         with Store.open(where) as opened:
             opened.limits = limits
-            built = build(replace(request, **how), opened, recorder)  # type: ignore[arg-type]
+            product = build(replace(request, **how), opened, recorder)  # type: ignore[arg-type]
         inherited = 1 if dockerfile.rpartition("FROM ")[2].startswith("base") else 0
-        return Result(built, where, recorder, inherited)
+        return Result(product, where, recorder, inherited)
 
 
 def args(**values: str) -> Mapping[str, str]:

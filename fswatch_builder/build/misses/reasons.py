@@ -14,6 +14,7 @@ _MOST_TEXT: Final = 160
 
 #: Inputs that come from elsewhere than the instruction's own line, as people know them. No value is ever shown.
 _ELSEWHERE: Final[Mapping[str, str]] = {
+    "platform": "the platform changed",
     "cwd": "WORKDIR changed",
     "hostname": "BUILDKIT_SANDBOX_HOSTNAME changed",
     "caches": "BUILDKIT_CACHE_MOUNT_NS changed",

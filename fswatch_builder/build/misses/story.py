@@ -143,8 +143,10 @@ class Stories:
             if self._keep:
                 self._store.note(_NOTE, place, story.kept())
 
-        namesakes = sum(one.label == stage.label and one.index < stage.index for one in self._stages)
-        place = place_key((*self._project, stage.label, str(namesakes), str(stage.platform)))
+        called = (stage.label, stage.prefix)
+        namesakes = sum((one.label, one.prefix) == called and one.index < stage.index for one in self._stages)
+        platform = stage.prefix.strip() or str(stage.platform)
+        place = place_key((*self._project, stage.label, str(namesakes), platform))
         story = StageStory(stage, _read(self._store.recall(_NOTE, place)), chain)
         try:
             yield story

@@ -1,4 +1,4 @@
-"""The files of an image, without the image: in a tar, or in a directory of the host."""
+"""The files of images, without the images: in a tar, or in a directory of the host."""
 
 import os
 import stat
@@ -9,7 +9,8 @@ from typing import Final
 
 from fswatch_builder._native import Baseline, HintSet, RefusedError, Rootfs, copy, pack_layer, remove_tree
 from fswatch_builder.build.output.spec import TarOutput, TreeOutput
-from fswatch_builder.build.worksite import Worksite
+from fswatch_builder.build.product import Product
+from fswatch_builder.build.unpacking import new_rootfs, unpack
 from fswatch_builder.errors import OutputError
 from fswatch_builder.model.image import Image
 from fswatch_builder.oci.blobs import write_errors
@@ -17,43 +18,95 @@ from fswatch_builder.oci.compression import pipe
 from fswatch_builder.oci.packing import pieces
 from fswatch_builder.oci.store import Store
 from fswatch_builder.oci.whole import resolved, whole_directory, whole_file
+from fswatch_builder.runtime.host import check_owners
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def write_tar(store: Store, image: Image, output: TarOutput) -> None:
+def write_tar(store: Store, product: Product, output: TarOutput) -> None:
     """All files with their owners, as a layer over nothing would hold them. Raises OutputError."""
-    with Worksite(store, "scan") as site:
-        site.bring_to(image.layers)
-        nothing = Baseline.empty(site.rootfs)
-        everything = nothing.reconcile(site.rootfs, _whole())
+    with store.workspace() as directory:
+        rootfs = _files(store, product, directory, split=product.index is not None)
+        nothing = Baseline.empty(rootfs)
+        everything = nothing.reconcile(rootfs, _whole())
         with (
             whole_file(output.dest) as file,
             _told(output.dest),
-            _fed(lambda sink: pack_layer(site.rootfs, nothing, everything, sink)) as tar,
+            _fed(lambda sink: pack_layer(rootfs, nothing, everything, sink)) as tar,
         ):
             for piece in pieces(tar):
                 file.write(piece)
 
 
-def write_tree(store: Store, image: Image, output: TreeOutput) -> None:
+def write_tree(store: Store, product: Product, output: TreeOutput) -> None:
     """All files, owned by whoever runs this. Raises OutputError.
 
     A new directory appears whole. What is in one that is there already stays, unless it has the name of something in
     the image, or ``delete`` asks for a new directory in its place. All is written before the first thing changes there.
     """
-    with Worksite(store, "scan") as site:
-        site.bring_to(image.layers)
+    split = product.index is not None if output.split is None else output.split
+    with store.workspace() as directory:
+        rootfs = _files(store, product, directory, split=split)
         with write_errors(output.dest), _told(output.dest):
             dest = resolved(output.dest)
             if output.mode == "copy" and os.path.isdir(dest):
-                _merge_into(dest, site.rootfs)
+                _merge_into(dest, rootfs)
                 return
             first = dest if os.path.lexists(dest) else _first_missing(dest)
             with whole_directory(first) as draft:
                 within = os.path.normpath(os.path.join(draft, os.path.relpath(dest, first)))
                 os.makedirs(within, exist_ok=True)
-                _fill(within, site.rootfs)
+                _fill(within, rootfs)
+
+
+def _files(store: Store, product: Product, directory: str, *, split: bool) -> Rootfs:
+    """The files of all images, unpacked in ``directory``: with ``split`` those of ``linux/arm64`` in ``linux_arm64``,
+    else as one tree, in which no two platforms may have the same file.
+    """
+    place = os.path.join(directory, "files")
+    if split:
+        together, _ = new_rootfs(place)
+        for one in product.images:
+            own = os.path.join(place, str(one.platform).replace("/", "_"))
+            _unpacked(store, one.image, own)
+            os.utime(own, (0, 0))  # a root's time is when it was unpacked
+        return together
+    first, *others = product.images
+    together = _unpacked(store, first.image, place)
+    for number, other in enumerate(others):
+        apart = _unpacked(store, other.image, os.path.join(directory, f"other-{number}"))
+        _check_apart(os.fsdecode(apart.path), place, str(other.platform))
+        copy(apart, [b""], together, b"/", context=False)
+    return together
+
+
+def _unpacked(store: Store, image: Image, place: str) -> Rootfs:
+    check_owners()
+    rootfs, baseline = new_rootfs(place)
+    for layer in image.layers:
+        unpack(layer, store, rootfs, baseline)
+    return rootfs
+
+
+def _check_apart(one: str, other: str, platform: str) -> None:
+    """That two trees have nothing but directories in common."""
+    for directory, inner, files in os.walk(one):
+        inner.sort()  # what is told is the same whatever the file system's order
+        relative = os.path.relpath(directory, one)
+        for name in (*inner, *sorted(files)):
+            path = os.path.normpath(os.path.join(relative, name))
+            theirs = os.path.join(other, path)
+            if os.path.lexists(theirs) and not (_is_real(os.path.join(directory, name)) and _is_real(theirs)):
+                raise OutputError(
+                    f"/{path} of {platform} is in the image for another platform too, and platform-split=false puts "
+                    "all files into one directory",
+                    hint="leave platform-split=false out, or give files names with TARGETARCH in them",
+                )
+
+
+def _is_real(path: str) -> bool:
+    """A directory, and no link to one."""
+    return stat.S_ISDIR(os.lstat(path).st_mode)
 
 
 def _whole() -> HintSet:

@@ -50,10 +50,14 @@ class EngineOutput:
 
 @dataclass(frozen=True, slots=True)
 class TreeOutput:
-    """The files of the image in a directory. ``delete``: and nothing else is in it afterwards."""
+    """The files of the image in a directory. ``delete``: and nothing else is in it afterwards.
+
+    ``split``: those of each platform in a directory of their own; None: if there is an index.
+    """
 
     dest: str
     mode: Literal["copy", "delete"] = "copy"
+    split: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,7 @@ _KEYS: Final = {
     "image": _IMAGE | {"push"},
     "oci": _IMAGE | {"dest", "tar"},
     "docker": _IMAGE | {"dest", "tar"},
-    "local": frozenset({"type", "dest", "mode"}),
+    "local": frozenset({"type", "dest", "mode", "platform-split"}),
     "tar": frozenset({"type", "dest"}),
 }
 _PUSH: Final = (
@@ -100,7 +104,8 @@ def parse(text: str) -> Output:
         case "image":
             return StoreOutput(fields.names(), fields.packing())
         case "local":
-            return TreeOutput(fields.destination("dest=DIR"), fields.mode())
+            split = fields.boolean("platform-split", default=True) if "platform-split" in fields.values else None
+            return TreeOutput(fields.destination("dest=DIR"), fields.mode(), split)
         case "tar":
             return TarOutput(fields.take("dest") or "-")
         case _:

@@ -17,13 +17,15 @@ from fswatch_builder.build.output.spec import (
     TreeOutput,
 )
 from fswatch_builder.build.output.variants import Packing, packed
+from fswatch_builder.build.product import Product, put_index, put_manifest
 from fswatch_builder.errors import OutputError, UsageError
+from fswatch_builder.oci.index import Member
 from fswatch_builder.oci.output import NamedImage, write_archive, write_directory
 from fswatch_builder.oci.store import Store
 from fswatch_builder.oci.whole import check_writable
 
 if TYPE_CHECKING:
-    from fswatch_builder.build.builder import BuiltImage, Request
+    from fswatch_builder.build.builder import Request
 
 
 def common_packing(outputs: Sequence[Output]) -> Packing:
@@ -42,14 +44,17 @@ def common_packing(outputs: Sequence[Output]) -> Packing:
     return Packing(rewrite_timestamp=rewrite)
 
 
-def check_outputs(outputs: Sequence[Output], store: str, *, terminal: bool) -> None:
-    """What can be known beforehand: better told before the build than after it. ``terminal``: standard output is one.
+def check_outputs(outputs: Sequence[Output], store: str, *, terminal: bool, index: bool) -> None:
+    """What can be known beforehand: better told before the build than after it. ``terminal``: standard output is one;
+    ``index``: several images are built.
 
     Raises UsageError, OutputError.
     """
     if sum(destination(output) == "-" for output in outputs) > 1:
         raise UsageError("two outputs go to standard output", hint="give all but one of them dest=PATH")
     for output in outputs:
+        if index:
+            _check_index(output)
         match output:
             case ArchiveOutput(dest=dest) | TarOutput(dest=dest):
                 if dest == "-" and terminal:
@@ -61,6 +66,25 @@ def check_outputs(outputs: Sequence[Output], store: str, *, terminal: bool) -> N
                 _engine()
             case StoreOutput() | LayoutOutput():
                 pass
+
+
+def _check_index(output: Output) -> None:
+    """As docker buildx: what an engine loads is one image, unless it says otherwise."""
+    match output:
+        case ArchiveOutput(form="docker") | LayoutOutput(form="docker"):
+            raise UsageError(
+                "type=docker is for one platform: its manifest.json has no index of several", hint="give type=oci"
+            )
+        case EngineOutput():
+            from fswatch_builder.build.output.engine import takes_index
+
+            if not takes_index(_engine()):
+                raise UsageError(
+                    f"{_engine()} does not take images for several platforms at once",
+                    hint="Docker does with the containerd image store; else load one, or write type=oci,dest=PATH",
+                )
+        case _:
+            pass
 
 
 def _check_tree(output: TreeOutput, store: str) -> None:
@@ -135,7 +159,7 @@ def kind(output: Output) -> str:
 
 
 def write_outputs(
-    built: "BuiltImage", request: "Request", outputs: Sequence[Output], store: Store, events: Events
+    product: Product, request: "Request", outputs: Sequence[Output], store: Store, events: Events
 ) -> None:
     """Writes them one after the other. Raises OutputError, StoreError; those before the one that failed stay."""
     for output in outputs:
@@ -146,28 +170,32 @@ def write_outputs(
             case TarOutput():
                 from fswatch_builder.build.output.filesystem import write_tar
 
-                write_tar(store, built.image, output)
+                write_tar(store, product, output)
             case TreeOutput():
                 from fswatch_builder.build.output.filesystem import write_tree
 
-                write_tree(store, built.image, output)
+                write_tree(store, product, output)
             case _:
-                _write_image(output, _named(built, request, output, store, events), store)
+                _write_image(output, product, _named(product, request, output, store, events), store)
         events.emit(OutputWritten(kind(output), where, time.monotonic() - started))
 
 
-def _named(built: "BuiltImage", request: "Request", output: ImageOutput, store: Store, events: Events) -> NamedImage:
-    manifest = built.manifest
+def _named(product: Product, request: "Request", output: ImageOutput, store: Store, events: Events) -> NamedImage:
+    descriptor = product.descriptor
     if output.packing != request.packing:
-        variant = packed(built.image, built.inherited, output.packing, request.compression, store, events)
-        manifest = store.put_image(variant, request.annotations)
-    return NamedImage(manifest, tuple(dict.fromkeys((*request.names, *output.names))))
+        members = []
+        for one in product.images:
+            variant = packed(one.image, one.inherited, output.packing, request.compression, store, events)
+            members.append(Member(put_manifest(store, variant, one.platform, request.annotations), one.platform))
+        single = product.index is None
+        descriptor = members[0].manifest if single else put_index(store, members, request.annotations)
+    return NamedImage(descriptor, tuple(dict.fromkeys((*request.names, *output.names))))
 
 
-def _write_image(output: ImageOutput, image: NamedImage, store: Store) -> None:
+def _write_image(output: ImageOutput, product: Product, image: NamedImage, store: Store) -> None:
     match output:
         case StoreOutput():
-            platform = store.load_image(image.manifest.digest).platform
+            platform = product.images[0].image.platform if product.index is None else None
             for name in image.names:
                 store.tag(name, image.manifest, platform)
         case ArchiveOutput():

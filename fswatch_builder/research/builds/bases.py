@@ -17,6 +17,7 @@ from fswatch_builder.model.digest import Digest
 from fswatch_builder.model.image import Descriptor
 from fswatch_builder.model.instruction import Dockerfile, From
 from fswatch_builder.model.plan import CopySource, ImageSource, NamedContext, Plan, Stage
+from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci.layout import Directory, import_files
 from fswatch_builder.oci.media_types import OCI_MANIFEST
 from fswatch_builder.oci.names import INDEX, Names
@@ -43,7 +44,7 @@ def read(request: Request) -> Script:
     text, name = source(request)
     try:
         dockerfile = parsed(request, text, name)
-        return Script(text, dockerfile, plan(dockerfile, plan_options(request)))
+        return Script(text, dockerfile, plan(dockerfile, plan_options(request, request.targets[0])))
     except BuildError as error:
         error.text = text
         raise
@@ -57,10 +58,18 @@ def bring_local(script: Script, users_store: str, store_directory: str) -> None:
     with Store.open(store_directory) as store:
         for reference, stage in _named(script.plan):
             platform = stage.platform
-            manifest = names.find(reference, platform)
-            if manifest is not None:
-                import_files(store, Directory(users_store), platform, digest=manifest)
+            found = _found(names, reference, platform)
+            if found is not None:
+                manifest = import_files(store, Directory(users_store), platform, digest=found)
                 store.tag(reference, Descriptor(OCI_MANIFEST, manifest, store.size(manifest)), platform)
+
+
+def _found(names: Names, reference: Reference, platform: Platform) -> Digest | None:
+    """The manifest for the best of what a platform can run, or the index that it has to be in."""
+    named = names.named(reference)
+    alone = {entry.platform: entry.digest for entry in named}
+    best = next((alone[candidate] for candidate in platform.candidates() if candidate in alone), None)
+    return best or next((entry.digest for entry in named if entry.is_index), None)
 
 
 def _named(the_plan: Plan) -> Iterator[tuple[Reference, Stage]]:

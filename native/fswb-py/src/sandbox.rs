@@ -1,6 +1,7 @@
 //! `Mount`, `RunSpec`, `Sandbox` and `spawn`.
 
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::sync::Arc;
 
 use fswb_core::error::Error;
 use fswb_core::path::RelPath;
@@ -69,7 +70,8 @@ struct RunSpec(sandbox::RunSpec);
 impl RunSpec {
     #[new]
     #[pyo3(signature = (argv, env, cwd, *, uid = 0, gid = 0, groups = vec![], hostname = None, mounts = vec![],
-        loopback_only = false, insecure = false, shm_size = None, limits = vec![], witness = false))]
+        loopback_only = false, insecure = false, shm_size = None, limits = vec![], witness = false,
+        emulators = None))]
     #[expect(clippy::too_many_arguments, reason = "they have names in Python")]
     fn new(
         argv: Vec<PyBackedBytes>,
@@ -85,6 +87,7 @@ impl RunSpec {
         shm_size: Option<u64>,
         limits: Vec<(u32, u64, u64)>,
         witness: bool,
+        emulators: Option<&Emulators>,
     ) -> Self {
         let hostname = hostname.as_deref().unwrap_or(b"buildkitsandbox").to_vec();
         let limits = limits.into_iter();
@@ -115,7 +118,21 @@ impl RunSpec {
             shm_size,
             limits: limits.collect(),
             witness,
+            emulators: emulators.map(|emulators| Arc::clone(&emulators.0)),
         })
+    }
+}
+
+#[pyclass(frozen, module = "fswatch_builder._native")]
+struct Emulators(Arc<sandbox::Emulators>);
+
+#[pymethods]
+impl Emulators {
+    #[new]
+    fn new(py: Python<'_>, registrations: Vec<PyBackedBytes>) -> PyResult<Self> {
+        let registrations = owned(&registrations);
+        let made = py.detach(|| sandbox::Emulators::new(&registrations));
+        made.into_py(py).map(|emulators| Self(Arc::new(emulators)))
     }
 }
 
@@ -202,6 +219,7 @@ fn spawn(
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Mount>()?;
     module.add_class::<RunSpec>()?;
+    module.add_class::<Emulators>()?;
     module.add_class::<Sandbox>()?;
     module.add_function(wrap_pyfunction!(spawn, module)?)
 }

@@ -20,10 +20,10 @@ from fswatch_builder.model.digest import ChainID, DiffID, Digest
 from fswatch_builder.model.plan import ImageSource, MainContext
 from fswatch_builder.model.remote import GitTree
 from fswatch_builder.model.step import CopyAction, DirectoryAction, RunAction
-from tests.unit.build.planning import actions
+from tests.unit.build.planning import AMD64, ARM64, actions
 
 PARENT = ChainID.from_raw(bytes(32))
-RUN = RunAction(argv=("sh", "-c", "x"), env=("A=1",), cwd="/", user="")
+RUN = RunAction(AMD64, argv=("sh", "-c", "x"), env=("A=1",), cwd="/", user="")
 COPY = CopyAction(add=False, source=MainContext(), words=("f",), dest="/d")
 CONTENT = b"c" * 32
 
@@ -47,13 +47,14 @@ def test_the_keys_are_pinned() -> None:
         copy_key(PARENT, COPY, CONTENT, None),
         directory_key(None, DirectoryAction("/a", ""), None),
     ]
-    assert [key.hex[:16] for key in keys] == ["7bee1b9645f8898f", "a57d6a56912bf589", "7fb44704837eac74"]
+    assert [key.hex[:16] for key in keys] == ["3b00c39848fd1cbe", "a57d6a56912bf589", "7fb44704837eac74"]
 
 
 @pytest.mark.parametrize(
     "other",
     [
         replace(RUN, argv=("sh", "-cx")),
+        replace(RUN, platform=ARM64),
         replace(RUN, argv=("sh", "-c", "x", "")),
         replace(RUN, argv=("sh", "-c"), env=("x", "A=1")),
         replace(RUN, env=()),
@@ -113,13 +114,15 @@ def test_h5_h6_the_borders_of_documents_are_in_the_key() -> None:
 
 
 def test_content_decides_and_not_where_it_came_from() -> None:
-    elsewhere = replace(COPY, source=ImageSource("x"), words=("g",))
+    elsewhere = replace(COPY, source=ImageSource("x", AMD64), words=("g",))
     assert copy_key(PARENT, elsewhere, CONTENT, None) == copy_key(PARENT, COPY, CONTENT, None)
     assert copy_key(PARENT, COPY, b"d" * 32, None) != copy_key(PARENT, COPY, CONTENT, None)
 
 
 def test_kinds_of_steps_never_meet() -> None:
-    assert directory_key(PARENT, DirectoryAction("", ""), None) != run_key(PARENT, RunAction((), (), "", ""), None)
+    assert directory_key(PARENT, DirectoryAction("", ""), None) != run_key(
+        PARENT, RunAction(AMD64, (), (), "", ""), None
+    )
 
 
 def test_a_link_is_independent_of_what_is_below() -> None:

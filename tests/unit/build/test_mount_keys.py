@@ -11,13 +11,14 @@ from fswatch_builder.model.mount import BindMount, CacheMount, Mount, SecretMoun
 from fswatch_builder.model.plan import ImageSource, MainContext, StageSource
 from fswatch_builder.model.sandbox import SandboxOptions, Ulimit
 from fswatch_builder.model.step import RunAction
+from tests.unit.build.planning import AMD64
 
 
 def run_key(parent: ChainID | None, action: RunAction, epoch: int | None, mounts: Sequence[bytes] = ()) -> Digest:
     return run_inputs(parent, action, epoch, mounts).key
 
 
-RUN = RunAction(argv=("sh", "-c", "x"), env=("A=1",), cwd="/", user="")
+RUN = RunAction(AMD64, argv=("sh", "-c", "x"), env=("A=1",), cwd="/", user="")
 BIND = BindMount("/t", MainContext())
 CACHE = CacheMount("/t", "/t")
 SEEDED = replace(CACHE, origin=StageSource(0))
@@ -70,7 +71,7 @@ def test_whatever_a_run_can_see_of_a_mount_is_in_its_key(
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        (BIND, replace(BIND, origin=ImageSource("a"))),
+        (BIND, replace(BIND, origin=ImageSource("a", AMD64))),
         (BIND, replace(BIND, source="/elsewhere")),
         (SEEDED, replace(SEEDED, origin=StageSource(3), source="/x")),
     ],

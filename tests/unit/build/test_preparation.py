@@ -45,6 +45,9 @@ def test_an_image_that_two_stages_start_from_is_asked_for_for_each() -> None:
 class Nothing:
     """Sources that have no image."""
 
+    def knows(self, *_: Any) -> bool:
+        return False
+
     def image(self, *_: Any) -> Image:
         raise BaseImageError("there is none", hint="look elsewhere")
 

@@ -7,7 +7,7 @@ from fswatch_builder.model.mount import BindMount, CacheMount
 from fswatch_builder.model.plan import ImageSource, NamedContext, Scratch, StageSource
 from fswatch_builder.model.sandbox import NETWORK_HOST, SECURITY_INSECURE, SandboxOptions
 from fswatch_builder.model.step import RunAction
-from tests.unit.build.planning import actions, created_by, planned, run_env
+from tests.unit.build.planning import AMD64, actions, created_by, planned, run_env
 
 
 def run(text: str, **how: object) -> RunAction:
@@ -22,14 +22,14 @@ def origins(flag: str, contexts: dict[str, str] | None = None) -> list[object]:
 def test_from_is_a_stage_whatever_its_case_or_a_context_or_an_image() -> None:
     assert origins("--mount=from=tools,target=/t") == [StageSource(1)]
     assert origins("--mount=from=TOOLS,target=/t") == [StageSource(1)]
-    assert origins("--mount=from=alpine:3,target=/t") == [ImageSource("alpine:3")]
+    assert origins("--mount=from=alpine:3,target=/t") == [ImageSource("alpine:3", AMD64)]
     assert origins("--mount=from=scratch,target=/t") == [Scratch()]
-    assert origins("--mount=from=extra,target=/t", {"extra": "/x"}) == [NamedContext("extra", "/x")]
+    assert origins("--mount=from=extra,target=/t", {"extra": "/x"}) == [NamedContext("extra", "/x", AMD64)]
     assert origins("--mount=type=tmpfs,target=/t") == []
 
 
 def test_a_number_is_no_stage_for_a_mount() -> None:
-    assert origins("--mount=from=0,target=/t") == [ImageSource("0")]
+    assert origins("--mount=from=0,target=/t") == [ImageSource("0", AMD64)]
 
 
 def test_g13_a_stage_that_only_a_mount_needs_is_built_and_others_are_not() -> None:

@@ -28,14 +28,14 @@ def context(tmp_path: Path) -> Path:
 def sources(context: Path) -> Iterator[Sources]:
     with (
         Store.open(str(context / "cache/store")) as store,
-        Sources(store, str(context), f"{context}/Dockerfile", AMD64, {}) as opened,
+        Sources(store, str(context), f"{context}/Dockerfile", {}) as opened,
     ):
         yield opened
 
 
 @pytest.mark.parametrize("pattern", [".", "/", "*", "cache", "cache/store/", "cache/store/work", "link", "link/store"])
 def test_k14_the_store_is_not_copied_into_itself(context: Path, sources: Sources, pattern: str) -> None:
-    for source in (MainContext(), NamedContext("here", str(context))):
+    for source in (MainContext(), NamedContext("here", str(context), AMD64)):
         with pytest.raises(BuildContextError, match="holds the local store") as caught:
             sources.content(CopyAction(add=False, source=source, words=("src", pattern), dest="/"))
         assert ".dockerignore" in (caught.value.hint or "")

@@ -4,7 +4,7 @@ import pytest
 
 from fswatch_builder.errors import DockerfileError, UsageError
 from fswatch_builder.model.plan import ImageSource, NamedContext, Scratch, StageSource
-from tests.unit.build.planning import ARM64, planned
+from tests.unit.build.planning import AMD64, ARM64, planned
 
 
 def indexes(text: str, **how: object) -> list[int]:
@@ -16,20 +16,20 @@ def test_an_earlier_stage_wins_over_an_image_of_that_name() -> None:
 
 
 def test_the_stage_itself_is_no_earlier_stage() -> None:
-    assert planned("FROM alpine AS alpine\n").target.base == ImageSource("alpine")
+    assert planned("FROM alpine AS alpine\n").target.base == ImageSource("alpine", AMD64)
 
 
 def test_a_named_context_replaces_an_image_and_a_whole_stage() -> None:
     contexts = {"base": "docker-image://other", "a": "/dir"}
-    assert planned("FROM base\n", contexts=contexts).target.base == NamedContext("base", "docker-image://other")
+    assert planned("FROM base\n", contexts=contexts).target.base == NamedContext("base", "docker-image://other", AMD64)
     stage = planned("FROM scratch AS a\nRUN x\nFROM a\n", contexts=contexts).stages[0]
-    assert (stage.base, stage.instructions) == (NamedContext("a", "/dir"), ())
+    assert (stage.base, stage.instructions) == (NamedContext("a", "/dir", AMD64), ())
 
 
 def test_a_context_for_one_platform_goes_before_the_plain_one() -> None:
     contexts = {"base": "x", "base::linux/arm64": "y"}
-    assert planned("FROM base\n", contexts=contexts, platform=ARM64).target.base == NamedContext("base", "y")
-    assert planned("FROM base\n", contexts=contexts).target.base == NamedContext("base", "x")
+    assert planned("FROM base\n", contexts=contexts, platform=ARM64).target.base == NamedContext("base", "y", ARM64)
+    assert planned("FROM base\n", contexts=contexts).target.base == NamedContext("base", "x", AMD64)
 
 
 def test_scratch_cannot_be_replaced() -> None:
@@ -141,12 +141,12 @@ def test_a_variable_in_from_flag_names_the_way_out() -> None:
 @pytest.mark.parametrize("spelled", ["alpine", "alpine:latest", "docker.io/library/alpine", "docker.io/alpine:latest"])
 def test_a_context_is_found_by_any_spelling_of_an_image(spelled: str) -> None:
     target = planned(f"FROM {spelled}\n", contexts={"alpine": "./x"}).target
-    assert target.base == NamedContext(spelled, "./x")
+    assert target.base == NamedContext(spelled, "./x", AMD64)
 
 
 def test_a_context_for_a_platform_goes_before_one_for_all() -> None:
     contexts = {"b": "all", "b::linux/amd64": "one", "b::linux/arm64": "other"}
-    assert planned("FROM b\n", contexts=contexts).target.base == NamedContext("b", "one")
+    assert planned("FROM b\n", contexts=contexts).target.base == NamedContext("b", "one", AMD64)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 from fswatch_builder.errors import DockerfileError
 from fswatch_builder.model.image import RunConfig
 from fswatch_builder.model.plan import ImageSource, StageSource
-from tests.unit.build.planning import config, created_by, planned, run_env
+from tests.unit.build.planning import AMD64, config, created_by, planned, run_env
 
 
 def test_a_trigger_is_stored_without_a_line_of_history() -> None:
@@ -58,7 +58,7 @@ def test_g12_a_stage_that_only_a_trigger_needs_is_built() -> None:
 
 def test_a_trigger_may_copy_from_an_image() -> None:
     plan = planned("FROM base\n", triggers={0: ("COPY --from=alpine /a /b",)})
-    assert plan.target.sources == {"alpine": ImageSource("alpine")}
+    assert plan.target.sources == {"alpine": ImageSource("alpine", AMD64)}
 
 
 def test_a_trigger_of_a_parent_stage_may_name_a_stage_of_the_child() -> None:

@@ -8,6 +8,7 @@ import pytest
 from fswatch_builder.cli import values
 from fswatch_builder.cli.build import _write_whole
 from fswatch_builder.errors import UsageError
+from fswatch_builder.model.platform import Platform
 
 
 def test_the_store_of_root_and_of_others() -> None:
@@ -38,11 +39,61 @@ def test_build_contexts(tmp_path: Path) -> None:
     }
 
 
-def test_several_platforms_are_refused_by_name() -> None:
-    with pytest.raises(UsageError, match="not supported yet"):
+def test_one_platform_is_one() -> None:
+    with pytest.raises(UsageError, match="one platform is meant"):
         values.platform("linux/amd64,linux/arm64")
     with pytest.raises(UsageError):
         values.platform("a/b/c/d")
+
+
+@pytest.mark.parametrize(
+    ("items", "wanted"),
+    [
+        ([], []),
+        (["linux/amd64,linux/arm64"], ["linux/amd64", "linux/arm64"]),
+        (["linux/arm64", "amd64, linux/arm/v6"], ["linux/arm64", "linux/amd64", "linux/arm/v6"]),
+        (["aarch64,linux/arm64/v8,x86_64,arm64"], ["linux/arm64", "linux/amd64"]),
+        (["local"], [str(Platform.host())]),
+    ],
+)
+def test_platforms_keep_their_order_and_are_there_once(items: list[str], wanted: list[str]) -> None:
+    assert [str(platform) for platform in values.platforms(items)] == wanted
+
+
+@pytest.mark.parametrize("text", ["", "linux/amd64,", ",", "linux/amd64,nonsense", "a/b/c/d"])
+def test_a_platform_that_is_none_is_an_error(text: str) -> None:
+    with pytest.raises(UsageError, match="--platform"):
+        values.platforms([text])
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("a=b=c", [("manifest", None, "a", "b=c")]),
+        ("manifest:org.x=", [("manifest", None, "org.x", "")]),
+        ("manifest[linux/arm64/v8]:a=b", [("manifest", "linux/arm64", "a", "b")]),
+        ("index,manifest-descriptor:a=b:c", [("index", None, "a", "b:c"), ("manifest-descriptor", None, "a", "b:c")]),
+        (
+            "manifest[amd64],manifest-descriptor[arm]:a=b",
+            [("manifest", "linux/amd64", "a", "b"), ("manifest-descriptor", "linux/arm/v7", "a", "b")],
+        ),
+        ("index-descriptor:a=[x]:y=z", [("index-descriptor", None, "a", "[x]:y=z")]),
+    ],
+)
+def test_annotations_say_where_they_are(text: str, wanted: list[tuple[str, str | None, str, str]]) -> None:
+    found = [
+        (one.place, None if one.platform is None else str(one.platform), one.name, one.value)
+        for one in values.annotations([text])
+    ]
+    assert found == wanted
+
+
+@pytest.mark.parametrize(
+    "text", ["a", "=b", "layer:a=b", "index[linux/arm64]:a=b", "manifest[nonsense]:a=b", "manifest[]:a=b"]
+)
+def test_an_annotation_of_nothing_is_an_error(text: str) -> None:
+    with pytest.raises(UsageError, match="--annotation"):
+        values.annotations([text])
 
 
 @pytest.mark.parametrize("value", ["", "some"])

@@ -7,9 +7,11 @@ from fswatch_builder.errors import DockerfileError, Location
 from fswatch_builder.model.instruction import Word
 from fswatch_builder.model.mount import BindMount, CacheMount, Mount, SecretMount, SshMount, TmpfsMount
 from fswatch_builder.model.plan import ImageSource, MainContext, Scratch, StageSource
+from fswatch_builder.model.platform import Platform
 
 WHERE = Location("Dockerfile", 3)
-SOURCES = {"build": StageSource(0), "alpine": ImageSource("alpine"), "scratch": Scratch()}
+ALPINE = ImageSource("alpine", Platform("linux", "amd64"))
+SOURCES = {"build": StageSource(0), "alpine": ALPINE, "scratch": Scratch()}
 CONTEXT = MainContext()
 
 
@@ -27,7 +29,7 @@ def read(*texts: str, working_dir: str = "/w") -> tuple[Mount, ...]:
         ("dst=/t,source=/", BindMount("/t", CONTEXT)),
         ("destination=/t,source=../../x", BindMount("/t", CONTEXT, "/x")),
         ("from=build,target=/t", BindMount("/t", StageSource(0))),
-        ("target=/t,from=alpine,source=/etc/x", BindMount("/t", ImageSource("alpine"), "/etc/x")),
+        ("target=/t,from=alpine,source=/etc/x", BindMount("/t", ALPINE, "/etc/x")),
         ("target=/t,from=scratch,rw", BindMount("/t", Scratch(), writable=True)),
         ("target=/t,from=", BindMount("/t", CONTEXT)),
         ("target=/t,rw", BindMount("/t", CONTEXT, writable=True)),

@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, IntoRawFd, RawFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Access, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::identity::{self, assume, die_with_parent, last_errno, reset_signals};
 use super::launcher;
@@ -46,10 +47,14 @@ fn become_command<'a>(plan: &'a Plan<'_>) -> Step<'a, Infallible> {
     if let Some(witness) = &plan.witness {
         witness.follow();
     }
-    close_others(plan)?;
-    enter_directory(plan)?;
     // While it may raise them.
     identity::limit(plan)?;
+    if let Some(namespace) = &plan.emulators {
+        let kind = Some(LinkNameSpaceType::User);
+        move_into_link_name_space(namespace.as_fd(), kind).of(Operation::Setns, c"")?;
+    }
+    close_others(plan)?;
+    enter_directory(plan)?;
     assume(plan)?;
     die_with_parent()?;
     exit_if_orphaned(plan)?;

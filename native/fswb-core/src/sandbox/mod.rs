@@ -5,9 +5,11 @@
 //! then the child is cloned. [`child`] tells its story: [`mounts`] leaves the host, [`network`] raises the loopback device,
 //! [`identity`] becomes the user, [`launcher`] executes the command. What fails on the way comes back through [`report`].
 //! Needs root and Linux 5.12 (`mount_setattr`). Its hard links are counted by a
-//! [`crate::witness`] on demand. Not here: seccomp that forbids, user namespaces.
+//! [`crate::witness`] on demand. [`emulators`] are for programs of other
+//! machines. Not here: seccomp that forbids.
 
 mod child;
+mod emulators;
 pub(crate) mod identity;
 mod launcher;
 mod mount;
@@ -19,7 +21,7 @@ mod report;
 mod stubs;
 
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
@@ -28,6 +30,7 @@ use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_send_signal, waitid,
 };
 
+pub use self::emulators::Emulators;
 pub(crate) use self::identity::last_errno;
 pub use self::mount::{Limit, Mount, Network, Security, Source};
 use self::plan::Plan;
@@ -65,6 +68,8 @@ pub struct RunSpec {
     pub limits: Vec<Limit>,
     /// Whether to watch for hard links: see [`crate::witness`].
     pub witness: bool,
+    /// What runs programs of another machine, where the kernel itself does not know.
+    pub emulators: Option<Arc<Emulators>>,
 }
 
 /// What the command gets as its descriptors 0, 1 and 2: copies of these.
@@ -196,14 +201,19 @@ fn named(error: Error, spec: &RunSpec) -> Error {
     }
 }
 
-/// clone3(2) without `CLONE_VM`: the child is a copy of this thread alone.
 fn clone(plan: &Plan<'_>) -> Result<(Pid, OwnedFd)> {
-    let mut pidfd: RawFd = -1;
     let network = match plan.network {
         Network::Host => 0,
         Network::Loopback => libc::CLONE_NEWNET,
     };
     let namespaces = libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | network;
+    fork(namespaces, child::run, plan)
+}
+
+/// clone3(2) without `CLONE_VM`: the child is a copy of this thread alone, in new namespaces. It does what is safe after
+/// a fork in a threaded process, and never returns.
+fn fork<T>(namespaces: libc::c_int, child: fn(&T) -> !, plan: &T) -> Result<(Pid, OwnedFd)> {
+    let mut pidfd: RawFd = -1;
     // SAFETY: all-zero is valid: every field is a number, and 0 means "not asked for".
     let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
     arguments.flags = (namespaces | libc::CLONE_PIDFD) as u64;
@@ -216,7 +226,7 @@ fn clone(plan: &Plan<'_>) -> Result<(Pid, OwnedFd)> {
     // SAFETY: the arguments outlive the call. The child only uses what is safe after a fork in a threaded process.
     let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const arguments, size) };
     if pid == 0 {
-        child::run(plan);
+        child(plan);
     }
     let result = last_errno(pid);
     drop(blocked);

@@ -79,7 +79,9 @@ pub(super) fn enter<'a>(plan: &'a Plan<'_>) -> Step<'a> {
     place(&root, c"/")?;
     fs_chdir(root.as_fd(), c"/")?;
 
-    // The host is still in view: what comes from it is taken now.
+    // The host is still in view: what comes from it is taken now. In a user namespace a new /proc may be mounted only
+    // where one is in view already, all of it (kernel, mount_too_revealing).
+    let proc = filesystem(c"proc", &[], INERT)?;
     let sys = sysfs()?;
     let devices = stage(plan, &root)?;
     // pivot_root(2), NOTES: with "." twice the old root ends up on top of the new one, and is taken off at once.
@@ -88,7 +90,7 @@ pub(super) fn enter<'a>(plan: &'a Plan<'_>) -> Step<'a> {
     unmount(c".", UnmountFlags::DETACH).of(Operation::Umount, c"/")?;
     rustix::process::chdir(c"/").of(Operation::Chdir, c"/")?;
 
-    attach(&filesystem(c"proc", &[], INERT)?, &root, c"proc")?;
+    attach(&proc, &root, c"proc")?;
     attach(&sys, &root, c"sys")?;
     dev(plan, &root, &devices)?;
     for placed in &plan.mounts {
@@ -138,7 +140,7 @@ fn fs_chdir<'a>(directory: impl AsFd, path: &'a CStr) -> Step<'a> {
 }
 
 /// A new instance of a file system, mounted nowhere yet.
-fn filesystem<'a>(
+pub(super) fn filesystem<'a>(
     kind: &'a CStr,
     options: &[(&CStr, &CStr)],
     attributes: MountAttrFlags,

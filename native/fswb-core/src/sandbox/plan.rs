@@ -86,6 +86,8 @@ pub(super) struct Plan<'a> {
     pub(super) uid: Uid,
     pub(super) gid: Gid,
     pub(super) groups: Vec<Gid>,
+    /// A user namespace with emulators in it.
+    pub(super) emulators: Option<OwnedFd>,
 }
 
 impl<'a> Plan<'a> {
@@ -137,6 +139,11 @@ impl<'a> Plan<'a> {
             uid: Uid::from_raw(spec.uid),
             gid: Gid::from_raw(spec.gid),
             groups: spec.groups.iter().map(|&gid| Gid::from_raw(gid)).collect(),
+            emulators: spec
+                .emulators
+                .as_ref()
+                .map(|emulators| above_standard(emulators.namespace()))
+                .transpose()?,
         })
     }
 

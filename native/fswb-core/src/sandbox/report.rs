@@ -22,6 +22,7 @@ macro_rules! operations {
 
 operations! {
     Unshare "unshare",
+    Setns "setns",
     Mount "mount",
     Umount "umount2",
     OpenTree "open_tree",
