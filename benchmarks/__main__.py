@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -97,6 +98,8 @@ def recorded(argv: list[str]) -> None:
 
 def main() -> None:
     """Measures what is asked for; records it only if everything asked for was measured."""
+    # As Ctrl-C: what cleans up after one cleans up after the other.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     suites = {
         "tracking": tracking.main,
         "layers": layers.main,
