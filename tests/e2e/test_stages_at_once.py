@@ -137,7 +137,7 @@ def test_a_base_is_unpacked_once_for_all_stages(workshop: Workshop, monkeypatch:
     assert unpacked.count(result.built.image.layers[0].diff_id) == (1 if kept else 4)
 
 
-def test_h_equal_steps_of_two_stages_are_done_once(workshop: Workshop) -> None:
+def test_equal_steps_of_two_stages_are_done_once(workshop: Workshop) -> None:
     """What the second stage gets is what the first made, though it would have made something else."""
     random = "RUN head -c 16 /dev/urandom | od >/random\n"
     text = f"FROM base AS a\n{random}RUN echo a >/a\nFROM base AS b\n{random}RUN echo b >/b\n"

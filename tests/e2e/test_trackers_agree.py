@@ -299,7 +299,7 @@ def test_a_queue_that_overflows_in_a_build_changes_no_layer(
 
 @pytest.mark.parametrize("room", [0, 1, 3, 8])
 def test_too_few_watches_in_a_build_change_no_layer(build: Build, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
-    monkeypatch.setattr(inotify_strategy, "watch_budget", lambda needed: room)
+    monkeypatch.setattr(inotify_strategy, "watch_budget", lambda needed, ours: room)
     result = build(BUSY)
     assert losses(result) == {"watch-limit"}
     assert len(result.layers) == 4
@@ -312,7 +312,7 @@ def test_the_command_says_what_was_lost_and_gives_the_same_image(workshop: Works
     workshop.write("Dockerfile", f"FROM base\n{BUSY}")
     few = (
         "from fswatch_builder.tracking.strategies import inotify\n"
-        f"inotify.watch_budget = lambda needed: {room}\n"
+        f"inotify.watch_budget = lambda needed, ours: {room}\n"
         "from fswatch_builder.cli.app import main\nmain()\n"
     )
     images = {}
