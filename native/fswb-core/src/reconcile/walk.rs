@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -225,7 +225,8 @@ impl<'a> Worker<'a> {
         let own = Arc::new(self.enter(task)?);
         match task.todo {
             Todo::Everything => self.list(task, &own, |_| Some(Todo::Everything), more),
-            Todo::Places(places) if is_children(&task.path, places) => {
+            // An event has the name as somebody spelled it, which need not be how the directory does.
+            Todo::Places(places) if is_children(&task.path, places) || folds_case(&own.fd) => {
                 self.list(task, &own, |child| narrow(child, places), more)
             }
             Todo::Places(places) => self.named(task, &own, places, more),
@@ -348,6 +349,18 @@ impl<'a> Worker<'a> {
         names.sort();
         Ok(names)
     }
+}
+
+/// `FS_CASEFOLD_FL` of linux/fs.h: ext4, f2fs and tmpfs have it, by directory (Linux 5.2, 6.13).
+const FOLDS_CASE: libc::c_int = 0x4000_0000;
+
+/// Whether a directory takes `A` for `a`. File systems without such flags are taken to have no such directories.
+fn folds_case(directory: &OwnedFd) -> bool {
+    let mut flags: libc::c_int = 0;
+    // SAFETY: the descriptor is borrowed for the call, and the kernel writes one int (despite the request's type).
+    let result =
+        unsafe { libc::ioctl(directory.as_raw_fd(), libc::FS_IOC_GETFLAGS, &raw mut flags) };
+    result == 0 && flags & FOLDS_CASE != 0
 }
 
 /// Names of one directory in one allocation.
