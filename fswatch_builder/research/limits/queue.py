@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from types import TracebackType
 
 from inotify_simple import INotify, flags  # type: ignore[import-untyped]
 
@@ -76,6 +77,18 @@ class Queue:
 OVERFLOW = int(flags.Q_OVERFLOW)
 
 
-def child(script: str, *arguments: str) -> "subprocess.Popen[bytes]":
-    """Python that runs beside us. ``arguments`` are its ``sys.argv[1:]``."""
-    return subprocess.Popen([sys.executable, "-S", "-c", script, *arguments], stdout=subprocess.PIPE)
+class Child(subprocess.Popen[bytes]):
+    """A process beside us, which is over at the end of a ``with``: killed, if that is left by an error or Ctrl-C."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, error, trace)
+
+
+def child(script: str, *arguments: str) -> Child:
+    """Python that runs beside us. ``arguments`` are its ``sys.argv[1:]``. Ctrl-C is our business, not its."""
+    command = [sys.executable, "-S", "-c", script, *arguments]
+    return Child(command, stdout=subprocess.PIPE, start_new_session=True)

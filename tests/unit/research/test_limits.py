@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import signal
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from fswatch_builder.research.limits import files, model, possible
 from fswatch_builder.research.limits.claims import findings, middle
 from fswatch_builder.research.limits.experiment import Claim, Column, Experiment, Figure, Laboratory, grid, no_more
 from fswatch_builder.research.limits.middles import middles
+from fswatch_builder.research.limits.queue import child
 from fswatch_builder.research.limits.registry import experiments
 from fswatch_builder.research.limits.run import measured, report, settings
 from fswatch_builder.research.machine import describe
@@ -271,6 +273,14 @@ def test_every_question_of_the_field_has_an_experiment():
         "reader scan shares latency coalescing clock break-even"
     )
     assert set(names.split()) == set(experiments())
+
+
+def test_ctrl_c_ends_what_runs_beside_an_experiment_and_is_not_its_own_business():
+    beside = child("while True: pass")
+    assert os.getsid(beside.pid) == beside.pid
+    with pytest.raises(KeyboardInterrupt), beside:
+        raise KeyboardInterrupt
+    assert beside.returncode == -signal.SIGKILL
 
 
 def measure(name, tmp_path, machine, **point):
