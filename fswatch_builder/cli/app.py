@@ -1,49 +1,73 @@
 """The command line: ``fswatch-builder``."""
 
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Annotated, Any, Final, cast
 
 import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
-from fswatch_builder.cli.bench import bench_command
-from fswatch_builder.cli.build import build_command
-from fswatch_builder.cli.cat import cat_command
-from fswatch_builder.cli.diff import diff_command
-from fswatch_builder.cli.history import history_command
-from fswatch_builder.cli.images import images_command
-from fswatch_builder.cli.inspect import inspect_command
-from fswatch_builder.cli.limits import limits_command
-from fswatch_builder.cli.load import load_command
-from fswatch_builder.cli.prune import prune_command
 from fswatch_builder.cli.refused import BuildCommand
-from fswatch_builder.cli.report import report_command
-from fswatch_builder.cli.rmi import rmi_command
-from fswatch_builder.cli.run import run_command
-from fswatch_builder.cli.save import save_command
-from fswatch_builder.cli.track import track_command
+
+_WIDTH: Final = 110
+#: What follows DIR, or IMAGE, is the command's, its options too.
+_TAKES_THE_REST: Final = {"context_settings": {"allow_interspersed_args": False, "max_content_width": _WIDTH}}
+
+#: In the order of --help. ``NAME`` is the function ``NAME_command`` of the module ``NAME``.
+COMMANDS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "build": {"cls": BuildCommand},
+    "track": _TAKES_THE_REST,
+    "bench": {},
+    "limits": {},
+    "report": {},
+    "images": {},
+    "inspect": {},
+    "history": {},
+    "diff": {},
+    "cat": {},
+    "run": _TAKES_THE_REST,
+    "load": {},
+    "save": {},
+    "rmi": {},
+    "prune": {},
+}
+
+
+class _Commands(Mapping[str, TyperCommand]):
+    """All of ``COMMANDS``, each imported when it is asked for: a build must not wait for what other commands need."""
+
+    def __getitem__(self, name: str) -> TyperCommand:
+        settings = COMMANDS[name]
+        function = getattr(import_module(f"fswatch_builder.cli.{name}"), f"{name}_command")
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+        alone.command(name, **settings)(function)
+        command = get_command(alone)
+        if not isinstance(command, TyperCommand):
+            raise TypeError(f"{name} is no command")
+        return command
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class _Group(TyperGroup):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = cast(Any, _Commands())  # nothing is added to it
+
 
 app = typer.Typer(
     name="fswatch-builder",
+    cls=_Group,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": _WIDTH},
 )
-app.command("build", cls=BuildCommand)(build_command)
-# What follows DIR is the command's, its options too.
-app.command("track", context_settings={"allow_interspersed_args": False, "max_content_width": 110})(track_command)
-app.command("bench")(bench_command)
-app.command("limits")(limits_command)
-app.command("report")(report_command)
-app.command("images")(images_command)
-app.command("inspect")(inspect_command)
-app.command("history")(history_command)
-app.command("diff")(diff_command)
-app.command("cat")(cat_command)
-app.command("run", context_settings={"allow_interspersed_args": False, "max_content_width": 110})(run_command)
-app.command("load")(load_command)
-app.command("save")(save_command)
-app.command("rmi")(rmi_command)
-app.command("prune")(prune_command)
 
 
 def _version(asked: bool) -> None:
