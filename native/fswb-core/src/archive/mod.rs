@@ -4,6 +4,7 @@
 //! Reading takes what the world writes: ustar, V7, GNU long names, PAX, base-256 numbers, sparse files. Writing is ustar, with a PAX header
 //! in front where a value does not fit. Formats: POSIX.1-2024 `pax`, and GNU tar's manual, "Basic Tar Format".
 
+mod digester;
 mod encode;
 mod header;
 mod output;

@@ -1,10 +1,12 @@
 //! The bytes of an archive: buffered, counted, digested.
 
 use std::io::{ErrorKind, Read};
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256 as Hasher};
 
 use crate::archive::BLOCK;
+use crate::archive::digester::Digester;
 use crate::entry::Sha256;
 use crate::error::{Error, Result};
 
@@ -23,29 +25,34 @@ pub struct Digested {
 /// A reader that digests what it reads, once, as it comes in.
 pub(super) struct Stream<R> {
     input: R,
-    buffer: Box<[u8]>,
+    /// What was read last: all of it, as the digester has it too.
+    buffer: Arc<Vec<u8>>,
+    /// What was read before that.
+    spare: Arc<Vec<u8>>,
     start: usize,
-    end: usize,
     offset: u64,
     received: u64,
     /// Bytes of holes.
     holes: u64,
     limit: Option<u64>,
-    hasher: Option<Hasher>,
+    digest: bool,
+    /// From the first byte on, if there is to be a digest.
+    digester: Option<Digester>,
 }
 
 impl<R: Read> Stream<R> {
     pub(super) fn new(input: R, digest: bool, limit: Option<u64>) -> Self {
         Self {
             input,
-            buffer: vec![0; BUFFER].into_boxed_slice(),
+            buffer: Arc::default(),
+            spare: Arc::default(),
             start: 0,
-            end: 0,
             offset: 0,
             received: 0,
             holes: 0,
             limit,
-            hasher: digest.then(Hasher::new),
+            digest,
+            digester: None,
         }
     }
 
@@ -56,10 +63,10 @@ impl<R: Read> Stream<R> {
 
     /// Takes the next bytes, at least one and at most `most`; none only at the end of the input.
     pub(super) fn take(&mut self, most: u64) -> Result<&[u8]> {
-        if self.start == self.end {
+        if self.start == self.buffer.len() {
             self.fill()?;
         }
-        let available = self.end - self.start;
+        let available = self.buffer.len() - self.start;
         let length = usize::try_from(most).map_or(available, |most| most.min(available));
         let taken = &self.buffer[self.start..self.start + length];
         self.start += length;
@@ -96,17 +103,27 @@ impl<R: Read> Stream<R> {
 
     fn fill(&mut self) -> Result<()> {
         self.start = 0;
-        self.end = loop {
-            match self.input.read(&mut self.buffer) {
+        std::mem::swap(&mut self.buffer, &mut self.spare);
+        // The digester has let go of it: it took the one after it.
+        let buffer = Arc::make_mut(&mut self.buffer);
+        buffer.resize(BUFFER, 0);
+        let length = loop {
+            match self.input.read(buffer) {
                 Ok(length) => break length,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(Error::io("read", "", &error)),
             }
         };
-        self.received += self.end as u64;
+        buffer.truncate(length);
+        self.received += length as u64;
         self.check_limit()?;
-        if let Some(hasher) = &mut self.hasher {
-            hasher.update(&self.buffer[..self.end]);
+        if self.digest && length > 0 {
+            if self.digester.is_none() {
+                self.digester = Some(Digester::new()?);
+            }
+            if let Some(digester) = &self.digester {
+                digester.update(&self.buffer)?;
+            }
         }
         Ok(())
     }
@@ -142,10 +159,13 @@ impl<R: Read> Stream<R> {
     /// Reads to the end, whatever is there: padding belongs to the digest.
     pub(super) fn finish(mut self) -> Result<Digested> {
         while !self.take(u64::MAX)?.is_empty() {}
+        let sha256 = match self.digester {
+            Some(digester) => digester.finish()?,
+            None if self.digest => Hasher::new().finalize().into(),
+            None => [0; 32],
+        };
         Ok(Digested {
-            sha256: self
-                .hasher
-                .map_or([0; 32], |hasher| hasher.finalize().into()),
+            sha256,
             size: self.received,
         })
     }
