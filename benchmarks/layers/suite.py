@@ -26,6 +26,8 @@ from fswatch_builder.research.peers.ours import Ours
 from fswatch_builder.research.peers.peer import BASE, Peer
 
 RESULTS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "results")
+#: Files of a base as distributions make them: Debian's has some 9,000.
+DISTRIBUTION = 10_000
 PARTS = ("memory", "unpack", "first-run", "pack", "realistic")
 
 
@@ -48,6 +50,9 @@ def _rows(arguments: argparse.Namespace) -> Iterator[Row]:
                 yield from import_rows(archive, arguments.files, work, repeat)
             if "first-run" in parts:
                 yield from first_run_rows(rootfs, arguments.files, _place(work, "first", stack), repeat)
+                small = os.path.join(work, "small")
+                make_rootfs(small, DISTRIBUTION)
+                yield from first_run_rows(small, DISTRIBUTION, _place(work, "first-small", stack), repeat)
     if "pack" in parts:
         with ExitStack() as stack:
             yield from pack_rows(_place(arguments.directory, "pack", stack), max(repeat, 7))
