@@ -6,7 +6,7 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -22,6 +22,9 @@ from fswatch_builder.oci.packing import Recipe, compressing
 from fswatch_builder.oci.reference import IMAGE_SCHEME, Reference
 from fswatch_builder.oci.store import Store
 
+if TYPE_CHECKING:
+    from fswatch_builder.build.kept_bases import KeptBases
+
 _LAYOUT_SCHEME: Final = "oci-layout://"
 _IMPORT: Final = Compression.GZIP
 #: A file that changed this recently (seconds) may change again without its times telling: it is not remembered.
@@ -36,13 +39,13 @@ class _Imported(msgspec.Struct):
     manifest: str
 
 
-def bases(value: str, store: Store, platform: Platform) -> Digest:
+def bases(value: str, store: Store, platform: Platform, kept: "KeptBases | None" = None) -> Digest:
     """The manifest, in the store, of the image that the value of a named context, or a FROM, stands for.
 
     ``docker-image://NAME`` is looked up in the store, then pulled; ``oci-layout://DIR`` is read; a path is a directory
     of files or an archive, told by its content; any other value is a name as in
-    ``docker-image://``. A FROM should use that scheme, lest a directory of the same name comes first. Raises
-    BaseImageError, RegistryError.
+    ``docker-image://``. A FROM should use that scheme, lest a directory of the same name comes first. With ``kept`` a
+    root file system archive that is new is unpacked at the same time. Raises BaseImageError, RegistryError.
     """
     if value.startswith(IMAGE_SCHEME):
         return _named(value.removeprefix(IMAGE_SCHEME), store, platform)
@@ -64,16 +67,16 @@ def bases(value: str, store: Store, platform: Platform) -> Digest:
         return _directory(value, store, platform)
     if not stat.S_ISREG(status.st_mode):
         raise BaseImageError(f"{value} is neither a file nor a directory", hint="a base is a directory or an archive")
-    return _file(value, status, store, platform)
+    return _file(value, status, store, platform, kept)
 
 
-def refreshed(value: str, store: Store, platform: Platform) -> Digest:
+def refreshed(value: str, store: Store, platform: Platform, kept: "KeptBases | None" = None) -> Digest:
     """As ``bases``, but an image is asked for at its registry, whether or not the store has it."""
     if value.startswith(IMAGE_SCHEME):
         from fswatch_builder.oci.registry import pull
 
         return pull(store, _reference(value.removeprefix(IMAGE_SCHEME)), platform)
-    return bases(value, store, platform)
+    return bases(value, store, platform, kept)
 
 
 def _named(name: str, store: Store, platform: Platform) -> Digest:
@@ -108,7 +111,7 @@ def _recall(store: Store, key: bytes) -> _Imported | None:
 # Files.
 
 
-def _file(path: str, status: os.stat_result, store: Store, platform: Platform) -> Digest:
+def _file(path: str, status: os.stat_result, store: Store, platform: Platform, kept: "KeptBases | None") -> Digest:
     key = _key(path, platform, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     known = _recall(store, key)
     if known is not None:
@@ -116,13 +119,23 @@ def _file(path: str, status: os.stat_result, store: Store, platform: Platform) -
     from fswatch_builder.oci.archive import ArchiveKind, import_archive, recognise
 
     if recognise(path, store.limits) is ArchiveKind.ROOTFS:
-        image = _image(_tar_layer(path, store), platform, "imported from a root file system archive")
+        layer = _tar_layer(path, store) if kept is None else _unpacked_meanwhile(path, store, kept)
+        image = _image(layer, platform, "imported from a root file system archive")
         manifest = store.put_image(image).digest
     else:
         manifest = import_archive(store, path, platform)
     if time.time() - status.st_ctime > _RACY_S:
         store.note(_NOTE, key, msgspec.json.encode(_Imported(manifest.text)))
     return manifest
+
+
+def _unpacked_meanwhile(path: str, store: Store, kept: "KeptBases") -> Layer:
+    """No step can be cached on top of what is new, so the first one needs its files."""
+    ahead = kept.unpack_ahead(path)
+    layer = _tar_layer(path, store)
+    if ahead is not None:
+        kept.expect(ahead, layer.diff_id)
+    return layer
 
 
 def _tar_layer(path: str, store: Store) -> Layer:

@@ -20,7 +20,7 @@ from fswatch_builder.build.events import (
     WarningFound,
 )
 from fswatch_builder.build.graph import Graph
-from fswatch_builder.build.ground import KeptBases
+from fswatch_builder.build.kept_bases import KeptBases
 from fswatch_builder.build.misses.story import Stories
 from fswatch_builder.build.mounting import Lent, Mounting
 from fswatch_builder.build.output.variants import AS_IT_IS, Packing, packed
@@ -147,6 +147,7 @@ def build(request: Request, store: Store, events: Events) -> Product:
             beside(request),
             finished,
             kept,
+            steps,
             ignorefile=request.ignorefile,
             refresh=request.refresh,
             credentials=request.lent.credentials,
@@ -172,7 +173,7 @@ def build(request: Request, store: Store, events: Events) -> Product:
         mounting = Mounting(store, sources, request.lent, events)
         stories = Stories(store, request.project, the_plan.stages, keep=cache.write)
         walker = Walker(the_plan, cache, sources, mounting, how, steps, finished, stories)
-        with Sites(the_plan.stages, lambda: Worksite(store, request.tracker, kept)) as sites:
+        with Sites(the_plan.stages, lambda: Worksite(store, request.tracker, kept, steps)) as sites:
             _walk(the_plan, walker, sites, finished)
         max_mtime = the_plan.source_date_epoch if rewrite else None
         return _store(

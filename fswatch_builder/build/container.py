@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from fswatch_builder._native import Rootfs
-from fswatch_builder.build.ground import KeptBases
+from fswatch_builder.build.kept_bases import KeptBases
+from fswatch_builder.build.meter import SILENT
 from fswatch_builder.build.worksite import Base, Worksite
 from fswatch_builder.errors import BaseImageError, RunError, UsageError
 from fswatch_builder.model.image import Image, RunConfig
@@ -71,13 +72,6 @@ def _environment(items: Sequence[str]) -> tuple[str, ...]:
     return tuple(found.values())
 
 
-class _Silent:
-    """Its standard error is the command's: what became of a kept base is left to builds to tell."""
-
-    def note(self, text: str) -> None:
-        pass
-
-
 def run_image(store: Store, image: Image, name: str, wish: Wish, attachment: Attachment) -> int:
     """Runs a command in a fresh root file system of ``image``, which is called ``name``: its exit status as a shell
     gives it. What it changes is gone afterwards; the image stays unpacked, as a base does.
@@ -91,7 +85,8 @@ def run_image(store: Store, image: Image, name: str, wish: Wish, attachment: Att
         emulation = prepare(image.platform, directory)
     if emulation is not None:
         command = replace(command, emulators=emulation.emulators)
-    with KeptBases(store, _Silent()) as kept, Worksite(store, "scan", kept) as site:
+    # Its standard error is the command's: what became of a kept base is left to builds to tell.
+    with KeptBases(store, SILENT) as kept, Worksite(store, "scan", kept) as site:
         site.base = Base(image.layers, name)
         site.bring_to(image.layers)
         _ensure_directory(site.rootfs, command.cwd)

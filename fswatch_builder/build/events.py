@@ -68,6 +68,16 @@ class StepCosts:
 
 
 @dataclass(frozen=True, slots=True)
+class StepProgress:
+    """How far a step is that takes more than a second: so many bytes of all. It comes several times a second."""
+
+    number: int
+    what: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class StepReport:
     """What a step did and what it took to find out. Sizes in bytes; ``size`` of the tar, ``stored`` of the blob.
     ``costs`` is there if it was done, not taken from the cache.
@@ -167,6 +177,7 @@ Event = (
     | StepOutput
     | StepNote
     | StepMissed
+    | StepProgress
     | StepFinished
     | WarningFound
     | StoreMended

@@ -6,7 +6,15 @@ from contextlib import contextmanager
 from itertools import count
 from threading import local
 
-from fswatch_builder.build.events import Events, Status, StepFinished, StepNote, StepReport, StepStarted
+from fswatch_builder.build.events import (
+    Events,
+    Status,
+    StepFinished,
+    StepNote,
+    StepProgress,
+    StepReport,
+    StepStarted,
+)
 from fswatch_builder.build.failures import explained
 from fswatch_builder.errors import Location
 from fswatch_builder.model.plan import Stage
@@ -62,6 +70,14 @@ class Steps:
     def note(self, text: str) -> None:
         """Something worth knowing, about the step that this thread began last."""
         self.events.emit(StepNote(self._latest.number, text))
+
+    def step(self) -> int:
+        """The number of the one that this thread began last."""
+        return self._latest.number
+
+    def progress(self, step: int, what: str, done: int, total: int) -> None:
+        """How far something is, of the step with this number."""
+        self.events.emit(StepProgress(step, what, done, total))
 
     @contextmanager
     def _step(self, started: StepStarted) -> Iterator[Progress]:

@@ -13,6 +13,7 @@ from fswatch_builder._native import IgnorePatterns, Rootfs
 from fswatch_builder.build.fetched import Fetched
 from fswatch_builder.build.keys import content_key, selection_key
 from fswatch_builder.build.located import Located
+from fswatch_builder.build.meter import SILENT, Listener
 from fswatch_builder.build.once import Once
 from fswatch_builder.build.parts import FILES, Part, Taken
 from fswatch_builder.build.trees import Tree
@@ -30,7 +31,7 @@ from fswatch_builder.remote.address import remote_context
 from fswatch_builder.remote.credentials import ANONYMOUS, Credentials
 
 if TYPE_CHECKING:
-    from fswatch_builder.build.ground import KeptBases
+    from fswatch_builder.build.kept_bases import KeptBases
 
 _CONTENT = "copy content"
 _MOUNTED = "mounted content"
@@ -66,18 +67,21 @@ class Sources:
         dockerfile: str | None,
         stages: Stages[Built],
         kept: "KeptBases | None" = None,
+        tell: Listener = SILENT,
         *,
         ignorefile: str | None = None,
         refresh: bool = False,
         credentials: Credentials = ANONYMOUS,
     ) -> None:
         """``dockerfile`` says where an ignore file of its own may be; None: none that is there counts for the context.
-        ``ignorefile`` goes before those of Dockerfile and context. Images are unpacked by way of ``kept``, if given.
+        ``ignorefile`` goes before those of Dockerfile and context. Images are unpacked by way of ``kept``, if given;
+        ``tell`` hears of it.
 
         With ``refresh`` an image is asked for at its registry, whether or not the store has one of that name.
         """
         self._store = store
         self._kept = kept
+        self._tell = tell
         self._context = context
         self._dockerfile = dockerfile
         self._stages = stages
@@ -131,7 +135,7 @@ class Sources:
         else:
             find = refreshed if self._refresh else bases
             place = value if remote is None else self._fetched.path(remote)
-            manifest = find(place, self._store, platform)
+            manifest = find(place, self._store, platform, self._kept)
         return self._store.load_image(manifest)
 
     def content(self, action: CopyAction) -> Taken:
@@ -263,7 +267,7 @@ class Sources:
         image = self._image_of(source)
         if image is None:
             raise RuntimeError(f"no image for {source}")
-        site = self._stack.enter_context(Worksite(self._store, "scan", self._kept))
+        site = self._stack.enter_context(Worksite(self._store, "scan", self._kept, self._tell))
         site.base = Base(image.layers, source.reference if isinstance(source, ImageSource) else "")
         site.bring_to(image.layers)
         return Tree(site.rootfs, None, is_context=False)

@@ -1,9 +1,11 @@
 """Layers of the store onto a root file system, every entry recorded in its baseline."""
 
 import os
+from collections.abc import Sequence
 
 from fswatch_builder import stopping
 from fswatch_builder._native import ArchiveError, Baseline, RefusedError, Rootfs, unpack_layer
+from fswatch_builder.build.meter import Listener, Meter
 from fswatch_builder.errors import BaseImageError
 from fswatch_builder.model.image import Layer
 from fswatch_builder.oci.compression import decompressed
@@ -20,15 +22,27 @@ def new_rootfs(path: str) -> tuple[Rootfs, Baseline]:
     return rootfs, Baseline.empty(rootfs)
 
 
-def unpack(layer: Layer, store: Store, rootfs: Rootfs, baseline: Baseline) -> int:
-    """Puts ``layer`` on top of what is there. Bytes of its tar. Raises BaseImageError, StoreError."""
+def unpack_all(layers: Sequence[Layer], store: Store, rootfs: Rootfs, baseline: Baseline, tell: Listener) -> None:
+    """Puts ``layers`` on top of what is there, in their order. Raises BaseImageError, StoreError."""
+    total = sum(layer.descriptor.size for layer in layers)
+    with Meter(tell, "unpacking", total) as meter:
+        for layer in layers:
+            unpack(layer, store, rootfs, baseline, meter)
+
+
+def unpack(layer: Layer, store: Store, rootfs: Rootfs, baseline: Baseline, meter: Meter) -> int:
+    """One of them. Bytes of its tar."""
     stopping.check()
     blob = layer.descriptor
     place = f"layer {layer.diff_id} (blob {blob.digest})"
     limits = NO_LIMITS if store.made(layer.diff_id) else store.limits
     most = limits.bytes_from(store.size(blob.digest))  # a missing blob is told as what it is
     try:
-        with decompressed(store.blob_path(blob.digest), max_bytes=most, blob=blob) as descriptor:
+        with (
+            open(store.blob_path(blob.digest), "rb", buffering=0) as file,
+            meter.reading(file.fileno(), blob.size),
+            decompressed(file.fileno(), max_bytes=most, blob=blob) as descriptor,
+        ):
             unpacked = unpack_layer(rootfs, baseline, descriptor, max_bytes=most, max_entries=limits.entries)
     except (ArchiveError, RefusedError, CompressionError) as error:
         raise BaseImageError(f"{place} cannot be unpacked: {error}") from error

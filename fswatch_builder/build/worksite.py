@@ -1,6 +1,6 @@
 """The root file system of a stage, made when a step needs it and not before.
 
-It begins with a base that is kept unpacked (ground.py), where that can be. Layers are unpacked with the baseline built
+It begins with what is kept unpacked (kept_bases.py), where there is that. Layers are unpacked with the baseline built
 on the way, so there is no initial scan; the tracker is armed before the first RUN and stays in force until the stage is
 done with.
 """
@@ -12,6 +12,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Self
 
 from fswatch_builder._native import ArchiveError, Baseline, ChangeSet, Rootfs
+from fswatch_builder.build.meter import SILENT, Listener
 from fswatch_builder.errors import BaseImageError
 from fswatch_builder.model.image import Layer
 from fswatch_builder.oci.store import Store
@@ -19,7 +20,8 @@ from fswatch_builder.oci.store import Store
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from fswatch_builder.build.ground import Ground, KeptBases
+    from fswatch_builder.build.ground import Ground
+    from fswatch_builder.build.kept_bases import KeptBases
     from fswatch_builder.tracking.protocol import Session
     from fswatch_builder.tracking.selection import Selection
 
@@ -48,11 +50,12 @@ class Armed:
 class Worksite:
     """A rootfs, its baseline and its tracker, in step. A context manager: everything goes at its end."""
 
-    def __init__(self, store: Store, tracker: str, kept: "KeptBases | None" = None) -> None:
-        """Nothing is made yet; ``tracker`` is a name or ``auto``. Without ``kept`` the base is always unpacked."""
+    def __init__(self, store: Store, tracker: str, kept: "KeptBases | None" = None, tell: Listener = SILENT) -> None:
+        """Nothing is made yet; ``tracker`` is a name or ``auto``. Without ``kept`` all is always unpacked."""
         self._store = store
         self._tracker = tracker
         self._kept = kept
+        self._tell = tell
         self.base = Base()
         self._workspace: AbstractContextManager[str] | None = None
         self._directory = ""
@@ -118,19 +121,17 @@ class Worksite:
         if self._rootfs is not None:
             self._unpack(layers)
             return
-        self._make(self.base)
+        self._make(layers)
         try:
             self._unpack(layers)
         except BaseImageError as error:
             # overlayfs makes no character device 0/0 (ovl_mknod()), and a cached layer may bring one.
             if self._kept is None or not self.rootfs.merged or not isinstance(error.__cause__, ArchiveError):
                 raise
-            self._kept.tell.note(
-                "the base is unpacked anew: a cached layer has a device 0/0, which an overlay cannot hold"
-            )
+            self._tell.note("the base is unpacked anew: a cached layer has a device 0/0, which an overlay cannot hold")
             self.close()
             self._kept = None
-            self._make(Base())
+            self._make(layers)
             self._unpack(layers)
 
     def stop_tracking(self) -> None:
@@ -141,37 +142,35 @@ class Worksite:
             self._armed.session.close()
             self._armed = None
 
-    def _make(self, base: Base) -> None:
+    def _make(self, layers: Sequence[Layer]) -> None:
         from fswatch_builder.build.unpacking import new_rootfs
         from fswatch_builder.runtime.host import check_owners
 
         check_owners()
         self._workspace = self._store.workspace()
         self._directory = self._workspace.__enter__()
-        ground = self._ground(base)
+        ground = self._ground(layers)
         if ground is None:
             self._rootfs, self._baseline = new_rootfs(f"{self._directory}/rootfs")
         else:
-            self._rootfs, self._baseline = ground.rootfs, ground.baseline
-            self._layers = base.layers
+            self._rootfs, self._baseline, self._layers = ground.rootfs, ground.baseline, ground.layers
 
-    def _ground(self, base: Base) -> "Ground | None":
+    def _ground(self, layers: Sequence[Layer]) -> "Ground | None":
         from fswatch_builder.tracking.selection import takes_overlay
 
         if self._kept is None:
             return None
-        return self._kept.begin(base, self._directory, takes_overlay(self._tracker))
+        return self._kept.begin(self.base, layers, self._directory, takes_overlay(self._tracker))
 
     def _unpack(self, layers: Sequence[Layer]) -> None:
         done = len(self._layers)
         if self._layers != tuple(layers[:done]):
             raise RuntimeError("these layers are not on top of the ones unpacked")
         if layers[done:]:
-            from fswatch_builder.build.unpacking import unpack
+            from fswatch_builder.build.unpacking import unpack_all
 
             self.stop_tracking()
-            for layer in layers[done:]:
-                unpack(layer, self._store, self.rootfs, self.baseline)
+            unpack_all(layers[done:], self._store, self.rootfs, self.baseline, self._tell)
         if done == 0 and layers:
             self.baseline.save(os.fsencode(f"{self._directory}/baseline"))
         self._layers = tuple(layers)

@@ -16,6 +16,7 @@ from fswatch_builder.build.events import (
     StepFinished,
     StepNote,
     StepOutput,
+    StepProgress,
     StepStarted,
     StoreMended,
     Unheeded,
@@ -23,7 +24,16 @@ from fswatch_builder.build.events import (
     WorkStarted,
 )
 from fswatch_builder.cli.printable import printable, printable_output
-from fswatch_builder.cli.render import GONE, Losses, outcome, seconds_text, silence, step_title, warning_line
+from fswatch_builder.cli.render import (
+    GONE,
+    Losses,
+    outcome,
+    progress_text,
+    seconds_text,
+    silence,
+    step_title,
+    warning_line,
+)
 
 #: Lines of output that are kept in sight, of all running steps together; each has one at least.
 _TAIL: Final = 6
@@ -42,6 +52,10 @@ class _Running:
         self._started = time.monotonic()
         self._tail: deque[str] = deque(maxlen=_TAIL)
         self._rest = b""
+        self._progress = ""
+
+    def reaches(self, event: StepProgress) -> None:
+        self._progress = f"  ({printable(progress_text(event))})" if event.done < event.total else ""
 
     def prints(self, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\n")
@@ -50,7 +64,7 @@ class _Running:
     def shown(self, most: int) -> list[RenderableType]:
         """Its title, and the last lines of its output."""
         now = time.monotonic()
-        title = f" {now - self._started:.1f}s {self.title}"
+        title = f" {now - self._started:.1f}s {self.title}{self._progress}"
         first = Text(_FRAMES[int(now * _FRAMES_A_SECOND) % len(_FRAMES)] + title, no_wrap=True, overflow="ellipsis")
         lines = list(self._tail)[-most:]
         return [first, *(Text(f"   {one}", style="dim", no_wrap=True, overflow="ellipsis") for one in lines)]
@@ -101,6 +115,10 @@ class Live:
                 self._begin(event.number, f"#{event.number} {step_title(event)}")
             case StepOutput():
                 self._running[event.number].prints(event.data)
+                self._show()
+            case StepProgress():
+                if event.number in self._running:
+                    self._running[event.number].reaches(event)
                 self._show()
             case StepNote():
                 self._note(event.number, event.text)

@@ -119,9 +119,9 @@ def summary(pruned: Pruned) -> list[str]:
 
 
 def _verify(store: Store) -> None:
-    from fswatch_builder.build.ground import damage
+    from fswatch_builder.build.belief import damage
 
-    run = verify(store, {Kind.TREE: damage})
+    run = verify(store, {Kind.TREE: damage, Kind.STATE: damage})
     with StatusLine(sys.stderr) as status:
         while True:
             try:

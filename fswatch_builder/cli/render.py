@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import sys
+import time
 from dataclasses import asdict, fields, is_dataclass
 from typing import Final, Protocol, TextIO
 
@@ -17,6 +18,7 @@ from fswatch_builder.build.events import (
     StepMissed,
     StepNote,
     StepOutput,
+    StepProgress,
     StepReport,
     StepStarted,
     StoreMended,
@@ -27,6 +29,9 @@ from fswatch_builder.build.events import (
 from fswatch_builder.cli.loss_text import loss_lines
 from fswatch_builder.cli.printable import printable, printable_output
 from fswatch_builder.model.quantity import size_text
+
+#: Seconds between two lines that say how far a step is.
+_PROGRESS_S: Final = 5.0
 
 
 class Renderer(Protocol):
@@ -152,6 +157,7 @@ class Plain:
         self._losses = Losses()
         self._titles: dict[int, str] = {}  # of the steps that go on
         self._latest: int | None = None  # the step that the last line is about, if it goes on
+        self._progress_due = 0.0
 
     def emit(self, event: Event) -> None:
         """As lines."""
@@ -167,6 +173,8 @@ class Plain:
             case StepMissed():
                 self._turn_to(event.number)
                 self._say(f"#{event.number} not cached: {'; '.join(event.reasons)}")
+            case StepProgress():
+                self._progress(event)
             case StepFinished():
                 self._flush(event.number, event.seconds)
                 self._turn_to(event.number)
@@ -193,6 +201,13 @@ class Plain:
             self._out.line("")
         self._latest = number
         self._say(self._titles[number])
+
+    def _progress(self, event: StepProgress) -> None:
+        now = time.monotonic()
+        if now >= self._progress_due:
+            self._progress_due = now + _PROGRESS_S
+            self._turn_to(event.number)
+            self._say(f"#{event.number} {progress_text(event)}")
 
     def _output(self, event: StepOutput) -> None:
         key = (event.number, event.stream)
@@ -261,6 +276,11 @@ def seconds_text(seconds: float) -> str:
     if seconds < 0.0005:
         return "<1ms"
     return f"{seconds * 1000:.0f}ms" if seconds < 0.9995 else f"{seconds:.1f}s"
+
+
+def progress_text(event: StepProgress) -> str:
+    """``unpacking 12MB of 345MB``."""
+    return f"{event.what} {size_text(event.done)} of {size_text(event.total)}"
 
 
 def report_text(report: StepReport) -> str:

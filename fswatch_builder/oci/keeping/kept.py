@@ -47,8 +47,10 @@ class Kind(StrEnum):
     """What kinds of things a store keeps. A new kind is a line here, and a word in docs/cli.md under prune."""
 
     BLOB = "blob"
-    #: Made from blobs, never changed, can be made again.
+    #: A base, unpacked. Made from blobs, never changed, can be made again.
     TREE = "tree"
+    #: The same of a base and results of steps on top of it.
+    STATE = "state"
     #: A directory of RUN --mount=type=cache. Changes with each use.
     MOUNT = "mount"
     #: What is recorded of a directory that was read in as a base: a file. Without it the directory is read again.
@@ -154,7 +156,7 @@ class KeptThings:
         ``waiting`` first. Neither a lease nor needed for one.
         """
         with write_errors(self._directory):
-            os.makedirs(self._home(kind), mode=0o700, exist_ok=True)
+            os.makedirs(self.home(kind), mode=0o700, exist_ok=True)
         with turn(f"{self.path(kind, key)}.lock", waiting):
             yield
 
@@ -203,7 +205,7 @@ class KeptThings:
             for kind in Kind:
                 leased = self._session.leased(kind)
                 gone += [
-                    os.path.join(self._home(kind), name)
+                    os.path.join(self.home(kind), name)
                     for name in self._names(kind)
                     if name.startswith(_GONE) and f"sha256:{name.removeprefix(_GONE)}" not in leased
                 ]
@@ -216,12 +218,12 @@ class KeptThings:
         with self._state.transaction():
             gone = self.bury_discarded(grave)
             strays = [
-                os.path.join(self._home(kind), name)
+                os.path.join(self.home(kind), name)
                 for kind in Kind
                 for name in self._names(kind)
                 if not _NAME.fullmatch(name)
                 and not name.startswith(_GONE)
-                and not is_turn(os.path.join(self._home(kind), name))
+                and not is_turn(os.path.join(self.home(kind), name))
             ]
             for number, path in enumerate(strays):
                 self._move(path, os.path.join(grave, f"stray-{number}"))
@@ -229,14 +231,15 @@ class KeptThings:
 
     def path(self, kind: Kind, key: Digest) -> str:
         """Where a thing is, or would be."""
-        return os.path.join(self._home(kind), key.hex)
+        return os.path.join(self.home(kind), key.hex)
 
-    def _home(self, kind: Kind) -> str:
+    def home(self, kind: Kind) -> str:
+        """The directory of all things of a kind, which may not be there yet."""
         return self._blobs.home if kind is Kind.BLOB else os.path.join(self._directory, DIRECTORY, kind)
 
     def _names(self, kind: Kind) -> list[str]:
         try:
-            return os.listdir(self._home(kind))
+            return os.listdir(self.home(kind))
         except FileNotFoundError:
             return []
 

@@ -62,8 +62,8 @@ def verify(store: Store, checks: Checks) -> Generator[Progress, None, Report]:
     for kind, check in checks.items():
         found = {thing.key: wrong for thing in store.kept.things(kind) if (wrong := check(thing.path)) is not None}
         _remove(store, kind, found, report)
-    if Kind.TREE not in checks:
-        _drop_doubtful_trees(store, report)
+    for kind in {Kind.TREE, Kind.STATE} - checks.keys():
+        _drop_doubtful_trees(store, kind, report)
     _drop_broken_images(store, report)
     _forget_what_is_gone(store, report)
     _sweep(store, report)
@@ -95,11 +95,11 @@ def _read_blobs(store: Store, report: Report) -> Generator[Progress, None, dict[
     return damaged
 
 
-def _drop_doubtful_trees(store: Store, report: Report) -> None:
+def _drop_doubtful_trees(store: Store, kind: Kind, report: Report) -> None:
     """Those that a power cut may have cut into. A build would read them before it believes them; here nobody can."""
-    doubtful = [thing for thing in store.kept.things(Kind.TREE) if not thing.of_this_boot]
+    doubtful = [thing for thing in store.kept.things(kind) if not thing.of_this_boot]
     with store.workspace() as grave:
-        gone = store.kept.bury(Kind.TREE, [thing.key for thing in doubtful], grave)
+        gone = store.kept.bury(kind, [thing.key for thing in doubtful], grave)
     report.swept += [f"{thing.path}, unpacked before this boot" for thing in doubtful if thing.key in gone]
 
 

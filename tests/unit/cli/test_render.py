@@ -13,6 +13,7 @@ from fswatch_builder.build.events import (
     StepFinished,
     StepNote,
     StepOutput,
+    StepProgress,
     StepReport,
     StepStarted,
     WarningFound,
@@ -135,6 +136,12 @@ def test_a_terminal_shows_all_running_steps_and_the_ends_of_their_output() -> No
     assert on_a_terminal(*two, StepFinished(5, "done", 0.1)) == "* #6 [test 1/2] FROM x\n"
     assert on_a_terminal(WorkStarted("squashing")) == "* squashing\n"
     assert on_a_terminal(WorkStarted("squashing"), OutputWritten("tar", "/x", 1.0)) == ""
+
+
+def test_progress_comes_often_and_is_told_now_and_then() -> None:
+    events = [StepProgress(5, "unpacking", done, 3_000_000) for done in range(0, 3_000_000, 500_000)]
+    assert shown(*events) == ["#5 unpacking 0B of 3MB"]
+    assert len(shown(*events, kind=RawJSON)) == 6
 
 
 def test_rawjson_is_one_object_a_line() -> None:

@@ -1,0 +1,257 @@
+"""What earlier builds unpacked and left in the store, for root file systems to begin with.
+
+A tree is known by the chain ID of its layers: those of a base (``Kind.TREE``), or those of a base and of the steps that
+are cached on top of it (``Kind.STATE``). A root file system begins with the longest part of its layers that there is a
+tree of, and only the rest is unpacked. A tree is looked at before it is believed (belief.py).
+
+When a tree is made: one of a base that nothing is kept of, at once. Where there is a part of it, a tree of all means to
+unpack that part a second time. So the rest is unpacked on top, each time, until that has come to as much as the part:
+then a tree is made. Whoever changes the last line of a Dockerfile again and again soon waits for nothing, who does it
+once has no disk filled, and nobody unpacks more than twice of what would have been best.
+"""
+
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from typing import Final
+
+from fswatch_builder._native import Baseline, Rootfs, is_multigrain
+from fswatch_builder.build.ahead import Ahead
+from fswatch_builder.build.belief import difference, everything
+from fswatch_builder.build.ground import Ground, Ways, begin
+from fswatch_builder.build.meter import Listener, Meter
+from fswatch_builder.build.once import Turns
+from fswatch_builder.build.worksite import Base
+from fswatch_builder.model.digest import ChainID, DiffID
+from fswatch_builder.model.image import Layer
+from fswatch_builder.oci.blobs import is_there
+from fswatch_builder.oci.keeping.kept import Kind
+from fswatch_builder.oci.store import Store
+
+_KINDS: Final = (Kind.TREE, Kind.STATE)
+#: Trees of results of steps that stay; beyond, the longest unused one goes. Each may be as large as a whole image.
+_MOST_STATES: Final = 3
+_WAITING: Final = "waiting for another build, which unpacks the same base"
+_NOTE: Final = "unpacked again"
+
+
+class KeptBases:
+    """The kept trees of one build, each looked at once and held to its end. A context manager, for any thread."""
+
+    def __init__(self, store: Store, tell: Listener) -> None:
+        """Nothing is looked at yet."""
+        self.tell = tell
+        self._store = store
+        self._resources = ExitStack()
+        self._turns: Turns[ChainID | None] = Turns()
+        self._checked: dict[ChainID, Kind] = {}
+        self._ways: Ways | None = None
+        self._aheads: dict[DiffID, Ahead] = {}
+
+    def __enter__(self) -> "KeptBases":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._resources.close()
+
+    def unpack_ahead(self, path: str) -> Ahead | None:
+        """Begins to unpack a root file system archive that is about to be imported; ``expect`` has to follow.
+        None where nothing can be kept.
+        """
+        place = self._resources.enter_context(self._store.workspace())
+        if not self._ways_here(place):
+            return None
+        draft = os.path.join(place, "tree")
+        os.mkdir(draft, 0o700)
+        ahead = Ahead(path, draft, self._store.limits)
+        self._resources.callback(ahead.close)
+        return ahead
+
+    def expect(self, ahead: Ahead, diff_id: DiffID) -> None:
+        """Whoever begins with this layer alone finds it unpacked. If there is a tree of it, nothing more is done."""
+        chain = ChainID.over(None, diff_id)
+        if any(is_there(self._store.kept.path(kind, chain)) for kind in _KINDS):
+            ahead.close()
+        else:
+            self._aheads[diff_id] = ahead
+
+    def begin(self, base: Base, layers: Sequence[Layer], directory: str, overlay: bool) -> Ground | None:
+        """A root file system that consists of the first of ``layers``, as many as there is a tree of; ``base`` has the
+        first of them. What is written to it is in ``directory``, a workspace; it is the merged view of an overlay only
+        if ``overlay``.
+
+        None where nothing can be kept. Raises what unpacking raises.
+        """
+        if not base.layers:
+            return None
+        ways = self._ways_here(directory).without_overlay_unless(overlay)
+        if not ways:
+            return None
+        stack = _Stack(layers)
+        with self._turns.turn(stack.chain(len(base.layers))):  # of several stages with one base, the first unpacks it
+            below = self._longest(stack)
+            for goal in (len(base.layers), len(layers)):
+                if below < goal and self._pays(stack, below, goal):
+                    plain = self._make(base, stack, below, goal, directory, ways)
+                    if plain is not None:
+                        return plain
+                    below = goal
+        if not below:
+            return None
+        tree = self._path(stack.chain(below))
+        baseline = Baseline.open(os.fsencode(f"{tree}/baseline"))
+        way = ways.fit(baseline)
+        return None if way is None else begin(way, tree, baseline, stack.layers[:below], directory)
+
+    def _ways_here(self, directory: str) -> Ways:
+        with self._turns.turn(None):
+            if self._ways is None:
+                with self._store.workspace() as grave:
+                    self._store.kept.bury_discarded(grave)
+                homes = [self._store.kept.home(kind) for kind in _KINDS]
+                ours = all(_is_ours_alone(above) for above in (os.path.dirname(homes[0]), *homes))
+                device = os.stat(directory).st_dev
+                can_move = all(os.stat(home).st_dev == device for home in homes)
+                self._ways = Ways.of(directory) if ours and can_move else Ways(over=False, copy=False)
+            return self._ways
+
+    # Finding one.
+
+    def _longest(self, stack: "_Stack") -> int:
+        """How many of the layers there is a tree of that can be believed; 0: none."""
+        for count in range(len(stack.layers), 0, -1):
+            chain = stack.chain(count)
+            if chain in self._checked:
+                return count
+            for kind in _KINDS:
+                if is_there(self._store.kept.path(kind, chain)) and self._holds(kind, chain):
+                    return count
+        return 0
+
+    def _holds(self, kind: Kind, chain: ChainID) -> bool:
+        """Whether there is a tree to be believed, held from now on. One that is not is dropped."""
+        # First leased, then looked at: what was seen before a lease may be gone.
+        self._resources.enter_context(self._store.kept.use(kind, chain))
+        if self._believe(kind, chain):
+            return True
+        with self._store.kept.turn(kind, chain, self._say_that_we_wait):
+            return self._believe(kind, chain, drop=True)
+
+    def _believe(self, kind: Kind, chain: ChainID, *, drop: bool = False) -> bool:
+        """Whether there is a tree to be believed. Another is dropped, in a turn, and it is said why."""
+        kept = self._store.kept
+        with kept.use(kind, chain) as found:
+            if found.path is None:
+                return False
+            fault = difference(found.path, read_all=not found.of_this_boot)
+            if fault is None:
+                if not found.of_this_boot:
+                    kept.believe(kind, chain)
+                self._checked[chain] = kind
+                self.tell.note("base kept from an earlier build")
+            elif drop:
+                self.tell.note(f"the base kept from an earlier build is unpacked anew: {fault}")
+                kept.discard(kind, chain)
+            return fault is None
+
+    def _say_that_we_wait(self) -> None:
+        self.tell.note(_WAITING)
+
+    def _path(self, chain: ChainID) -> str:
+        return self._store.kept.path(self._checked[chain], chain)
+
+    # Making one.
+
+    def _pays(self, stack: "_Stack", below: int, goal: int) -> bool:
+        """Whether to make a tree of ``goal`` layers, there being one of ``below``: see the module.
+
+        Bytes of blobs stand for the time that unpacking takes.
+        """
+        key = stack.chain(goal).raw
+        before = self._store.recall(_NOTE, key)
+        spent = (int(before) if before is not None else 0) + stack.size(below, goal)
+        if spent >= stack.size(0, below):
+            return True
+        self._store.note(_NOTE, key, str(spent).encode())
+        return False
+
+    def _make(self, base: Base, stack: "_Stack", below: int, goal: int, directory: str, ways: Ways) -> Ground | None:
+        """Makes a tree of ``goal`` layers; the root file system itself where that cannot be kept."""
+        kept, chain = self._store.kept, stack.chain(goal)
+        kind = Kind.TREE if goal <= len(base.layers) else Kind.STATE
+        self._resources.enter_context(kept.use(kind, chain))
+        with kept.turn(kind, chain, self._say_that_we_wait):
+            if self._believe(kind, chain, drop=True):
+                return None
+            draft, rootfs, baseline = self._unpacked(stack, below, goal, directory, ways)
+            if not is_multigrain(os.fsencode(draft)):
+                # All was written since the clock of its records was read. One more look, later, and they are evidence.
+                baseline.advance(baseline.reconcile(rootfs, everything()))
+            baseline.save(os.fsencode(f"{draft}/baseline"))
+            if ways.fit(baseline) is None:
+                self.tell.note("the base is not kept: an overlay would hide its character device 0/0")
+                return Ground(rootfs, baseline, stack.layers[:goal])
+            steps = goal - len(base.layers)
+            label = base.name if steps <= 0 else f"{base.name} and {steps} layers on top"
+            kept.publish(kind, chain, draft, label=label)
+            self._checked[chain] = kind
+        if kind is Kind.STATE:
+            self._let_states_go()
+        return None
+
+    def _unpacked(
+        self, stack: "_Stack", below: int, goal: int, directory: str, ways: Ways
+    ) -> tuple[str, Rootfs, Baseline]:
+        """The layers in a directory of their own, with the record of them."""
+        from fswatch_builder.build.unpacking import new_rootfs, unpack_all
+
+        first_id = stack.layers[0].diff_id
+        ahead = self._aheads.pop(first_id, None) if goal == 1 else None
+        if ahead is not None:
+            with Meter(self.tell, "unpacking", ahead.size) as meter:
+                found = ahead.result(first_id, meter)
+            if found is not None:
+                return ahead.draft, *found
+        draft = os.path.join(directory, f"tree-{goal}")
+        os.mkdir(draft, 0o700)
+        rootfs, baseline = new_rootfs(f"{draft}/rootfs")
+        first = 0
+        if below and ways.copy:
+            tree = self._path(stack.chain(below))
+            known = Baseline.open(os.fsencode(f"{tree}/baseline"))
+            baseline, first = known.clone_tree(Rootfs(os.fsencode(f"{tree}/rootfs")), rootfs), below
+        unpack_all(stack.layers[first:goal], self._store, rootfs, baseline, self.tell)
+        return draft, rootfs, baseline
+
+    def _let_states_go(self) -> None:
+        kept = self._store.kept
+        for state in kept.things(Kind.STATE)[:-_MOST_STATES]:
+            kept.remove(Kind.STATE, state.key)
+
+
+class _Stack:
+    """Layers, and the states that the first of them make."""
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        self.layers = tuple(layers)
+        self._chains: list[ChainID] = []
+        chain: ChainID | None = None
+        for layer in self.layers:
+            chain = ChainID.over(chain, layer.diff_id)
+            self._chains.append(chain)
+
+    def chain(self, count: int) -> ChainID:
+        """Of the first ``count``, at least one."""
+        return self._chains[count - 1]
+
+    def size(self, first: int, end: int) -> int:
+        """Of their blobs, in bytes."""
+        return sum(layer.descriptor.size for layer in self.layers[first:end])
+
+
+def _is_ours_alone(directory: str) -> bool:
+    """Whether nobody else may put anything there. It is made if there is none."""
+    with suppress(FileExistsError):
+        os.mkdir(directory, 0o700)
+    status = os.stat(directory)
+    return status.st_uid == os.geteuid() and not status.st_mode & 0o022
