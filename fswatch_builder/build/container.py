@@ -74,7 +74,7 @@ def _environment(items: Sequence[str]) -> tuple[str, ...]:
 
 def run_image(store: Store, image: Image, name: str, wish: Wish, attachment: Attachment) -> int:
     """Runs a command in a fresh root file system of ``image``, which is called ``name``: its exit status as a shell
-    gives it. What it changes is gone afterwards; the image stays unpacked, as a base does.
+    gives it. What it changes is gone afterwards; what is unpacked stays as it does after a build.
 
     Raises what belongs to it: UsageError, BaseImageError, RunError, SandboxError.
     """
