@@ -22,7 +22,6 @@ from fswatch_builder.model.remote import GitTree, HttpFile, Remote
 from fswatch_builder.oci.compression import decompressed, is_archive
 from fswatch_builder.oci.decoding import CompressionError
 from fswatch_builder.oci.limits import USUAL, UnpackLimits
-from fswatch_builder.remote import git, http
 from fswatch_builder.remote.address import remote_context, shown
 from fswatch_builder.remote.credentials import ANONYMOUS, Credentials
 
@@ -155,6 +154,8 @@ def _bring(spec: str, stdin: BinaryIO, place: str, events: Events, how: Fetching
 
 
 def _fetched(remote: Remote, name: str, place: str, how: Fetching) -> _Brought:
+    from fswatch_builder.remote import git, http
+
     if isinstance(remote, HttpFile):
         path = os.path.join(place, "download")
         found = http.download(remote, path, how.credentials, how.limits.size)

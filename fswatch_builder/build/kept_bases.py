@@ -13,12 +13,9 @@ once has no disk filled, and nobody unpacks more than twice of what would have b
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fswatch_builder._native import Baseline, Rootfs, is_multigrain
-from fswatch_builder.build.ahead import Ahead
-from fswatch_builder.build.belief import difference, everything
-from fswatch_builder.build.ground import Ground, Ways, begin
 from fswatch_builder.build.meter import Listener, Meter
 from fswatch_builder.build.once import Turns
 from fswatch_builder.build.worksite import Base
@@ -27,6 +24,10 @@ from fswatch_builder.model.image import Layer
 from fswatch_builder.oci.blobs import is_there
 from fswatch_builder.oci.keeping.kept import Kind
 from fswatch_builder.oci.store import Store
+
+if TYPE_CHECKING:
+    from fswatch_builder.build.ahead import Ahead
+    from fswatch_builder.build.ground import Ground, Ways
 
 _KINDS: Final = (Kind.TREE, Kind.STATE)
 #: Trees of results of steps that stay; beyond, the longest unused one goes. Each may be as large as a whole image.
@@ -54,10 +55,12 @@ class KeptBases:
     def __exit__(self, *exc: object) -> None:
         self._resources.close()
 
-    def unpack_ahead(self, path: str) -> Ahead | None:
+    def unpack_ahead(self, path: str) -> "Ahead | None":
         """Begins to unpack a root file system archive that is about to be imported; ``expect`` has to follow.
         None where nothing can be kept.
         """
+        from fswatch_builder.build.ahead import Ahead
+
         place = self._resources.enter_context(self._store.workspace())
         if not self._ways_here(place):
             return None
@@ -67,7 +70,7 @@ class KeptBases:
         self._resources.callback(ahead.close)
         return ahead
 
-    def expect(self, ahead: Ahead, diff_id: DiffID) -> None:
+    def expect(self, ahead: "Ahead", diff_id: DiffID) -> None:
         """Whoever begins with this layer alone finds it unpacked. If there is a tree of it, nothing more is done."""
         chain = ChainID.over(None, diff_id)
         if any(is_there(self._store.kept.path(kind, chain)) for kind in _KINDS):
@@ -75,13 +78,15 @@ class KeptBases:
         else:
             self._aheads[diff_id] = ahead
 
-    def begin(self, base: Base, layers: Sequence[Layer], directory: str, overlay: bool) -> Ground | None:
+    def begin(self, base: Base, layers: Sequence[Layer], directory: str, overlay: bool) -> "Ground | None":
         """A root file system that consists of the first of ``layers``, as many as there is a tree of; ``base`` has the
         first of them. What is written to it is in ``directory``, a workspace; it is the merged view of an overlay only
         if ``overlay``.
 
         None where nothing can be kept. Raises what unpacking raises.
         """
+        from fswatch_builder.build.ground import begin
+
         if not base.layers:
             return None
         ways = self._ways_here(directory).without_overlay_unless(overlay)
@@ -103,7 +108,9 @@ class KeptBases:
         way = ways.fit(baseline)
         return None if way is None else begin(way, tree, baseline, stack.layers[:below], directory)
 
-    def _ways_here(self, directory: str) -> Ways:
+    def _ways_here(self, directory: str) -> "Ways":
+        from fswatch_builder.build.ground import Ways
+
         with self._turns.turn(None):
             if self._ways is None:
                 with self._store.workspace() as grave:
@@ -139,6 +146,8 @@ class KeptBases:
 
     def _believe(self, kind: Kind, chain: ChainID, *, drop: bool = False) -> bool:
         """Whether there is a tree to be believed. Another is dropped, in a turn, and it is said why."""
+        from fswatch_builder.build.belief import difference
+
         kept = self._store.kept
         with kept.use(kind, chain) as found:
             if found.path is None:
@@ -175,8 +184,13 @@ class KeptBases:
         self._store.note(_NOTE, key, str(spent).encode())
         return False
 
-    def _make(self, base: Base, stack: "_Stack", below: int, goal: int, directory: str, ways: Ways) -> Ground | None:
+    def _make(
+        self, base: Base, stack: "_Stack", below: int, goal: int, directory: str, ways: "Ways"
+    ) -> "Ground | None":
         """Makes a tree of ``goal`` layers; the root file system itself where that cannot be kept."""
+        from fswatch_builder.build.belief import everything
+        from fswatch_builder.build.ground import Ground
+
         kept, chain = self._store.kept, stack.chain(goal)
         kind = Kind.TREE if goal <= len(base.layers) else Kind.STATE
         self._resources.enter_context(kept.use(kind, chain))
@@ -200,7 +214,7 @@ class KeptBases:
         return None
 
     def _unpacked(
-        self, stack: "_Stack", below: int, goal: int, directory: str, ways: Ways
+        self, stack: "_Stack", below: int, goal: int, directory: str, ways: "Ways"
     ) -> tuple[str, Rootfs, Baseline]:
         """The layers in a directory of their own, with the record of them."""
         from fswatch_builder.build.unpacking import new_rootfs, unpack_all

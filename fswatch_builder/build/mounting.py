@@ -29,7 +29,6 @@ from fswatch_builder.model.step import RunAction
 from fswatch_builder.oci.caches import Caches, CacheUse
 from fswatch_builder.oci.store import Store
 from fswatch_builder.remote.credentials import Credentials
-from fswatch_builder.runtime import agent
 
 #: Of a cache that one RUN mounts in several ways.
 _STRICTEST: Final[tuple[Sharing, ...]] = ("locked", "private", "shared")
@@ -200,6 +199,8 @@ class Mounting:
                     hint=f"lend one with --ssh {mount.id}, or --ssh {mount.id}=SOCKET",
                 )
             return ()
+        from fswatch_builder.runtime import agent
+
         os.mkdir(directory, 0o700)
         stack.enter_context(agent.lent(path, directory, mode=mount.mode, uid=mount.uid, gid=mount.gid))
         socket = Rootfs(os.fsencode(directory))

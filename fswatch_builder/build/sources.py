@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from fswatch_builder import _native
 from fswatch_builder._native import IgnorePatterns, Rootfs
-from fswatch_builder.build.fetched import Fetched
 from fswatch_builder.build.keys import content_key, selection_key
 from fswatch_builder.build.located import Located
 from fswatch_builder.build.meter import SILENT, Listener
@@ -31,6 +30,7 @@ from fswatch_builder.remote.address import remote_context
 from fswatch_builder.remote.credentials import ANONYMOUS, Credentials
 
 if TYPE_CHECKING:
+    from fswatch_builder.build.fetched import Fetched
     from fswatch_builder.build.kept_bases import KeptBases
 
 _CONTENT = "copy content"
@@ -88,7 +88,8 @@ class Sources:
         self._ignorefile = ignorefile
         self._refresh = refresh
         self._stack = ExitStack()
-        self._fetched = self._stack.enter_context(Fetched(store, credentials))
+        self._credentials = credentials
+        self._opened: Once[None, Fetched] = Once()
         self._trees: Once[CopySource, Tree] = Once()
         self._images: Once[tuple[str, Platform], Image] = Once()
         self._mounted: Once[tuple[CopySource, str], Part] = Once()
@@ -100,6 +101,16 @@ class Sources:
 
     def __exit__(self, *exc: object) -> None:
         self._stack.close()
+
+    def _fetched(self) -> "Fetched":
+        """Loaded when something has an address: what speaks to servers is large, and few builds fetch."""
+
+        def begun() -> "Fetched":
+            from fswatch_builder.build.fetched import Fetched
+
+            return self._stack.enter_context(Fetched(self._store, self._credentials))
+
+        return self._opened.get(None, begun)
 
     def ignored(self) -> list[bytes]:
         """The patterns of the build context's ignore file. Raises BuildContextError."""
@@ -131,10 +142,10 @@ class Sources:
         from fswatch_builder.build.bases import bases, import_tree, refreshed
 
         if isinstance(remote, GitTree):
-            manifest = import_tree(os.fsdecode(self._fetched.tree(remote).rootfs.path), self._store, platform)
+            manifest = import_tree(os.fsdecode(self._fetched().tree(remote).rootfs.path), self._store, platform)
         else:
             find = refreshed if self._refresh else bases
-            place = value if remote is None else self._fetched.path(remote)
+            place = value if remote is None else self._fetched().path(remote)
             manifest = find(place, self._store, platform, self._kept)
         return self._store.load_image(manifest)
 
@@ -146,10 +157,10 @@ class Sources:
         parts = [self._local_content(action, local)] if local else []
         paths = [("paths", part.digest) for part in parts]
         in_order = [
-            ("path", b"") if isinstance(word, str) else ("fetched", self._fetched.identity(word))
+            ("path", b"") if isinstance(word, str) else ("fetched", self._fetched().identity(word))
             for word in action.words
         ]
-        fetched = [part for word in action.words if not isinstance(word, str) for part in self._fetched.parts(word)]
+        fetched = [part for word in action.words if not isinstance(word, str) for part in self._fetched().parts(word)]
         return Taken(content_key([*paths, *in_order]), (*parts, *fetched))
 
     def _local_content(self, action: CopyAction, words: Sequence[str]) -> Part:
@@ -193,7 +204,7 @@ class Sources:
 
     def fetched(self, source: Remote) -> Tree:
         """The files that ADD names by URL."""
-        return self._fetched.tree(source)
+        return self._fetched().tree(source)
 
     def mounted(self, source: CopySource, path: str) -> Part:
         """The files that a mount brings along; remembered as in `content`, of a context for this build."""
@@ -263,7 +274,7 @@ class Sources:
             return self._directory(source.value, read_ignore(place, place + b"/"))  # only its .dockerignore counts
         remote = _remote(source)
         if remote is not None:
-            return self._fetched.context(remote)
+            return self._fetched().context(remote)
         image = self._image_of(source)
         if image is None:
             raise RuntimeError(f"no image for {source}")

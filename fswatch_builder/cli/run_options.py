@@ -1,7 +1,6 @@
 """The options about what a RUN is lent and kept to: ``--secret``, ``--ssh``, ``--allow``, ``--add-host`` and others."""
 
 import csv
-import ipaddress
 import os
 import stat
 from collections.abc import Mapping, Sequence
@@ -175,7 +174,9 @@ def _host(item: str) -> tuple[str, str]:
     if address == "host-gateway":
         return name, "127.0.0.1"
     try:
-        return name, str(ipaddress.ip_address(address))
+        from ipaddress import ip_address
+
+        return name, str(ip_address(address))
     except ValueError:
         raise UsageError(f"--add-host {item}: invalid address {address!r}") from None
 

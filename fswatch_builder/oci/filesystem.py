@@ -1,6 +1,5 @@
 """What a directory lies on, and what is mounted in it, as far as the store has to know (proc_pid_mountinfo(5))."""
 
-import ctypes
 import os
 import re
 from collections.abc import Iterator
@@ -33,6 +32,8 @@ def mounts_below(directory: str) -> list[str]:
 
 def unmount_below(directory: str) -> list[str]:
     """Unmounts what is mounted on ``directory`` and in it, the last first: nobody needs it any more. Raises OSError."""
+    import ctypes
+
     points = mounts_below(directory)
     for point in reversed(points):
         if ctypes.CDLL(None, use_errno=True).umount2(os.fsencode(point), _MNT_DETACH):
