@@ -2,9 +2,12 @@
 
 import hashlib
 import os
+import stat
+import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import IO, Final, Literal
+from tarfile import BLOCKSIZE
+from typing import IO, BinaryIO, Final, Literal, Protocol
 
 import msgspec
 
@@ -26,6 +29,13 @@ _COPY: Final = 1 << 20
 _LAYOUT_NAMES: Final = frozenset({"oci-layout", "index.json", "blobs", "manifest.json"})
 
 
+class Sink(Protocol):
+    """Where bytes go."""
+
+    def write(self, content: bytes, /) -> object:
+        """All of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class NamedImage:
     """A manifest or an index in the store, and the names it goes out under."""
@@ -40,8 +50,13 @@ class NamedImage:
 
 
 def write_archive(store: Store, images: Sequence[NamedImage], form: Form, dest: str) -> None:
-    """Writes a tar of images to the file ``dest``, ``-`` for standard output. Raises OutputError, StoreError."""
+    """Writes a tar of images to the file ``dest``, ``-`` for standard output. Raises OutputError, StoreError.
+
+    A file that is this very tar already only gets a new time: a build from the cache makes what the one before it made.
+    """
     files = _files(store, images, form)
+    if dest != "-" and _is_there(files, dest):
+        return
     with whole_file(dest) as sink:
         _write_tar(files, sink)
 
@@ -148,10 +163,38 @@ def _saved(image: NamedImage, manifest: Manifest) -> dict[str, object]:
 # Writing it.
 
 
-def _write_tar(files: Sequence[_File], sink: IO[bytes]) -> None:
-    """Deterministic: sorted, no times, no owners."""
-    import tarfile
+class _Difference(Exception):  # noqa: N818 - not a mistake of anyone
+    pass
 
+
+class _Compared:
+    """What is written to it has to be what a file has."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def write(self, content: bytes) -> None:
+        if self._file.read(len(content)) != content:
+            raise _Difference
+
+
+def _is_there(files: Sequence[_File], dest: str) -> bool:
+    """Whether ``dest`` is a file with the tar of ``files``. One that is not mostly differs in its first kilobytes."""
+    size = 2 * BLOCKSIZE + sum(BLOCKSIZE + file.size + -file.size % BLOCKSIZE for file in files) + 2 * BLOCKSIZE
+    try:
+        status = os.stat(dest)
+        if not stat.S_ISREG(status.st_mode) or status.st_size != size:
+            return False
+        with open(dest, "rb") as file:
+            _write_tar(files, _Compared(file))
+        os.utime(dest)
+    except (_Difference, OSError):  # what cannot be read is written
+        return False
+    return True
+
+
+def _write_tar(files: Sequence[_File], sink: Sink) -> None:
+    """Deterministic: sorted, no times, no owners."""
     for directory in ("blobs", "blobs/sha256"):
         member = tarfile.TarInfo(directory + "/")
         member.type, member.mode = tarfile.DIRTYPE, 0o755
@@ -161,11 +204,11 @@ def _write_tar(files: Sequence[_File], sink: IO[bytes]) -> None:
         member.mode, member.size = 0o644, file.size
         sink.write(member.tobuf(tarfile.GNU_FORMAT))
         _copy(file, sink)
-        sink.write(bytes(-file.size % tarfile.BLOCKSIZE))
-    sink.write(bytes(2 * tarfile.BLOCKSIZE))
+        sink.write(bytes(-file.size % BLOCKSIZE))
+    sink.write(bytes(2 * BLOCKSIZE))
 
 
-def _copy(file: _File, sink: IO[bytes]) -> None:
+def _copy(file: _File, sink: Sink) -> None:
     """Exactly the bytes that the digest promises: damage on our disk must not reach others."""
     if isinstance(file, _Document):
         sink.write(file.content)

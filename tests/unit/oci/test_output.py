@@ -234,3 +234,55 @@ def test_an_image_of_mixed_families_or_with_a_wrong_history_is_not_valid(
         validate(store, Descriptor(media_types.OCI_MANIFEST, store.put(content), len(content)))
     with pytest.raises(OutputError, match="not an OCI manifest"):
         validate(store, Descriptor(media_types.DOCKER_MANIFEST, manifest.digest, manifest.size))
+
+
+def test_an_archive_that_is_there_already_is_not_written_again(
+    store: Store, manifest: Descriptor, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.tar"
+    images = [NamedImage(manifest, NAMES)]
+    write_archive(store, images, "oci", str(path))
+    os.utime(path, (1, 1))
+    before = os.stat(path)
+    write_archive(store, images, "oci", str(path))
+    after = os.stat(path)
+    assert after.st_ino == before.st_ino
+    assert after.st_mtime > 1  # whoever goes by times sees that it is new
+
+
+@pytest.mark.parametrize("change", ["first byte", "last byte", "longer", "shorter", "of a blob"])
+def test_an_archive_that_differs_anywhere_is_written_anew(
+    store: Store, manifest: Descriptor, tmp_path: Path, change: str
+) -> None:
+    path = tmp_path / "x.tar"
+    images = [NamedImage(manifest, NAMES)]
+    write_archive(store, images, "oci", str(path))
+    right = path.read_bytes()
+    wrong = bytearray(right)
+    match change:
+        case "first byte":
+            wrong[0] ^= 1
+        case "last byte":
+            wrong[-1] ^= 1
+        case "longer":
+            wrong += bytes(512)
+        case "shorter":
+            del wrong[-512:]
+        case _:
+            wrong[len(wrong) // 2] ^= 1
+    path.write_bytes(wrong)
+    write_archive(store, images, "oci", str(path))
+    assert path.read_bytes() == right
+
+
+def test_damage_in_the_store_is_told_though_the_archive_is_there(
+    store: Store, manifest: Descriptor, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.tar"
+    images = [NamedImage(manifest, NAMES)]
+    write_archive(store, images, "oci", str(path))
+    layer = store.load_image(manifest.digest).layers[-1].descriptor
+    with open(store.blob_path(layer.digest), "r+b") as blob:
+        blob.write(b"damage")
+    with pytest.raises(StoreError, match="is damaged"):
+        write_archive(store, images, "oci", str(path))
