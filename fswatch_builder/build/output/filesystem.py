@@ -8,9 +8,10 @@ from threading import Thread
 from typing import Final
 
 from fswatch_builder._native import Baseline, HintSet, RefusedError, Rootfs, copy, pack_layer, remove_tree
+from fswatch_builder.build.meter import SILENT
 from fswatch_builder.build.output.spec import TarOutput, TreeOutput
 from fswatch_builder.build.product import Product
-from fswatch_builder.build.unpacking import new_rootfs, unpack
+from fswatch_builder.build.unpacking import new_rootfs, unpack_all
 from fswatch_builder.errors import OutputError
 from fswatch_builder.model.image import Image
 from fswatch_builder.oci.blobs import write_errors
@@ -83,8 +84,7 @@ def _files(store: Store, product: Product, directory: str, *, split: bool) -> Ro
 def _unpacked(store: Store, image: Image, place: str) -> Rootfs:
     check_owners()
     rootfs, baseline = new_rootfs(place)
-    for layer in image.layers:
-        unpack(layer, store, rootfs, baseline)
+    unpack_all(image.layers, store, rootfs, baseline, SILENT)
     return rootfs
 
 
