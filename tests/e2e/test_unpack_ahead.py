@@ -116,6 +116,7 @@ def stuck(path, store):
     print("importing", flush=True)
     threading.Event().wait()
 bases._tar_layer = stuck
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # whoever runs the tests may ignore it
 from fswatch_builder.cli.entry import main
 main()
 """
@@ -129,7 +130,10 @@ def test_ctrl_c_ends_it_and_leaves_nothing(hard: Workshop) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "importing\n"
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=60)
+        try:
+            _, told = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert "Traceback" not in told
     assert [name for name in os.listdir(hard.store / "work") if name != ".lock"] == []
