@@ -83,7 +83,7 @@ class KeptBases:
         first of them. What is written to it is in ``directory``, a workspace; it is the merged view of an overlay only
         if ``overlay``.
 
-        None where nothing can be kept. Raises what unpacking raises.
+        None where nothing can be kept. Raises what unpacking raises, and StoreError where a blob is missing.
         """
         from fswatch_builder.build.ground import begin
 
@@ -92,6 +92,8 @@ class KeptBases:
         ways = self._ways_here(directory).without_overlay_unless(overlay)
         if not ways:
             return None
+        for layer in layers:
+            self._store.size(layer.descriptor.digest)  # an image that lacks a blob is told, though no file is missing
         stack = _Stack(layers)
         with self._turns.turn(stack.chain(len(base.layers))):  # of several stages with one base, the first unpacks it
             below = self._longest(stack)
