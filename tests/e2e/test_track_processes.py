@@ -3,10 +3,10 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,42 +20,49 @@ printf 12345 | dd of=new-by-cp conv=notrunc 2>../dd; touch -r etc/conf etc
 """
 
 
-def attribution(tree: Path, *arguments: str, script: str = SCRIPT) -> tuple[dict[str, set[str]], dict[str, Any]]:
-    """The names of programs by path; and the document's member."""
-    told = json.loads(track(tree, "--processes", "--json", *arguments, script=script).stdout)
+@pytest.fixture
+def programs(tree: Path) -> dict[str, str]:
+    """An environment whose programs are beside the tree: those of a root on an overlay start unheard."""
+    beside = tree.with_name("programs")
+    beside.mkdir()
+    for name in ("cp", "rm", "mkdir", "tee", "dd", "touch", "sh"):
+        found = shutil.which(name)
+        assert found is not None
+        shutil.copy(os.path.realpath(found), beside / name)
+    return {"PATH": f"{beside}{os.pathsep}{os.environ['PATH']}"}
+
+
+def tracked(tree: Path, programs: dict[str, str], script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ["track", "--processes", *arguments, str(tree), "--", "sh", "-ec", script]
+    return fswatch_builder(*command, cwd=str(tree), env=programs)
+
+
+@pytest.mark.root
+def test_each_path_has_the_programs_that_touched_it(tree: Path, programs: dict[str, str]) -> None:
+    told = json.loads(tracked(tree, programs, SCRIPT, "--json", "--audit").stdout)
     who = told["attribution"]
     assert {touched["path"] for touched in who["touched"]} <= {change["path"] for change in told["changes"]}
     names = {
         process["pid"]: {os.path.basename(program) for program in process["programs"]} for process in who["processes"]
     }
-    by_path = {touched["path"]: set().union(*(names[pid] for pid in touched["pids"])) for touched in who["touched"]}
     loaders = {name for programs in names.values() for name in programs if name.startswith("ld-")}
-    return {path: programs - loaders for path, programs in by_path.items()}, who
-
-
-def real(program: str) -> str:
-    found = subprocess.run(["which", program], capture_output=True, text=True, check=True).stdout.strip()
-    return os.path.basename(os.path.realpath(found))
-
-
-@pytest.mark.root
-def test_each_path_has_the_programs_that_touched_it(tree: Path) -> None:
-    by_path, who = attribution(tree, "--audit")
-    cp, dd, tee, rm, shell = (real(name) for name in ("cp", "dd", "tee", "rm", "sh"))
-    assert by_path["new-by-cp"] == {cp, dd}
-    assert by_path["deep/er/by-tee"] == {tee}
-    assert by_path["tool"] == {rm}
-    assert by_path["by-the-shell"] == {shell}
-    assert by_path["deep/er"] == {real("mkdir")}
+    by_path = {
+        touched["path"]: set().union(*(names[pid] for pid in touched["pids"])) - loaders for touched in who["touched"]
+    }
+    assert by_path["new-by-cp"] == {"cp", "dd"}
+    assert by_path["deep/er/by-tee"] == {"tee"}
+    assert by_path["tool"] == {"rm"}
+    assert by_path["by-the-shell"] == {"sh"}
+    assert by_path["deep/er"] == {"mkdir"}
     assert who["complete"]
     assert all(process["state"] in ("seen", "started") for process in who["processes"])
 
 
 @pytest.mark.root
-def test_the_report_tells_programs_and_numbers_below_each_change(tree: Path) -> None:
-    done = track(tree, "--processes", script="cp etc/conf new; rm tool")
-    assert re.search(rf"^  A  new .*\n       by /\S*/{real('cp')} \(\d+\)$", done.stderr, re.MULTILINE)
-    assert re.search(rf"^  D  tool .*\n       by /\S*/{real('rm')} \(\d+\)$", done.stderr, re.MULTILINE)
+def test_the_report_tells_programs_and_numbers_below_each_change(tree: Path, programs: dict[str, str]) -> None:
+    told = tracked(tree, programs, "cp etc/conf new; rm tool").stderr
+    assert re.search(r"^  A  new .*\n       by /\S*/cp \(\d+\)$", told, re.MULTILINE)
+    assert re.search(r"^  D  tool .*\n       by /\S*/rm \(\d+\)$", told, re.MULTILINE)
 
 
 @pytest.mark.root
