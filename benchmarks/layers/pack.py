@@ -9,6 +9,7 @@ import os
 import resource
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from benchmarks.corpora.package import FILES, make_package
 from benchmarks.row import Row, in_turns, row, seconds
@@ -36,7 +37,7 @@ def pack_rows(work: str, repeat: int) -> Iterator[Row]:
                 "ours": _ours(root, store, compression),
                 "tar": lambda: lambda: _tar(root),
                 "SHA-256": lambda: lambda: hashlib.sha256(tar),
-                compression.value: lambda compression=compression: lambda: _compress(tar, compression),
+                compression.value: partial(partial, _compress, tar, compression),
             }
             yield from _time_rows(parts, compression.value, len(tar), repeat)
             yield from _processor_rows(parts, compression.value, repeat)
