@@ -135,11 +135,11 @@ def test_each_platform_has_a_story_of_its_own(workshop: Workshop) -> None:
     workshop.write("f", "1")
     text = "FROM scratch\nARG TARGETARCH\nCOPY f /$TARGETARCH\n"
     amd64, arm64 = Platform("linux", "amd64"), Platform("linux", "arm64")
-    missed(workshop, text, platform=amd64)
-    assert missed(workshop, text, platform=arm64) == [UNKNOWN]
+    missed(workshop, text, platforms=(amd64,))
+    assert missed(workshop, text, platforms=(arm64,)) == [UNKNOWN]
     workshop.write("f", "2")
     for platform in (amd64, arm64):
-        assert missed(workshop, text, platform=platform) == [("files: f: content",)]
+        assert missed(workshop, text, platforms=(platform,)) == [("files: f: content",)]
 
 
 def test_stages_of_one_name_are_held_against_themselves(workshop: Workshop) -> None:

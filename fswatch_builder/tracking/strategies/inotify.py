@@ -7,6 +7,7 @@ container and in a user namespace. What makes it exact is argued in ``tracking/R
 import errno
 import os
 from threading import Lock
+from weakref import WeakSet
 
 from inotify_simple import INotify, flags  # type: ignore[import-untyped]
 
@@ -28,7 +29,8 @@ class InotifyTracker:
 
     def __init__(self) -> None:
         self._arming = Lock()
-        self._in_force: set[InotifySession] = set()
+        # Weak: a session that has ended keeps no file system busy.
+        self._in_force: WeakSet[InotifySession] = WeakSet()
 
     def probe(self, rootfs: Rootfs) -> Capability:
         """Makes one harmless event on the root directory and waits for nothing: it must be there at once.
@@ -77,8 +79,7 @@ class InotifyTracker:
         session = InotifySession(rootfs, inotify, watches)
         try:
             with self._arming:
-                self._in_force = {other for other in self._in_force if not other.closed}
-                ours = sum(other.watches.count for other in self._in_force)
+                ours = sum(other.watches.count for other in self._in_force if not other.closed)
                 watches.arm(rootfs, baseline, budget=watch_budget(baseline.directories, ours=ours))
                 self._in_force.add(session)
         except OSError as error:
