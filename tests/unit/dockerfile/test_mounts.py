@@ -75,6 +75,19 @@ def test_a_mount(text: str, mount: Mount) -> None:
     assert read(text) == (mount,)
 
 
+@pytest.mark.parametrize(("text", "mode"), [("type=secret,id=x", 0o400), ("type=ssh", 0o600)])
+def test_secrets_and_agents_are_root_s_unless_it_is_said_otherwise(text: str, mode: int) -> None:
+    (mount,) = read(text)
+    assert isinstance(mount, SecretMount | SshMount)
+    assert (mount.mode, mount.uid, mount.gid) == (mode, 0, 0)
+
+
+def test_a_cache_is_shared_unless_it_says_otherwise() -> None:
+    (mount,) = read("type=cache,target=/c")
+    assert isinstance(mount, CacheMount)
+    assert (mount.sharing, mount.writable) == ("shared", True)
+
+
 def test_ssh_mounts_are_numbered() -> None:
     targets = [mount.target for mount in read("type=ssh", "target=/t", "type=ssh,target=/s", "type=ssh,id=b")]
     assert targets == ["/run/buildkit/ssh_agent.0", "/t", "/s", "/run/buildkit/ssh_agent.2"]
