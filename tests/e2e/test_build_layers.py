@@ -165,22 +165,29 @@ def test_f4_context_files_are_roots_and_stage_files_keep_their_owner(workshop: W
     assert owners == [(0, 0), (5, 6), (1000, 1000)]
 
 
+ADDED = ("gz.txt", "bz2.txt", "xz.txt", "zst.txt", "no.tar.gz", "text.tar")
+
+
 def test_archives_are_told_by_content_and_others_copied(workshop: Workshop) -> None:
     import bz2
     import gzip
     import lzma
 
+    import zstandard
+
     plain = tar_of({"in": "x"})
-    for name, content in {"gz": gzip.compress(plain), "bz2": bz2.compress(plain), "xz": lzma.compress(plain)}.items():
-        workshop.write(f"{name}.txt", content)
+    packers = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress, "zst": zstandard.compress}
+    for name, pack in packers.items():
+        workshop.write(f"{name}.txt", pack(plain))
     workshop.write("no.tar.gz", "")
     workshop.write("text.tar", "text")
-    lines = "".join(f"ADD {name} /{name}/\n" for name in ("gz.txt", "bz2.txt", "xz.txt", "no.tar.gz", "text.tar"))
+    lines = "".join(f"ADD {name} /{name}/\n" for name in ADDED)
     names = workshop.build(f"FROM scratch\n{lines}").names()
     assert [layer[-1] for layer in names] == [
         "gz.txt/in",
         "bz2.txt/in",
         "xz.txt/in",
+        "zst.txt/in",
         "no.tar.gz/no.tar.gz",
         "text.tar/text.tar",
     ]

@@ -14,7 +14,7 @@ import pytest
 
 from fswatch_builder.errors import BuildContextError, BuildError, DockerfileError
 from tests.support.builds import Result, Workshop
-from tests.support.images import tar_of
+from tests.support.images import layer_of, member, tar_of
 
 pytestmark = pytest.mark.root
 
@@ -34,6 +34,8 @@ F, X, D, S = "f 644 0:0", "f 755 0:0", "d 755 0:0", "l 777 0:0"
 
 CASES = [
     Case("c1 source from the root, clamped", "COPY /../a.txt ./d/../b.txt @/", {"a.txt": F, "b.txt": F}),
+    Case("c1 a slash at its end means nothing", "COPY d/e/f/ @/", {"f": F}),
+    Case("c1 nor does the WORKDIR of a stage", "COPY --from=other owned/f @/", {"f": "f 640 5:6"}),
     Case("c2 a new name, parents made", "COPY a.txt @/p/q/new", {"p": D, "p/q": D, "p/q/new": F}),
     Case("c2 a slash makes a directory", "COPY a.txt @/p/", {"p": D, "p/a.txt": F}),
     Case(
@@ -46,6 +48,7 @@ CASES = [
     Case("c5 question mark and class", "COPY [ab].t?t @/", {"a.txt": F, "b.txt": F}),
     Case("c5 escaped bracket", "COPY [[]x @/", {"[x": F}),
     Case("c5 one level", "COPY d/*/f @/", {"f": F}),
+    Case("c5 a link that matches is followed", "COPY to-[a] @/", {"to-a": F}),
     Case("c6 a link that is named is followed", "COPY to-a @/", {"to-a": F}),
     Case("c6 a link in a tree stays one", "COPY links @/", {"": D, "dangling": S, "in": S}),
     Case("c6 a link to a directory is followed", "COPY to-d/e/f @/", {"f": F}),
@@ -113,6 +116,7 @@ CASES = [
     Case("c15 unpack", "ADD --unpack arc.bin @/", {"": D, "in": F}),
     Case("c15 kept", "ADD --unpack=false arc.bin @/", {"": D, "arc.bin": F}),
     Case("c15 copy never unpacks", "COPY arc.bin @/", {"": D, "arc.bin": F}),
+    Case("c15 the archive's own owners", "ADD ids.bin @/", {"": D, "in": "f 640 5:6", "sub": "d 750 7:8"}),
     Case("c15 owner", "ADD --chown=3:4 arc.bin @/", {"": "d 755 3:4", "in": "f 644 3:4"}),
     Case("c15 mode is not for an archive", "ADD --chmod=600 arc.bin @/", {"in": F}),
     Case("c15 archives by wildcard", "ADD arc.* @/", {"": D, "in": F, "two": F}),
@@ -148,6 +152,8 @@ def fill(workshop: Workshop) -> None:
         path.symlink_to(target)
     workshop.write("arc.bin", gzip.compress(tar_of({"in": b"x"})))
     workshop.write("arc.two", tar_of({"two": b"x"}))
+    directory = member("sub", kind=tarfile.DIRTYPE, mode=0o750, uid=7, gid=8)
+    workshop.write("ids.bin", layer_of(member("in", b"x", mode=0o640, uid=5, gid=6), directory))
     workshop.write("empty.tar.gz", "")
     (workshop.context.parent / "extra").mkdir()
     (workshop.context.parent / "extra/e").write_text("e")
@@ -157,7 +163,7 @@ def fill(workshop: Workshop) -> None:
 
 OTHER = (
     "FROM base AS other\nRUN mkdir -p /owned/d && echo x >/owned/f && chmod 640 /owned/f && chown 5:6 /owned/f"
-    " && chmod 750 /owned/d && chown 7:8 /owned/d\n"
+    " && chmod 750 /owned/d && chown 7:8 /owned/d\nWORKDIR /owned\n"
 )
 
 
@@ -185,9 +191,9 @@ def described(member: tarfile.TarInfo) -> str:
 
 def members_below(result: Result, number: int, top: str) -> dict[str, str]:
     found = {}
-    for member in result.members(result.layers[number]):
-        assert member.name == top or member.name.startswith(top + "/")
-        found[member.name[len(top) :].strip("/")] = described(member)
+    for made in result.members(result.layers[number]):
+        assert made.name == top or made.name.startswith(top + "/")
+        found[made.name[len(top) :].strip("/")] = described(made)
     return found
 
 
@@ -237,6 +243,18 @@ def test_errors(workshop_of_cases: Workshop, line: str, error: type[BuildError] 
     assert what in caught.value.what
     assert caught.value.where is not None
     assert caught.value.where.line == 2
+
+
+@pytest.mark.parametrize(("owner", "number", "ids"), [("app", "7", (7, 7)), ("1000:app", "1000:7", (1000, 7))])
+def test_on_scratch_numbers_are_owners_and_names_are_not(
+    workshop: Workshop, owner: str, number: str, ids: tuple[int, int]
+) -> None:
+    workshop.write("f")
+    with pytest.raises(DockerfileError, match=r"unable to find (user|group) 'app'") as caught:
+        workshop.build(f"FROM scratch\nCOPY --chown={owner} f /\n")
+    assert caught.value.where is not None
+    result = workshop.build(f"FROM scratch\nCOPY --chown={number} f /\n")
+    assert [(made.uid, made.gid) for made in result.members(result.layers[0])] == [ids]
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,10 @@ def test_scratch_cannot_be_replaced() -> None:
     assert planned("FROM scratch\n", contexts={"scratch": "x"}).target.base == Scratch()
 
 
+def test_context_cannot_be_replaced() -> None:
+    assert planned("FROM context\n", contexts={"context": "x"}).target.base == ImageSource("context", AMD64)
+
+
 @pytest.mark.parametrize("name", ["build", "BUILD", "0"])
 def test_copy_from_ignores_case_and_takes_an_index(name: str) -> None:
     plan = planned(f"FROM scratch AS Build\nFROM scratch\nCOPY --from={name} /a /\n")

@@ -57,6 +57,18 @@ def test_a_flag_with_its_value_behind_an_equals_sign_is_refused_too() -> None:
     assert "--cache-from: not supported yet" in result.output
 
 
+@pytest.mark.parametrize("flag", ["--provenance=true", "--provenance=mode=max", "--sbom=true"])
+def test_an_attestation_is_refused_and_none_can_be_asked_for(flag: str) -> None:
+    name = flag.partition("=")[0]
+    said = {}
+    for asked in (flag, f"{name}=false"):
+        result = CliRunner().invoke(app, ["build", asked, "/nowhere/at/all"])
+        assert result.exit_code == 2
+        said[asked] = " ".join(result.output.split())
+    assert f"{flag}: not supported yet: no attestation is made" in said[flag]
+    assert "the context /nowhere/at/all is not there" in said[f"{name}=false"]
+
+
 def test_what_nobody_knows_is_no_such_option() -> None:
     result = CliRunner().invoke(app, ["build", "--tagg", "x", "."])
     assert result.exit_code == 2

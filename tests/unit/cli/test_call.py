@@ -65,6 +65,14 @@ def test_targets_as_a_document(ask: Ask) -> None:
     assert document["targets"][0]["location"] == {"ranges": [{"start": {"line": 5}, "end": {"line": 5}}]}
 
 
+def test_a_comment_that_begins_with_another_word_describes_nothing(ask: Ask) -> None:
+    text = "# Compiles\nFROM scratch AS build\n# lastly, this\nFROM scratch AS last\n# LEVELS of it\nARG LEVEL=1\n"
+    document = json.loads(ask(text, "--call=targets,format=json").stdout)
+    assert ["description" in one for one in document["targets"]] == [False, False]
+    (argument,) = json.loads(ask(text, "--call=outline,format=json").stdout)["args"]
+    assert (argument["name"], argument.get("description", "")) == ("LEVEL", "")
+
+
 @pytest.mark.parametrize(
     ("target", "arguments"),
     [

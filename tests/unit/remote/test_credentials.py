@@ -35,6 +35,11 @@ def test_which_secret_is_for_a_file(name: str, url: str, expected: str | None) -
     assert Credentials({name: b"v\n"}).for_file(url) == expected
 
 
+def test_a_token_goes_before_a_header_for_a_file() -> None:
+    both = Credentials({"HTTP_AUTH_HEADER_h": b"header", "HTTP_AUTH_TOKEN_h": b"token"})
+    assert both.for_file("https://h/f") == "Bearer token"
+
+
 @pytest.mark.parametrize(
     ("names", "remote", "expected"),
     [

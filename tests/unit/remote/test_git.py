@@ -95,6 +95,24 @@ def test_modes_times_and_no_repository_left(repository: Repository, tmp_path: Pa
     assert not (tmp_path / "t/.git").exists()
 
 
+def test_files_are_as_new_as_their_checkout_if_asked_for(repository: Repository, tmp_path: Path) -> None:
+    repository.commit({"f": "1"})
+    tree = GitTree(repository.url, mtime="checkout")
+    check_out(tree, resolve(tree), str(tmp_path / "t"))
+    assert (tmp_path / "t/f").stat().st_mtime > 1_000_000_000  # the commit's
+
+
+def test_nothing_but_the_commit_is_fetched_if_asked_for(web: Web, repository: Repository, tmp_path: Path) -> None:
+    repository.commit({"f": "1"})
+    requests = []
+    for only in (True, False):
+        before = len(web.requests)
+        with pytest.raises(BuildContextError, match="cannot fetch commit"):
+            check_out(GitTree(repository.url, "main", fetch_by_commit=only), "a" * 40, str(tmp_path / str(only)))
+        requests.append(len(web.requests) - before)
+    assert requests[0] < requests[1]
+
+
 def test_keeping_the_repository_keeps_no_password(repository: Repository, tmp_path: Path) -> None:
     commit = repository.commit({"f": "1"})
     url = repository.url.replace("http://", "http://u:secret@")
