@@ -116,7 +116,7 @@ class Walker:
                 if step.created_by is not None:
                     history = (*history, history_line(step.created_by, layer=layer is not None, created=created))
         epoch = self._plan.source_date_epoch
-        image = assemble(stage.platform, state.config, state.author, layers, history, start, epoch)
+        image = assemble(base.platform, state.config, state.author, layers, history, start, epoch)
         return Finished(image, site, state, inherited)
 
     def _base(self, stage: Stage, site: Worksite) -> tuple[Image, StageState, int]:

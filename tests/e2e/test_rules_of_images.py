@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from fswatch_builder.errors import BuildError
+from fswatch_builder.model.platform import Platform
 from tests.support.builds import Workshop, args
 from tests.support.images import digest, layer_of, make_image, member, write_layout
 
@@ -51,3 +52,15 @@ def test_an_epoch_changes_nothing_of_the_base(workshop: Workshop, tmp_path: Path
     assert {line.created for line in new} == {datetime.fromtimestamp(1, UTC)}
     assert str(built.layers[0].descriptor.digest) == digest(image.layers[0])
     assert {made.mtime for made in result.members(built.layers[1])} == {1}
+
+
+def test_an_image_is_for_what_its_base_is_for_unless_a_platform_was_asked_for(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    base = make_image([layer_of(member("f", b"x"))], architecture="riscv64")
+    layout = write_layout(tmp_path / "layout", {"x": base})
+    contexts = {"other": f"oci-layout://{layout}"}
+    text = "FROM other AS a\nENV a=b\nFROM a\nLABEL a=b\n"
+    riscv64, arm64 = Platform("linux", "riscv64"), Platform("linux", "arm64")
+    assert workshop.build(text, contexts=contexts).built.image.platform == riscv64
+    assert workshop.build(text, contexts=contexts, platforms=(arm64,)).built.image.platform == arm64
