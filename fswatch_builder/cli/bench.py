@@ -214,39 +214,23 @@ def _campaign(
 
 
 def _measured(campaign: "Campaign", json_file: str | None) -> "Document":
-    from contextlib import ExitStack
     from datetime import UTC, datetime
 
-    import msgspec
-
+    from fswatch_builder.cli.bench_rows import KeptRows
     from fswatch_builder.cli.bench_text import Progress
-    from fswatch_builder.oci.whole import check_writable, whole_file
+    from fswatch_builder.oci.whole import check_writable
     from fswatch_builder.research.bench.document import document
     from fswatch_builder.research.bench.rows import Row
-    from fswatch_builder.research.journal import Journal
 
     if json_file is not None:
         check_writable(json_file)
-    with ExitStack() as stack:
-        kept = None
-        if json_file is not None and json_file != "-":
-            kept = stack.enter_context(Journal(f"{json_file}.part", campaign.plan, Row))
-        rows = [] if kept is None else list(kept.rows)
-        progress = stack.enter_context(Progress(campaign.plan, len(rows)))
-        try:
-            for row in campaign.run(progress, rows[:]):
-                rows.append(row)
-                if kept is not None:
-                    kept.add(row)
-        except KeyboardInterrupt:
-            if kept is not None:
-                print(f"{len(rows):,} trials are kept in {kept.path}: the same command goes on there", file=sys.stderr)
-            raise
+    with (
+        KeptRows(json_file, campaign.plan, Row, called="trials") as kept,
+        Progress(campaign.plan, len(kept.rows)) as progress,
+    ):
+        for row in campaign.run(progress, kept.rows[:]):
+            kept.add(row)
     taken = datetime.now(UTC).isoformat(timespec="seconds")
-    found = document(campaign.plan, rows, taken=taken, command=shlex.join(["fswatch-builder", *sys.argv[1:]]))
-    if json_file is not None:
-        with whole_file(json_file) as file:
-            file.write(msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
-        if kept is not None:
-            os.unlink(kept.path)
+    found = document(campaign.plan, kept.rows, taken=taken, command=shlex.join(["fswatch-builder", *sys.argv[1:]]))
+    kept.write(found)
     return found

@@ -4,19 +4,17 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-
-import msgspec
 
 from fswatch_builder.build.builder import Request
 from fswatch_builder.build.contexts import find_dockerfile
 from fswatch_builder.cli import values
 from fswatch_builder.cli.bench_build_text import BuildProgress, build_lines
+from fswatch_builder.cli.bench_rows import KeptRows
 from fswatch_builder.cli.report import check_page, write_page
 from fswatch_builder.errors import UsageError
-from fswatch_builder.oci.whole import check_writable, whole_file
+from fswatch_builder.oci.whole import check_writable
 from fswatch_builder.research import machine, strategies
 from fswatch_builder.research.bench.campaign import check_directory
 from fswatch_builder.research.bench.room import check_room
@@ -26,7 +24,6 @@ from fswatch_builder.research.builds.contestants import contestants, digest
 from fswatch_builder.research.builds.document import BuildDocument, build_document
 from fswatch_builder.research.builds.project import Project
 from fswatch_builder.research.builds.rows import Absent, BuildPlan, BuildRow
-from fswatch_builder.research.journal import Journal
 from fswatch_builder.research.peers.peer import Peer
 from fswatch_builder.research.peers.registry import chosen
 from fswatch_builder.research.strategies import Strategy
@@ -119,27 +116,14 @@ def _strategies(asked: Asked) -> list[Strategy]:
 
 def _measured(campaign: BuildCampaign, json_file: str | None) -> BuildDocument:
     plan = campaign.plan
-    with ExitStack() as stack:
-        kept = None
-        if json_file is not None and json_file != "-":
-            kept = stack.enter_context(Journal(f"{json_file}.part", plan, BuildRow))
-        rows = [] if kept is None else list(kept.rows)
-        progress = stack.enter_context(BuildProgress(len(rows), plan.builds))
-        try:
-            for row in campaign.run(progress, rows[:]):
-                rows.append(row)
-                if kept is not None:
-                    kept.add(row)
-        except KeyboardInterrupt:
-            if kept is not None:
-                print(f"{len(rows):,} builds are kept in {kept.path}: the same command goes on there", file=sys.stderr)
-            raise
+    with (
+        KeptRows(json_file, plan, BuildRow, called="builds") as kept,
+        BuildProgress(len(kept.rows), plan.builds) as progress,
+    ):
+        for row in campaign.run(progress, kept.rows[:]):
+            kept.add(row)
     taken = datetime.now(UTC).isoformat(timespec="seconds")
     command = shlex.join(["fswatch-builder", *sys.argv[1:]])
-    found = build_document(plan, rows, campaign.differences, taken=taken, command=command)
-    if json_file is not None:
-        with whole_file(json_file) as file:
-            file.write(msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
-        if kept is not None:
-            os.unlink(kept.path)
+    found = build_document(plan, kept.rows, campaign.differences, taken=taken, command=command)
+    kept.write(found)
     return found
