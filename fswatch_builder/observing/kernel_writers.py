@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from glob import glob
 from typing import Literal
 
-from fswatch_builder.tracking.mountinfo import mount_lines, unescaped
+from fswatch_builder.mountinfo import mount_lines, unescaped
 
 _DELETED = b" (deleted)"
 

@@ -6,7 +6,7 @@ hold files: /proc has no end and no content of its own.
 
 from dataclasses import dataclass
 
-from fswatch_builder.tracking.mountinfo import holds_files, mount_lines
+from fswatch_builder.mountinfo import holds_files, mount_lines
 
 
 @dataclass(frozen=True, slots=True)

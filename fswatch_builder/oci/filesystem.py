@@ -1,23 +1,41 @@
 """What a directory lies on, and what is mounted in it, as far as the store has to know (proc_pid_mountinfo(5))."""
 
 import os
-import re
 from collections.abc import Iterator
 from typing import Final
 
+from fswatch_builder.mountinfo import mount_lines
+
 _TABLE: Final = "/proc/self/mountinfo"
-_ESCAPE: Final = re.compile(rb"\\([0-7]{3})")
 _MNT_DETACH: Final = 2  # umount2(2)
 
 #: One kernel alone writes to these, so memory mapped from them is the same for all who use it. A file system that is
 #: not listed may be shared by several machines.
-_LOCAL: Final = frozenset(b"bcachefs btrfs ext2 ext3 ext4 f2fs jfs nilfs2 overlay ramfs reiserfs tmpfs xfs zfs".split())
+_LOCAL: Final = frozenset(
+    (
+        *(
+            "bcachefs",
+            "btrfs",
+            "ext2",
+            "ext3",
+            "ext4",
+            "f2fs",
+            "jfs",
+            "nilfs2",
+            "overlay",
+            "ramfs",
+            "reiserfs",
+            "tmpfs",
+        ),
+        *("xfs", "zfs"),
+    )
+)
 
 
 def is_local(directory: str, table: str = _TABLE) -> bool:
     """Whether this machine alone uses the file system; False where that cannot be told."""
     inside = _closed(os.fsencode(os.path.realpath(directory)))
-    longest, kind = b"", b""
+    longest, kind = b"", ""
     for point, mounted in _mounts(table):
         if inside.startswith(point) and len(point) >= len(longest):  # the later mount hides the earlier one
             longest, kind = point, mounted
@@ -45,13 +63,10 @@ def _closed(path: bytes) -> bytes:
     return path.rstrip(b"/") + b"/"
 
 
-def _mounts(table: str) -> Iterator[tuple[bytes, bytes]]:
+def _mounts(table: str) -> Iterator[tuple[bytes, str]]:
     """Mount points, closed by a slash, and kinds of file system, in the order of mounting; none without /proc."""
     try:
-        with open(table, "rb") as lines:
-            for line in lines:
-                fields, _, rest = line.partition(b" - ")
-                point = _ESCAPE.sub(lambda match: bytes([int(match[1], 8)]), fields.split(b" ")[4])
-                yield _closed(point), rest.split(b" ")[0]
+        for mount in mount_lines(table):
+            yield _closed(mount.point), mount.kind
     except FileNotFoundError:
         return

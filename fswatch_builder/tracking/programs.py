@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from fswatch_builder.tracking.mountinfo import MountLine, holds_files, mount_lines
+from fswatch_builder.mountinfo import MountLine, holds_files, mount_lines
 
 
 def places_of_programs(mountinfo: str = "/proc/self/mountinfo") -> tuple[Sequence[bytes], Sequence[bytes]]:
