@@ -148,7 +148,8 @@ def test_a_base_for_another_platform_warns_and_the_image_is_for_the_one_asked_fo
     workshop: Workshop, tmp_path: Path
 ) -> None:
     layout = write_layout(tmp_path / "layout", {"x": make_image(architecture="s390x")})
-    result = workshop.build("FROM other\nENV a=b\n", contexts={"other": f"oci-layout://{layout}"})
+    contexts = {"other": f"oci-layout://{layout}"}
+    result = workshop.build("FROM other\nENV a=b\n", contexts=contexts, platforms=(Platform.host(),))
     warned = [event for event in result.recorder.events if isinstance(event, WarningFound)]
     assert [(event.rule, event.where.line) for event in warned] == [("InvalidBaseImagePlatform", 1)]
     assert result.built.image.platform == Platform.host()
