@@ -1,6 +1,6 @@
 """What the figures were taken on, as a record of plain values."""
 
-from dataclasses import asdict
+from msgspec.structs import asdict
 
 from fswatch_builder.research import machine
 

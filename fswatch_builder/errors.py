@@ -16,11 +16,10 @@ BuildError
 Interrupted             130   Ctrl-C (143 for SIGTERM, 129 for SIGHUP)
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(Struct, frozen=True):
     """A place in a Dockerfile. Lines and columns count from 1."""
 
     file: str

@@ -3,7 +3,8 @@
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _ESCAPE = re.compile(rb"\\([0-7]{3})")
 
@@ -20,8 +21,7 @@ _NO_FILES = frozenset(
 _REMOTE = frozenset(["9p", "afs", "ceph", "cifs", "ncpfs", "nfs", "nfs4", "smb3", "virtiofs"])
 
 
-@dataclass(frozen=True, slots=True)
-class MountLine:
+class MountLine(Struct, frozen=True):
     """One mount. ``root`` is the directory of the file system that is seen at ``point``. ``super_options`` are those of
     the file system, each escaped as `unescaped` reads it.
     """

@@ -1,8 +1,9 @@
 """From a finished stage to an image document."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
+
+from msgspec.structs import replace
 
 from fswatch_builder.model.image import History, Image, Layer, RunConfig
 from fswatch_builder.model.platform import Platform

@@ -6,7 +6,8 @@ reads every file, and shares no code with what it judges.
 
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from fswatch_builder import stopping
 from fswatch_builder._native import ChangeSet, Rootfs
@@ -20,8 +21,7 @@ from fswatch_builder.model.image import Layer
 _PATIENCE = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
+class _Seen(Struct, frozen=True):
     """The state of a worksite with these layers."""
 
     site: Worksite

@@ -3,8 +3,10 @@
 import os
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from fswatch_builder.build.cache import StepCache
 from fswatch_builder.build.checking import in_order
@@ -62,8 +64,7 @@ if TYPE_CHECKING:
 CHECK_ARG: Final = "BUILDKIT_DOCKERFILE_CHECK"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """What is to be built, and how. ``context`` is a directory, ``dockerfile`` the path of a file. With ``keep_bases``
     bases stay unpacked for later builds. No more than ``at_once`` stages (0: any number) are built at the same time.
 

@@ -6,8 +6,9 @@ image digest.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime
+
+from msgspec import Struct, field
 
 from fswatch_builder.build.once import Turns
 from fswatch_builder.model.digest import Digest
@@ -15,8 +16,7 @@ from fswatch_builder.model.image import Layer
 from fswatch_builder.oci.store import StepResult, Store
 
 
-@dataclass(frozen=True, slots=True)
-class StepCache:
+class StepCache(Struct, frozen=True):
     """``read`` is off with --no-cache; ``write`` is off for results that may be wrong (a lossy mode)."""
 
     store: Store

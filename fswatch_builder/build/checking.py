@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from fswatch_builder.build.planner import PlanOptions
 from fswatch_builder.build.preparation import Prepared, with_images
@@ -18,8 +19,7 @@ from fswatch_builder.oci.reference import IMAGE_SCHEME, Reference
 from fswatch_builder.oci.store import Store
 
 
-@dataclass(frozen=True, slots=True)
-class Findings:
+class Findings(Struct, frozen=True):
     """Warnings in the order of the file, and the error that ended the look, if one did.
 
     ``unknown``: images that are not here, so that nobody can say which variables they define.

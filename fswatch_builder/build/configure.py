@@ -4,7 +4,8 @@ History strings are those that BuildKit writes, so that ``docker history`` reads
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from fswatch_builder.build.spelling import go_health, go_list, ports, refuse_bytes, stop_signal
 from fswatch_builder.build.state import StageState

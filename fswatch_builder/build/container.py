@@ -3,7 +3,9 @@
 import os
 import posixpath
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from fswatch_builder._native import Rootfs
 from fswatch_builder.build.kept_bases import KeptBases
@@ -22,8 +24,7 @@ TERMINAL_TYPE = "xterm"
 """What Docker says of a terminal it makes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """What the user wants run otherwise than the image says; None and empty are as the image has it."""
 
     words: tuple[str, ...] = ()

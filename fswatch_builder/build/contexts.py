@@ -11,9 +11,11 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
 from posixpath import normpath
 from typing import BinaryIO, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from fswatch_builder._native import ArchiveError, RefusedError, Rootfs, add_archive, remove_tree
 from fswatch_builder.build.events import Events, StepFinished, StepStarted
@@ -37,8 +39,7 @@ _NUMBER: Final = 0
 Workspace = Callable[[], AbstractContextManager[str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Struct, frozen=True):
     """``directory`` has the files, which came from ``origin``: a directory's path, or what the user gave, without a
     password. ``dockerfile`` is a path, or what messages call the Dockerfile if ``text`` is it.
 
@@ -54,8 +55,7 @@ class Context:
     made: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Fetching:
+class Fetching(Struct, frozen=True):
     """How a context is brought. With ``keep_git_dir`` a repository brings its ``.git`` along; ``limits`` hold for what
     an archive unpacks to, and its size for a download. ``dated``: somebody asks when it was made.
     """
@@ -116,8 +116,7 @@ def temporary() -> Iterator[str]:
         remove_tree(os.fsencode(directory))
 
 
-@dataclass(frozen=True, slots=True)
-class _Brought:
+class _Brought(Struct, frozen=True):
     """A directory and what messages call it. ``lone``: the Dockerfile, if that is all there was."""
 
     directory: str

@@ -1,8 +1,9 @@
 """What a COPY or ADD asks for: words expanded, addresses told from paths, the destination made absolute."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from posixpath import join, normpath
+
+from msgspec.structs import replace
 
 from fswatch_builder.dockerfile.expansion import expand, expand_body
 from fswatch_builder.errors import DockerfileError

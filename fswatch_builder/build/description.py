@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from fswatch_builder.build.configure import configure
 from fswatch_builder.build.stages import find_target, split
@@ -17,8 +18,7 @@ from fswatch_builder.model.step import RootfsStep, RunAction
 _NAME = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """A stage that can be asked for; the one that is built if none is asked for is the ``default``."""
 
     name: str
@@ -29,8 +29,7 @@ class Target:
     where: Location
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(Struct, frozen=True):
     """An ARG that a stage, or one it needs, makes use of. ``value``: as things stand."""
 
     name: str
@@ -39,8 +38,7 @@ class Argument:
     where: Location
 
 
-@dataclass(frozen=True, slots=True)
-class Supplied:
+class Supplied(Struct, frozen=True):
     """A secret or an SSH agent that a RUN of the stage, or of one it needs, mounts."""
 
     name: str
@@ -48,16 +46,14 @@ class Supplied:
     where: Location
 
 
-@dataclass(frozen=True, slots=True)
-class MountedCache:
+class MountedCache(Struct, frozen=True):
     """A cache that a RUN of the stage, or of one it needs, mounts."""
 
     id: str
     where: Location
 
 
-@dataclass(frozen=True, slots=True)
-class Outline:
+class Outline(Struct, frozen=True):
     """A stage and what it takes."""
 
     name: str

@@ -5,7 +5,9 @@ which the later line wins; only ENV reaches the image.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from fswatch_builder.dockerfile.expansion import expand_word
 from fswatch_builder.model.instruction import Arg
@@ -72,8 +74,7 @@ def add_global(known: Mapping[str, str], arg: Arg, build_args: Mapping[str, str]
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """The variables of a stage at one of its lines.
 
     ``variables`` has ENV and ARG values in the order they came to be; ``declared`` the ARG names in the order of

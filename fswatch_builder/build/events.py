@@ -1,8 +1,9 @@
 """What a build says while it goes on: typed values, one way. Whoever shows them never answers."""
 
-from dataclasses import dataclass
 from threading import Lock
 from typing import Literal, Protocol
+
+from msgspec import Struct
 
 from fswatch_builder.errors import Location
 
@@ -10,8 +11,7 @@ from fswatch_builder.errors import Location
 Status = Literal["done", "cached", "config", "failed", "canceled"]
 
 
-@dataclass(frozen=True, slots=True)
-class StepStarted:
+class StepStarted(Struct, frozen=True):
     """``number`` is unique in the build; ``position`` of ``total`` counts the instructions of the stage, FROM
     included; both are 0 for what is no instruction.
     """
@@ -24,8 +24,7 @@ class StepStarted:
     where: Location | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StepOutput:
+class StepOutput(Struct, frozen=True):
     """A piece of what a RUN printed, as it came; ``seconds`` since the step started."""
 
     number: int
@@ -34,24 +33,21 @@ class StepOutput:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class StepNote:
+class StepNote(Struct, frozen=True):
     """Something worth knowing about a step: a skipped socket, why a tracker was chosen."""
 
     number: int
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class StepMissed:
+class StepMissed(Struct, frozen=True):
     """A step is not in the cache: why, at least one reason. Names and paths, never the value of a variable."""
 
     number: int
     reasons: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class StepCosts:
+class StepCosts(Struct, frozen=True):
     """Where the time of a step went, in seconds.
 
     ``arm``: putting the tracker in force, which is done once. ``work``: the command, or the copying. ``settle``: what
@@ -67,8 +63,7 @@ class StepCosts:
     advance: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class StepProgress:
+class StepProgress(Struct, frozen=True):
     """How far a step is that takes more than a second: so many bytes of all. It comes several times a second."""
 
     number: int
@@ -77,8 +72,7 @@ class StepProgress:
     total: int
 
 
-@dataclass(frozen=True, slots=True)
-class StepReport:
+class StepReport(Struct, frozen=True):
     """What a step did and what it took to find out. Sizes in bytes; ``size`` of the tar, ``stored`` of the blob.
     ``costs`` is there if it was done, not taken from the cache.
     """
@@ -93,8 +87,7 @@ class StepReport:
     costs: StepCosts | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StepFinished:
+class StepFinished(Struct, frozen=True):
     """The end of a step."""
 
     number: int
@@ -103,8 +96,7 @@ class StepFinished:
     report: StepReport | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class WarningFound:
+class WarningFound(Struct, frozen=True):
     """About the Dockerfile."""
 
     rule: str
@@ -112,29 +104,25 @@ class WarningFound:
     where: Location
 
 
-@dataclass(frozen=True, slots=True)
-class StoreMended:
+class StoreMended(Struct, frozen=True):
     """What was wrong with the store when it was opened, and what was done about it."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Unheeded:
+class Unheeded(Struct, frozen=True):
     """Something that was asked for and has no effect: what, and why."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class ArgsUnused:
+class ArgsUnused(Struct, frozen=True):
     """Build arguments that no line of the Dockerfile asks for."""
 
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ImageStored:
+class ImageStored(Struct, frozen=True):
     """An image is in the store. If it goes into an index, the names are that one's."""
 
     manifest: str
@@ -146,8 +134,7 @@ class ImageStored:
     platform: str
 
 
-@dataclass(frozen=True, slots=True)
-class IndexStored:
+class IndexStored(Struct, frozen=True):
     """The index of the images is in the store."""
 
     index: str
@@ -156,15 +143,13 @@ class IndexStored:
     layout: str  # directory
 
 
-@dataclass(frozen=True, slots=True)
-class WorkStarted:
+class WorkStarted(Struct, frozen=True):
     """Something after the steps that may take a while: squashing, compressing anew, an output."""
 
     what: str
 
 
-@dataclass(frozen=True, slots=True)
-class OutputWritten:
+class OutputWritten(Struct, frozen=True):
     """An --output is complete."""
 
     kind: str

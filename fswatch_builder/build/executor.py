@@ -3,8 +3,10 @@
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from fswatch_builder._native import HintSet, Mount, Rootfs
 from fswatch_builder.build.audit import Audit
@@ -34,8 +36,7 @@ if TYPE_CHECKING:
     from fswatch_builder.runtime.emulation import Emulation
 
 
-@dataclass(frozen=True, slots=True)
-class Performed:
+class Performed(Struct, frozen=True):
     """A step that was done. ``layer`` is None if nothing changed and nothing was listed."""
 
     layer: Layer | None
@@ -56,8 +57,7 @@ class Output:
         self._events.emit(StepOutput(self._number, stream, data, time.monotonic() - self._started))
 
 
-@dataclass(frozen=True, slots=True)
-class Executor:
+class Executor(Struct, frozen=True):
     """Does the steps of a stage. ``max_mtime`` (seconds) bounds the times in layers; ``hash_mode`` says what reconcile
     reads; an ``audit`` has to agree with each step.
     """

@@ -18,10 +18,11 @@ import threading
 from collections import deque
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from queue import SimpleQueue
 from types import FrameType
 from typing import Final, Generic, TypeVar
+
+from msgspec import Struct
 
 from fswatch_builder import stopping
 from fswatch_builder.errors import BuildError
@@ -34,28 +35,24 @@ Result = TypeVar("Result")
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-@dataclass(frozen=True, slots=True)
-class _Done(Generic[Key, Result]):
+class _Done(Struct, Generic[Key, Result], frozen=True):
     key: Key
     result: Result
 
 
-@dataclass(frozen=True, slots=True)
-class _Failed(Generic[Key]):
+class _Failed(Struct, Generic[Key], frozen=True):
     key: Key
     error: BaseException
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked(Generic[Key]):
+class _Asked(Struct, Generic[Key], frozen=True):
     """A part waits for another one; ``answer`` gets whether it may go on."""
 
     key: Key
     answer: SimpleQueue[bool]
 
 
-@dataclass(frozen=True, slots=True)
-class _Signalled:
+class _Signalled(Struct, frozen=True):
     """A signal came."""
 
 

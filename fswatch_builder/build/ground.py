@@ -9,10 +9,11 @@ import errno
 import fcntl
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from tempfile import TemporaryFile, mkdtemp
 from typing import Final
+
+from msgspec import Struct
 
 from fswatch_builder._native import Baseline, Rootfs, mount_overlay
 from fswatch_builder.model.image import Layer
@@ -21,8 +22,7 @@ from fswatch_builder.tracking.overlays import PREFIX, obstacle
 _FICLONE: Final = 0x40049409  # ioctl_ficlonerange(2)
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
+class Ground(Struct, frozen=True):
     """A root file system to go on with, what is recorded of it, and the layers that it consists of."""
 
     rootfs: Rootfs
@@ -37,8 +37,7 @@ class Way(Enum):
     COPY = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Ways:
+class Ways(Struct, frozen=True):
     """Those that there are on this host."""
 
     over: bool

@@ -7,9 +7,10 @@ new ``_FORM``.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from fswatch_builder.model.digest import ChainID, DiffID, Digest
 from fswatch_builder.model.mount import BindMount, CacheMount, Mount, SecretMount, SshMount, TmpfsMount
@@ -26,8 +27,7 @@ _FORM = "fswatch-builder step 3"
 Field = tuple[str, str | bytes | Iterable[str | bytes] | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Inputs:
+class Inputs(Struct, frozen=True):
     """All that the result of a step depends on, each under its name: the whole truth about its ``key``, which is equal
     for equal ones.
     """
@@ -36,10 +36,11 @@ class Inputs:
     parent: ChainID | None
     epoch: int | None
     fields: tuple[Field, ...]
-    key: Digest = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "key", _digest(self.kind, self.parent, self.epoch, *self.fields))
+    @property
+    def key(self) -> Digest:
+        """Over them all."""
+        return _digest(self.kind, self.parent, self.epoch, *self.fields)
 
 
 def run_inputs(parent: ChainID | None, action: RunAction, epoch: int | None, mounts: Sequence[bytes] = ()) -> Inputs:

@@ -1,7 +1,8 @@
 """One file or directory of a source, for a mount: what it is as a digest, and a copy of it."""
 
 import os
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from fswatch_builder._native import Copied, Entry, Rootfs, content, copy
 from fswatch_builder.build.keys import tree_key
@@ -9,8 +10,7 @@ from fswatch_builder.build.parts import FILES, Part
 from fswatch_builder.build.trees import Tree
 
 
-@dataclass(frozen=True, slots=True)
-class Located:
+class Located(Struct, frozen=True):
     """One file or directory of a source, by its exact path, and how it is seen there."""
 
     tree: Tree

@@ -9,10 +9,12 @@ RUN.
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from typing import Final
+
+from msgspec.structs import replace
 
 from fswatch_builder import _native
 from fswatch_builder._native import RefusedError, Rootfs, mount_overlay
@@ -34,7 +36,7 @@ from fswatch_builder.remote.credentials import Credentials
 _STRICTEST: Final[tuple[Sharing, ...]] = ("locked", "private", "shared")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)  # no Struct: those show every field in their repr
 class Lent:
     """What the command line lends to whoever asks for it by name: secrets and the sockets of SSH agents."""
 
@@ -47,7 +49,7 @@ class Lent:
         return Credentials(self.secrets, self.agents.get("default"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)  # no Struct: those show every field in their repr
 class Prepared:
     """What a RUN gets. ``env`` are variables that overrule others; they are secrets."""
 

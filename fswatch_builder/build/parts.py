@@ -1,14 +1,14 @@
 """What a step takes from elsewhere, as its key has it and as people know it."""
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 #: What people call the files of a context, a stage or an image.
 FILES: Final = "files"
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """One thing. ``name``: what to call it; ``digest``: equal for equal ones. ``shown``: what of it may be printed.
 
     ``listing``: of files, what the digest was made of (``_native.Content``).
@@ -20,8 +20,7 @@ class Part:
     listing: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(Struct, frozen=True):
     """All of it: ``key`` stands for it in the key of the step."""
 
     key: bytes

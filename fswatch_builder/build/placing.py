@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
+
+from msgspec import Struct
 
 from fswatch_builder._native import ArchiveError, Copied, Mode, Rootfs, add_archive, copy
 from fswatch_builder.build.sources import Sources
@@ -17,8 +18,7 @@ from fswatch_builder.oci.limits import UnpackLimits
 from fswatch_builder.runtime.user import resolve_owner
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(Struct, frozen=True):
     """What was written: sorted paths."""
 
     paths: list[bytes]
@@ -57,8 +57,7 @@ def place(action: CopyAction, sources: Sources, site: Worksite) -> Placed:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _How:
+class _How(Struct, frozen=True):
     rootfs: Rootfs
     dest: bytes
     owner: tuple[int, int] | None

@@ -1,8 +1,10 @@
 """From a parsed Dockerfile to a plan: no image is looked at, no file is read."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import chain, takewhile
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from fswatch_builder.build import stages
 from fswatch_builder.build.environment import BUILDER_ARGS, PROXY_NAMES, add_global, platform_args
@@ -26,8 +28,7 @@ EPOCH = "SOURCE_DATE_EPOCH"
 CONTEXT_EPOCH = "context"
 
 
-@dataclass(frozen=True, slots=True)
-class PlanOptions:
+class PlanOptions(Struct, frozen=True):
     """What the command line says about the plan."""
 
     platform: Platform

@@ -1,8 +1,10 @@
 """Several platforms in one build: their plans become one, in which a stage that is the same for all is there once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Final, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from fswatch_builder.errors import UsageError
 from fswatch_builder.model.plan import Base, CopySource, Plan, Scratch, Stage, StageSource
@@ -14,8 +16,7 @@ _TARGET: Final = frozenset({"TARGETPLATFORM", "TARGETOS", "TARGETARCH", "TARGETV
 _S = TypeVar("_S", Base, CopySource, CopySource | Scratch)
 
 
-@dataclass(frozen=True, slots=True)
-class Targets:
+class Targets(Struct, frozen=True):
     """What a build has to do: the stages of ``plan``, each after those it needs; and which of them is wanted for which
     platform, in the order in which they were asked for.
     """

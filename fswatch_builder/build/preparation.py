@@ -5,7 +5,9 @@ that nothing else does. So images are looked up and the plan is made again, unti
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from fswatch_builder.build.failures import explained
 from fswatch_builder.build.planner import PlanOptions, plan
@@ -17,8 +19,7 @@ from fswatch_builder.model.instruction import Dockerfile, From
 from fswatch_builder.model.plan import ImageSource, NamedContext, Plan, Stage, StageSource
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(Struct, frozen=True):
     """A plan, and the images that its stages start from by their indexes; one that is not known is left out."""
 
     plan: Plan

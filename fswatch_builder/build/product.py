@@ -1,7 +1,9 @@
 """What a build gives: an image, or an index of one for each platform, as documents in the store."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from fswatch_builder.model.annotation import Annotation, annotations_of
 from fswatch_builder.model.digest import Digest
@@ -11,8 +13,7 @@ from fswatch_builder.oci.index import Member
 from fswatch_builder.oci.store import Store
 
 
-@dataclass(frozen=True, slots=True)
-class BuiltImage:
+class BuiltImage(Struct, frozen=True):
     """The image for a platform. The first ``inherited`` layers are the base's."""
 
     platform: Platform
@@ -22,8 +23,7 @@ class BuiltImage:
     inherited: int
 
 
-@dataclass(frozen=True, slots=True)
-class Product:
+class Product(Struct, frozen=True):
     """What was built. Without an ``index`` there is one image."""
 
     images: tuple[BuiltImage, ...]

@@ -5,8 +5,9 @@ import re
 import zlib
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from msgspec import Struct
 
 from fswatch_builder import _native
 from fswatch_builder._native import IgnorePatterns, Rootfs
@@ -39,8 +40,7 @@ _LISTING = " listing, zlib"
 _WILDCARD = re.compile(r"[\\*?\[]")
 
 
-@dataclass(frozen=True, slots=True)
-class Built:
+class Built(Struct, frozen=True):
     """What a finished stage offers: its image, and its rootfs if there was need for one."""
 
     image: Image

@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from fswatch_builder.build import keys
 from fswatch_builder.build.cache import StepCache
@@ -17,8 +19,7 @@ if TYPE_CHECKING:
     from fswatch_builder.build.worksite import Worksite
 
 
-@dataclass(frozen=True, slots=True)
-class Squash:
+class Squash(Struct, frozen=True):
     """Turns all layers above the first ``kept`` into one. Times in it are no later than ``max_mtime`` (seconds)."""
 
     kept: int

@@ -1,7 +1,8 @@
 """Stages: what each FROM and each COPY --from names, and which of them the target needs."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from fswatch_builder.dockerfile.expansion import expand_word
 from fswatch_builder.dockerfile.mounts import source_of
@@ -21,8 +22,7 @@ from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci.reference import Reference
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
+class Names(Struct, frozen=True):
     """What a name in FROM or --from can mean besides an image."""
 
     stages: tuple[str | None, ...]

@@ -1,6 +1,7 @@
 """The configuration and the variables of a stage, from one instruction to the next."""
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from fswatch_builder.build.environment import Scope
 from fswatch_builder.dockerfile.expansion import expand_word
@@ -13,8 +14,7 @@ SCRATCH = RunConfig(working_dir="/")
 DEFAULT_SHELL = ("/bin/sh", "-c")
 
 
-@dataclass(frozen=True, slots=True)
-class StageState:
+class StageState(Struct, frozen=True):
     """After some instructions of a stage. ``author`` is the image's, by MAINTAINER."""
 
     config: RunConfig

@@ -5,8 +5,9 @@ other builders write, so that ``docker history`` reads alike.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 from posixpath import join
+
+from msgspec.structs import replace
 
 from fswatch_builder.build.configure import configure
 from fswatch_builder.build.copies import clean, copy_action

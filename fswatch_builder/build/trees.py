@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from posixpath import normpath
+
+from msgspec import Struct
 
 from fswatch_builder._native import IgnorePatterns, Rootfs, expand
 from fswatch_builder.errors import BuildContextError
@@ -12,8 +13,7 @@ _WILDCARDS = frozenset("*?[\\")
 _PIVOT = "/./"
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """Paths of a tree: of a directory what is in it, matches ``include``, if there is one, and not ``exclude``."""
 
     paths: tuple[bytes, ...]
@@ -21,8 +21,7 @@ class Selection:
     exclude: IgnorePatterns | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
+class Tree(Struct, frozen=True):
     """An open source. Files of a context become root's; those of a stage or image keep their owners.
 
     ``workspaces`` is the relative path of the store's root file systems, where the store lies in this very

@@ -1,9 +1,10 @@
 """Walking one stage: instruction by instruction, from the cache where it can, on the rootfs where it must."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from fswatch_builder import stopping
 from fswatch_builder.build import keys
@@ -37,8 +38,7 @@ if TYPE_CHECKING:
     from fswatch_builder.runtime.emulation import Emulation
 
 
-@dataclass(frozen=True, slots=True)
-class Finished(Built):
+class Finished(Built, frozen=True):
     """A finished stage, with what a stage that starts from it inherits. The first ``inherited`` layers are the base
     image's, not the build's.
     """
@@ -47,8 +47,7 @@ class Finished(Built):
     inherited: int
 
 
-@dataclass(frozen=True, slots=True)
-class How:
+class How(Struct, frozen=True):
     """Settings of steps that are no part of their keys."""
 
     hash_mode: "HashMode"

@@ -7,9 +7,10 @@ done with.
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Self
+
+from msgspec import Struct
 
 from fswatch_builder._native import ArchiveError, Baseline, ChangeSet, Rootfs
 from fswatch_builder.build.meter import SILENT, Listener
@@ -26,16 +27,14 @@ if TYPE_CHECKING:
     from fswatch_builder.tracking.selection import Selection
 
 
-@dataclass(frozen=True, slots=True)
-class Base:
+class Base(Struct, frozen=True):
     """What a rootfs begins with: an image from elsewhere, under a name for people, or nothing."""
 
     layers: tuple[Layer, ...] = ()
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Armed:
+class Armed(Struct, frozen=True):
     """A tracker in force, and how it came to be chosen."""
 
     session: "Session"

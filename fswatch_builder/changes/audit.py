@@ -1,7 +1,8 @@
 """The oracle's second opinion, held against what a step found and against what the baseline records."""
 
 from collections.abc import Collection, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from fswatch_builder._native import Baseline, ChangeSet, Entry, HintSet
 from fswatch_builder.changes.oracle import OracleEntry, Snapshot, compare
@@ -15,8 +16,7 @@ _COMPARED = ("mode", "uid", "gid", "rdev", "target", "xattrs", "mtime_ns")
 _NOTHING = "nothing"
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """``expected`` is what the oracle says about a path, ``found`` what it is held against."""
 
     path: bytes
@@ -24,8 +24,7 @@ class Difference:
     found: str
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Struct, frozen=True):
     """Where a change set comes from. ``tracker`` None: the step listed what it wrote. ``hints`` are widened."""
 
     tracker: str | None

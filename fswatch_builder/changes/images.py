@@ -1,7 +1,8 @@
 """What differs between two images: the files that a container would see, and how it would run."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+
+from msgspec import Struct
 
 from fswatch_builder._native import Change, LayerStack
 from fswatch_builder.model.image import Image, Layer, RunConfig
@@ -9,8 +10,7 @@ from fswatch_builder.oci.files import add_layers
 from fswatch_builder.oci.store import Store
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigDifference:
+class ConfigDifference(Struct, frozen=True):
     """One field of the configuration, named as in it. Invariant: ``before`` and ``after`` differ."""
 
     name: str
@@ -18,8 +18,7 @@ class ConfigDifference:
     after: object
 
 
-@dataclass(frozen=True, slots=True)
-class ImageDifference:
+class ImageDifference(Struct, frozen=True):
     """``changes`` lead from the files of the one to those of the other. ``shared``: bottom layers that are the same."""
 
     changes: Sequence[Change]
@@ -61,7 +60,7 @@ def _compare_configs(one: Image, other: Image) -> list[ConfigDifference]:
     pairs = [
         ("Platform", str(one.platform), str(other.platform)),
         ("Author", one.author, other.author),
-        *((_docker_name(f.name), _value(one.config, f.name), _value(other.config, f.name)) for f in fields(RunConfig)),
+        *((_docker_name(f), _value(one.config, f), _value(other.config, f)) for f in RunConfig.__struct_fields__),
     ]
     return [ConfigDifference(name, before, after) for name, before, after in pairs if before != after]
 

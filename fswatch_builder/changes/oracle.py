@@ -8,8 +8,9 @@ import os
 import stat
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from hashlib import sha256
+
+from msgspec import Struct
 
 _KINDS = {
     stat.S_IFREG: "file",
@@ -30,8 +31,7 @@ _HOST_NAMES = (b"security.selinux", b"security.ima", b"security.evm")
 _EARLIEST_NS, _LATEST_NS = -(2**63), 2**63 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class OracleEntry:
+class OracleEntry(Struct, frozen=True):
     """What counts about one entry. ``inode`` tells, within a snapshot, which names share one; a directory has none."""
 
     kind: str
@@ -46,8 +46,7 @@ class OracleEntry:
     inode: tuple[int, int] | None
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class OracleChange:
+class OracleChange(Struct, frozen=True, order=True):
     """One change, spelled as :class:`fswatch_builder._native.Change` spells it."""
 
     path: bytes

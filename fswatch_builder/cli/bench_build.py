@@ -4,8 +4,9 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from msgspec import Struct
 
 from fswatch_builder.build.builder import Request
 from fswatch_builder.build.contexts import find_dockerfile
@@ -29,8 +30,7 @@ from fswatch_builder.research.peers.registry import chosen
 from fswatch_builder.research.strategies import Strategy
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What the command line says. ``quick_s``: the time there is; None: for as long as it takes."""
 
     context: str

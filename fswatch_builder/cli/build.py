@@ -4,8 +4,9 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from fswatch_builder.build.builder import Request, build
 from fswatch_builder.build.contexts import Context, Fetching, open_context, temporary

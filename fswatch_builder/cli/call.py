@@ -5,8 +5,10 @@ import os
 import sys
 from base64 import b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Final, Self
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from fswatch_builder.build.builder import Request, beside, parsed, plan_options, source
 from fswatch_builder.build.checking import Findings, check, together
@@ -25,8 +27,7 @@ from fswatch_builder.oci.store import Store
 _FOUND: Final = 1  # as docker buildx build --check ends
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """What is asked for, and how the answer shall look."""
 
     method: str

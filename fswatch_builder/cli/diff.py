@@ -3,10 +3,11 @@
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, is_dataclass
 from typing import Annotated, Final
 
 import typer
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from fswatch_builder._native import Change
 from fswatch_builder.changes.images import ConfigDifference, ImageDifference, compare_images
@@ -126,9 +127,7 @@ def _items(name: str, value: object) -> list[str]:
 
 
 def _plain(value: object) -> object:
-    if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
-    return value
+    return asdict(value) if isinstance(value, Struct) else value
 
 
 def _document(images: Sequence[LocalImage], difference: ImageDifference) -> Mapping[str, object]:

@@ -2,9 +2,10 @@
 
 import fnmatch
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Self
+
+from msgspec import Struct
 
 from fswatch_builder.errors import UsageError
 from fswatch_builder.oci.lookup import LocalImage, find_image
@@ -14,8 +15,7 @@ from fswatch_builder.oci.store import Store
 _KEYS: Final = ("reference", "dangling", "label", "before", "since")
 
 
-@dataclass(frozen=True, slots=True)
-class Filters:
+class Filters(Struct, frozen=True):
     """All of them have to hold. ``before`` and ``since``: ages that an image has to be above, or below."""
 
     patterns: tuple[str, ...] = ()

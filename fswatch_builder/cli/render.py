@@ -5,8 +5,9 @@ import json
 import os
 import sys
 import time
-from dataclasses import asdict, fields, is_dataclass
 from typing import Final, Protocol, TextIO
+
+from msgspec import Struct
 
 from fswatch_builder.build.events import (
     ArgsUnused,
@@ -127,11 +128,7 @@ class RawJSON:
 
     def emit(self, event: Event) -> None:
         """As a line."""
-        self._out.line(
-            json.dumps(
-                {"event": type(event).__name__, **{f.name: _plain(getattr(event, f.name)) for f in fields(event)}}
-            )
-        )
+        self._out.line(json.dumps({"event": type(event).__name__, **_fields(event)}))
 
     def close(self) -> None:
         """Nothing is held back."""
@@ -142,9 +139,13 @@ def _plain(value: object) -> object:
         return value.decode("utf-8", "replace")
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
-    if is_dataclass(value) and not isinstance(value, type):
-        return {name: _plain(item) for name, item in asdict(value).items()}
+    if isinstance(value, Struct):
+        return _fields(value)
     return value
+
+
+def _fields(value: Struct) -> dict[str, object]:
+    return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
 
 
 class Plain:

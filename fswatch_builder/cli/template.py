@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, Self
+
+from msgspec import Struct
 
 from fswatch_builder.cli.printable import json_text, printable_name
 from fswatch_builder.errors import UsageError
@@ -13,16 +14,14 @@ _FIELD: Final = re.compile(r"\s*(json\s+)?\.((?:[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)
 _ESCAPES: Final = {r"\t": "\t", r"\n": "\n"}
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(Struct, frozen=True):
     """A place in a document: the names that lead there. ``as_json``: its value is written as JSON."""
 
     path: tuple[str, ...]
     as_json: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
+class Template(Struct, frozen=True):
     """Text with fields in it."""
 
     pieces: tuple[str | Field, ...]

@@ -6,7 +6,8 @@ escape character. No command substitution, no arithmetic, no globbing.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from fswatch_builder.dockerfile.globs import Glob
 from fswatch_builder.dockerfile.lines import SPACES
@@ -26,8 +27,7 @@ MAX_DEPTH = 50
 MAX_LENGTH = 16 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Expansion:
+class Expansion(Struct, frozen=True):
     """``text`` with variables replaced; ``words``, for EXPOSE, is it split at blanks that no quote protects.
 
     ``undefined`` names the variables that had no value where nothing was said about that case, in order of appearance.
@@ -38,8 +38,7 @@ class Expansion:
     undefined: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(Struct, frozen=True):
     """What is kept instead of being resolved. The defaults are those of an argument."""
 
     escape: str = "\\"
@@ -83,8 +82,7 @@ class _SyntaxError(Exception):
     """The text is wrong; the message is for the user."""
 
 
-@dataclass(slots=True)
-class _Pieces:
+class _Pieces(Struct):
     """Text under construction; a piece that is ``fixed`` was quoted or escaped, so its blanks do not split words."""
 
     pieces: list[tuple[str, bool]] = field(default_factory=list)

@@ -1,9 +1,10 @@
 """``--flag`` and ``--flag=value`` between an instruction's keyword and its arguments."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import Enum
+
+from msgspec import Struct
 
 from fswatch_builder.dockerfile.lines import SPACES, LogicalLine
 from fswatch_builder.errors import DockerfileError
@@ -36,8 +37,7 @@ FLAGS: Mapping[str, Mapping[str, Kind]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Flags:
+class Flags(Struct, frozen=True):
     """The flags of one instruction: name to values, in the order written. A boolean is ``true`` or ``false``."""
 
     values: Mapping[str, Sequence[Word]]

@@ -5,15 +5,15 @@ the product of both lengths: a hostile pattern cannot make it explode, as it can
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Self
+
+from msgspec import Struct
 
 _STAR = "*"
 _ANY = "?"
 
 
-@dataclass(frozen=True, slots=True)
-class Glob:
+class Glob(Struct, frozen=True):
     """A pattern as (character, is it a wildcard). A wildcard never matches a line end."""
 
     tokens: tuple[tuple[str, bool], ...]

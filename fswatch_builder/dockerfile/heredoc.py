@@ -1,7 +1,8 @@
 """``<<NAME`` in RUN, COPY and ADD: which words open one, under what name, and is its body expanded."""
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from fswatch_builder.dockerfile.expansion import Rules, expansion
 from fswatch_builder.errors import DockerfileError
@@ -14,8 +15,7 @@ _NAME = Rules(keep_unset=True)
 _QUOTED_NAME = Rules(keep_unset=True, keep_quotes=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Opening:
+class Opening(Struct, frozen=True):
     """A word that announces a body. ``expand``: no part of the name is quoted. ``chomp``: ``<<-``."""
 
     name: str

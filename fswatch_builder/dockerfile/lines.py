@@ -2,7 +2,8 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from fswatch_builder.errors import DockerfileError, Location
 from fswatch_builder.model.instruction import Word
@@ -14,8 +15,7 @@ _BOM = b"\xef\xbb\xbf"
 _DIRECTIVES = frozenset({"syntax", "escape", "check"})
 
 
-@dataclass(frozen=True, slots=True)
-class LogicalLine:
+class LogicalLine(Struct, frozen=True):
     """One instruction's text, continuations joined, with the way back to the file.
 
     Invariant: ``offsets``, ``lines`` and ``columns`` are equally long; the piece of ``text`` that begins at

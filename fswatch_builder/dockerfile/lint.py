@@ -5,8 +5,9 @@ Rules that need values of variables are in build/checks.py and build/from_checks
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Self
+
+from msgspec import Struct
 
 from fswatch_builder.dockerfile.statement import Statement
 from fswatch_builder.errors import DockerfileError, Location
@@ -31,8 +32,7 @@ _MUTED = re.compile(r"check\s*=\s*skip\s*=(.*)", re.IGNORECASE)
 _CHECK_HINT = "options are skip=RULE,... or skip=all, error=true or false, experimental=RULE,..., joined by ;"
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """``# check=skip=A,B;error=true``: rules not to report, and whether a finding fails the build."""
 
     skip: frozenset[str] = frozenset()

@@ -6,10 +6,12 @@ some are read and forgotten.
 
 import csv
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from posixpath import basename, join, normpath
 from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from fswatch_builder.dockerfile.expansion import expand
 from fswatch_builder.errors import DockerfileError, Location
@@ -46,8 +48,7 @@ _AFTER_TYPE: Final = ("required", "size")
 _LARGEST_ID: Final = 2**32 - 2
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What a mount's text is read in. ``sources`` maps each ``from`` of the stage to what it names."""
 
     variables: Mapping[str, str]
@@ -57,8 +58,7 @@ class Surroundings:
     agents: int = 0  # ssh mounts of the same RUN before this one
 
 
-@dataclass(slots=True)
-class _Fields:
+class _Fields(Struct):
     """The fields of one mount that were read so far; ``type`` before they say it is bind."""
 
     where: Location

@@ -1,9 +1,11 @@
 """A Dockerfile's bytes become instructions."""
 
 import re
-from dataclasses import fields, is_dataclass, replace
 from difflib import get_close_matches
 from typing import TypeVar, cast
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from fswatch_builder.dockerfile import heredoc
 from fswatch_builder.dockerfile.flags import read_flags
@@ -108,9 +110,8 @@ def _moved(value: _T, where: Location) -> _T:
         return cast("_T", tuple(_moved(item, where) for item in value))
     if isinstance(value, dict):
         return cast("_T", {name: _moved(item, where) for name, item in value.items()})
-    if is_dataclass(value) and not isinstance(value, type):
-        moved = {field.name: _moved(getattr(value, field.name), where) for field in fields(value)}
-        return cast("_T", type(value)(**moved))
+    if isinstance(value, Struct):
+        return cast("_T", type(value)(*(_moved(getattr(value, name), where) for name in value.__struct_fields__)))
     return value
 
 

@@ -1,6 +1,6 @@
 """One logical line taken apart, before its keyword gives the arguments a meaning."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from fswatch_builder.dockerfile.flags import Flags
 from fswatch_builder.dockerfile.lines import SPACES, LogicalLine
@@ -9,8 +9,7 @@ from fswatch_builder.errors import DockerfileError, Location
 from fswatch_builder.model.instruction import Heredoc, Word
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(Struct, frozen=True):
     """A logical line taken apart: keyword, flags, and the arguments as the offsets ``begin`` to ``end`` of ``line``."""
 
     spelled: str  # the keyword as written

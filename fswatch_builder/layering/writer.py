@@ -1,6 +1,6 @@
 """From changes to a layer: tar, diffID, compression and digest in one pass, then the layer is known to the store."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from fswatch_builder._native import Baseline, ChangeSet, Rootfs, pack_layer
 from fswatch_builder.model.digest import DiffID
@@ -10,8 +10,7 @@ from fswatch_builder.oci.packing import Recipe, compressing
 from fswatch_builder.oci.store import Store
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenLayer:
+class WrittenLayer(Struct, frozen=True):
     """A layer and its tar: ``entries`` members, ``size`` bytes."""
 
     layer: Layer

@@ -1,8 +1,9 @@
 """Annotations of an image's documents, by what they are on and for which platform."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from fswatch_builder.model.platform import Platform
 
@@ -10,8 +11,7 @@ Place = Literal["manifest", "index", "manifest-descriptor", "index-descriptor"]
 """In the manifest of an image; in the index; on the descriptor of either."""
 
 
-@dataclass(frozen=True, slots=True)
-class Annotation:
+class Annotation(Struct, frozen=True):
     """One; without a ``platform`` it is on the images for all of them. An index has none."""
 
     place: Place

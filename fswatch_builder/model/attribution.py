@@ -1,13 +1,13 @@
 """Who did it: the processes that touched what changed in one step."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from fswatch_builder._native import Process
 
 
-@dataclass(frozen=True, slots=True)
-class Attribution:
+class Attribution(Struct, frozen=True):
     """Processes by what they touched.
 
     Invariants: every number in ``touched`` is a key of ``processes``; every path is of the change set it was made for.

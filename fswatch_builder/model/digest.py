@@ -1,17 +1,15 @@
 """Three kinds of digest that must not be mixed up."""
 
 import re
-from dataclasses import dataclass
-from functools import total_ordering
 from hashlib import sha256
 from typing import Self
+
+from msgspec import Struct
 
 _FORM = re.compile(r"sha256:[0-9a-f]{64}")
 
 
-@total_ordering
-@dataclass(frozen=True, slots=True)
-class Digest:
+class Digest(Struct, frozen=True, order=True):
     """Of a blob: ``sha256:`` and 64 lower-case hexadecimal digits, nothing else (it becomes part of a path)."""
 
     text: str
@@ -43,20 +41,13 @@ class Digest:
     def __str__(self) -> str:
         return self.text
 
-    def __lt__(self, other: object) -> bool:
-        return self.text < other.text if isinstance(other, Digest) else NotImplemented
 
-
-class DiffID(Digest):
+class DiffID(Digest, frozen=True):
     """Of a layer's uncompressed tar: it is what a layer *is*, whatever its compression."""
 
-    __slots__ = ()
 
-
-class ChainID(Digest):
+class ChainID(Digest, frozen=True):
     """Of a stack of layers: the state of a root file system (OCI image spec, "Layer ChainID")."""
-
-    __slots__ = ()
 
     @classmethod
     def over(cls, parent: "ChainID | None", layer: DiffID) -> "ChainID":

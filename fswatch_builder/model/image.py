@@ -1,8 +1,10 @@
 """Image documents: a configuration and a stack of layers. Field names follow the OCI image spec in snake case."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from fswatch_builder.model.digest import ChainID, DiffID, Digest
 from fswatch_builder.model.platform import Platform
@@ -11,8 +13,7 @@ from fswatch_builder.model.platform import Platform
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-@dataclass(frozen=True, slots=True)
-class Descriptor:
+class Descriptor(Struct, frozen=True):
     """Names one blob. Invariant: ``size`` is in bytes and not negative."""
 
     media_type: str
@@ -25,16 +26,14 @@ class Descriptor:
             raise ValueError(f"descriptor of {self.digest} has negative size {self.size}")
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(Struct, frozen=True):
     """One layer: the blob as stored (``descriptor``, over the compressed bytes) and the tar it holds (``diff_id``)."""
 
     descriptor: Descriptor
     diff_id: DiffID
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(Struct, frozen=True):
     """One line of ``docker history``. A line with ``empty_layer`` has no layer of its own."""
 
     created: datetime | None = None
@@ -44,8 +43,7 @@ class History:
     empty_layer: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Healthcheck:
+class Healthcheck(Struct, frozen=True):
     """Durations in nanoseconds; 0 inherits."""
 
     test: tuple[str, ...] = ()
@@ -56,8 +54,7 @@ class Healthcheck:
     retries: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class RunConfig:
+class RunConfig(Struct, frozen=True):
     """How a container of the image runs, the ``config`` object. ``None`` and empty differ for cmd and entrypoint."""
 
     user: str = ""
@@ -79,8 +76,7 @@ class RunConfig:
         return {name: value for name, _, value in pairs}
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(Struct, frozen=True):
     """An image: what it is for, how it runs, its layers from the bottom up, and how it came to be.
 
     Invariant: as many history lines without ``empty_layer`` as layers, or no history at all.

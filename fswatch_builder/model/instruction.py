@@ -4,14 +4,14 @@ One type an instruction; every one knows where it stands and how it was written.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct, field
 
 from fswatch_builder.errors import Location
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(Struct, frozen=True):
     """One argument as written, quotes and variables included, and where it stands."""
 
     text: str
@@ -21,8 +21,7 @@ class Word:
         return self.text
 
 
-@dataclass(frozen=True, slots=True)
-class Heredoc:
+class Heredoc(Struct, frozen=True):
     """``<<NAME`` and its lines. ``expand`` is False for a quoted delimiter."""
 
     name: str
@@ -32,16 +31,14 @@ class Heredoc:
     fd: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Instruction:
+class Instruction(Struct, frozen=True):
     """What all instructions share. ``source`` is the logical line as written, continuations joined."""
 
     where: Location
     source: str
 
 
-@dataclass(frozen=True, slots=True)
-class From(Instruction):
+class From(Instruction, frozen=True):
     """``FROM [--platform=P] BASE [AS NAME]``."""
 
     base: Word
@@ -50,24 +47,21 @@ class From(Instruction):
     comments: tuple[str, ...] = ()  # the lines right above: one that begins with the name describes the stage
 
 
-@dataclass(frozen=True, slots=True)
-class Arg(Instruction):
+class Arg(Instruction, frozen=True):
     """``ARG NAME[=DEFAULT] ...``: pairs in the order written; None: no default."""
 
     items: tuple[tuple[Word, Word | None], ...]
     comments: tuple[str, ...] = ()  # the lines right above: one that begins with a name describes it
 
 
-@dataclass(frozen=True, slots=True)
-class Env(Instruction):
+class Env(Instruction, frozen=True):
     """``ENV K=V ...`` or ``ENV K V`` (``legacy``)."""
 
     items: tuple[tuple[Word, Word], ...]
     legacy: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Label(Instruction):
+class Label(Instruction, frozen=True):
     """``LABEL K=V ...`` or ``LABEL K V`` (``legacy``)."""
 
     items: tuple[tuple[Word, Word], ...]
@@ -78,8 +72,7 @@ class Label(Instruction):
 Form = Literal["shell", "exec"]
 
 
-@dataclass(frozen=True, slots=True)
-class Run(Instruction):
+class Run(Instruction, frozen=True):
     """``RUN``: ``argv`` has one element in shell form. The values of flags are as written."""
 
     form: Form
@@ -91,8 +84,7 @@ class Run(Instruction):
     flags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # the others
 
 
-@dataclass(frozen=True, slots=True)
-class Copy(Instruction):
+class Copy(Instruction, frozen=True):
     """``COPY`` and ``ADD`` (``add``): sources and destination as written. A source may be a heredoc. A flag that is not
     there is None.
     """
@@ -111,66 +103,57 @@ class Copy(Instruction):
     checksum: Word | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Workdir(Instruction):
+class Workdir(Instruction, frozen=True):
     """``WORKDIR PATH``."""
 
     path: Word
 
 
-@dataclass(frozen=True, slots=True)
-class User(Instruction):
+class User(Instruction, frozen=True):
     """``USER NAME[:GROUP]``."""
 
     name: Word
 
 
-@dataclass(frozen=True, slots=True)
-class Cmd(Instruction):
+class Cmd(Instruction, frozen=True):
     """``CMD``."""
 
     form: Form
     argv: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Entrypoint(Instruction):
+class Entrypoint(Instruction, frozen=True):
     """``ENTRYPOINT``."""
 
     form: Form
     argv: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Expose(Instruction):
+class Expose(Instruction, frozen=True):
     """``EXPOSE PORT[-PORT][/PROTO] ...``."""
 
     ports: tuple[Word, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Volume(Instruction):
+class Volume(Instruction, frozen=True):
     """``VOLUME PATH ...``."""
 
     paths: tuple[Word, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Stopsignal(Instruction):
+class Stopsignal(Instruction, frozen=True):
     """``STOPSIGNAL SIGNAL``."""
 
     signal: Word
 
 
-@dataclass(frozen=True, slots=True)
-class Shell(Instruction):
+class Shell(Instruction, frozen=True):
     """``SHELL ["..."]``."""
 
     argv: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Healthcheck(Instruction):
+class Healthcheck(Instruction, frozen=True):
     """``HEALTHCHECK NONE`` (``form`` is None) or ``HEALTHCHECK [OPTIONS] CMD``. In nanoseconds; 0: the default."""
 
     form: Form | None
@@ -182,22 +165,19 @@ class Healthcheck(Instruction):
     retries: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Onbuild(Instruction):
+class Onbuild(Instruction, frozen=True):
     """``ONBUILD TRIGGER``: the trigger as text, its heredocs included, for a stage that starts from the image."""
 
     trigger: str
 
 
-@dataclass(frozen=True, slots=True)
-class Maintainer(Instruction):
+class Maintainer(Instruction, frozen=True):
     """``MAINTAINER AUTHOR``."""
 
     author: str
 
 
-@dataclass(frozen=True, slots=True)
-class Warning:  # noqa: A001 - the language's own word
+class Warning(Struct, frozen=True):  # noqa: A001 - the language's own word
     """A lint finding: the rule's name as in BuildKit's build checks, and a sentence."""
 
     rule: str
@@ -205,8 +185,7 @@ class Warning:  # noqa: A001 - the language's own word
     where: Location
 
 
-@dataclass(frozen=True, slots=True)
-class Checks:
+class Checks(Struct, frozen=True):
     """What ``# check=`` says: at the top for the whole file, in a comment right above an instruction for it alone."""
 
     skip: frozenset[str] = frozenset()  # rules, or all
@@ -218,8 +197,7 @@ class Checks:
         return not (self.skip | self.skip_at.get(line, frozenset())) & {"all", rule}
 
 
-@dataclass(frozen=True, slots=True)
-class Dockerfile:
+class Dockerfile(Struct, frozen=True):
     """A parsed file: global ARGs and all stages' instructions in order, directives, warnings.
 
     Invariant: every instruction before the first From is an Arg.

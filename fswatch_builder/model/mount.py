@@ -1,7 +1,8 @@
 """What ``RUN --mount`` asks for, variables expanded and defaults filled in. Targets are absolute and clean."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from fswatch_builder.model.plan import CopySource, Scratch
 
@@ -11,8 +12,7 @@ Sharing = Literal["shared", "private", "locked"]
 MountSource = CopySource | Scratch
 
 
-@dataclass(frozen=True, slots=True)
-class BindMount:
+class BindMount(Struct, frozen=True):
     """Files of a stage, an image or a context. What is written to it (``writable``) vanishes after the RUN."""
 
     target: str
@@ -21,8 +21,7 @@ class BindMount:
     writable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class CacheMount:
+class CacheMount(Struct, frozen=True):
     """A directory that outlives builds and is in no layer. A new one begins with what ``source`` of ``origin`` holds.
 
     Without ``origin``, ``source`` is a directory of the cache itself.
@@ -39,8 +38,7 @@ class CacheMount:
     writable: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class TmpfsMount:
+class TmpfsMount(Struct, frozen=True):
     """An empty directory in memory, of at most ``size`` bytes; None leaves it to the kernel."""
 
     target: str
@@ -48,8 +46,7 @@ class TmpfsMount:
     writable: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class SecretMount:
+class SecretMount(Struct, frozen=True):
     """A secret of the command line as a file, as a variable of the environment, or as both."""
 
     id: str
@@ -61,8 +58,7 @@ class SecretMount:
     gid: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class SshMount:
+class SshMount(Struct, frozen=True):
     """The socket of an SSH agent that the command line names."""
 
     id: str

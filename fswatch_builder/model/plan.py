@@ -1,7 +1,8 @@
 """What has to be built, found from the Dockerfile alone: no image, no file has been looked at."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from fswatch_builder.errors import Location
 from fswatch_builder.model.instruction import Checks, Instruction, Warning  # noqa: A004 - the language's own word
@@ -9,20 +10,17 @@ from fswatch_builder.model.platform import Platform
 from fswatch_builder.model.sandbox import SandboxOptions
 
 
-@dataclass(frozen=True, slots=True)
-class Scratch:
+class Scratch(Struct, frozen=True):
     """``FROM scratch``: no layer, no file."""
 
 
-@dataclass(frozen=True, slots=True)
-class StageSource:
+class StageSource(Struct, frozen=True):
     """A stage of the same Dockerfile, by its index."""
 
     index: int
 
 
-@dataclass(frozen=True, slots=True)
-class NamedContext:
+class NamedContext(Struct, frozen=True):
     """What ``--build-context NAME=VALUE`` gave. If it is an image of several, that for ``platform`` is meant."""
 
     name: str
@@ -30,16 +28,14 @@ class NamedContext:
     platform: Platform
 
 
-@dataclass(frozen=True, slots=True)
-class ImageSource:
+class ImageSource(Struct, frozen=True):
     """An image by the name the Dockerfile calls it, variables expanded, for ``platform``."""
 
     reference: str
     platform: Platform
 
 
-@dataclass(frozen=True, slots=True)
-class MainContext:
+class MainContext(Struct, frozen=True):
     """The build context itself, or the heredocs of the instruction."""
 
 
@@ -49,8 +45,7 @@ Base = Scratch | StageSource | NamedContext | ImageSource
 CopySource = MainContext | StageSource | NamedContext | ImageSource
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(Struct, frozen=True):
     """One stage, its references resolved. ``instructions`` are those after FROM.
 
     ``label`` is what progress calls it, with ``prefix`` before it if there are several platforms. ``args`` are the
@@ -84,8 +79,7 @@ class Stage:
         return frozenset({self.base.index} if isinstance(self.base, StageSource) else ())
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """The stages the target needs, each after those it needs; the last one is the target."""
 
     stages: tuple[Stage, ...]

@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Self
+
+from msgspec import Struct
 
 _ALIASES = {
     "x86_64": ("amd64", ""),
@@ -28,8 +29,7 @@ _LEAST_ARM = 5
 _LAST_MINOR = 9  # of arm64 v8
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Platform:
+class Platform(Struct, frozen=True, order=True):
     """Operating system, architecture (Go's names) and variant ("" where there is none)."""
 
     os: str

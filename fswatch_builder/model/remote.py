@@ -1,19 +1,18 @@
 """What can be fetched: a file by URL, a git repository at one of its commits."""
 
-from dataclasses import dataclass
 from typing import Literal
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class HttpFile:
+
+class HttpFile(Struct, frozen=True):
     """A file behind an http or https URL. ``sha256``, 64 hexadecimal digits, is what its content must have."""
 
     url: str
     sha256: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class GitTree:
+class GitTree(Struct, frozen=True):
     """The files of a commit, or those below ``subdir``.
 
     ``remote`` is what git is given: its scheme is http, https, ssh or git, or it is ``user@host:path``; it never

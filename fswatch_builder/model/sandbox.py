@@ -1,7 +1,8 @@
 """What the command line says about the sandbox of every RUN."""
 
-from dataclasses import dataclass
 from typing import Final, Literal
+
+from msgspec import Struct
 
 Network = Literal["default", "none", "host"]
 Security = Literal["sandbox", "insecure"]
@@ -12,8 +13,7 @@ ENTITLEMENTS: Final = (NETWORK_HOST, SECURITY_INSECURE)
 """What ``--allow`` can give."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ulimit:
+class Ulimit(Struct, frozen=True):
     """``--ulimit``: a limit of setrlimit(2) by its name, without ``RLIMIT_``; None: no limit."""
 
     name: str
@@ -21,8 +21,7 @@ class Ulimit:
     hard: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class SandboxOptions:
+class SandboxOptions(Struct, frozen=True):
     """All of it, with Docker's defaults."""
 
     network: Network = "default"

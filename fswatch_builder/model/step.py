@@ -2,7 +2,7 @@
 rootfs.
 """
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from fswatch_builder.errors import Location
 from fswatch_builder.model.image import RunConfig
@@ -13,8 +13,7 @@ from fswatch_builder.model.remote import Remote
 from fswatch_builder.model.sandbox import Network, SandboxOptions, Security
 
 
-@dataclass(frozen=True, slots=True)
-class RunAction:
+class RunAction(Struct, frozen=True):
     """Run a command, of programs for ``platform``. ``env`` holds the image's variables and the ARGs it sees;
     ``proxies`` are set too but are in no key. ``cache_namespace`` keeps the cache mounts of builds apart.
     """
@@ -34,8 +33,7 @@ class RunAction:
     options: SandboxOptions = field(default_factory=SandboxOptions)
 
 
-@dataclass(frozen=True, slots=True)
-class CopyAction:
+class CopyAction(Struct, frozen=True):
     """Copy files. ``dest`` is absolute; a trailing slash says that it is a directory.
 
     ``words`` name what to take, in order: text is a path or pattern in ``source``, the others are fetched (ADD).
@@ -60,8 +58,7 @@ class CopyAction:
         return self.add and (isinstance(word, str) if self.unpack is None else self.unpack)
 
 
-@dataclass(frozen=True, slots=True)
-class DirectoryAction:
+class DirectoryAction(Struct, frozen=True):
     """WORKDIR: make a directory where there is none, owned by ``user``. ``path`` is absolute and clean."""
 
     path: str
@@ -71,8 +68,7 @@ class DirectoryAction:
 Action = RunAction | CopyAction | DirectoryAction
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigStep:
+class ConfigStep(Struct, frozen=True):
     """Configuration to configuration: the rootfs stays as it is. ONBUILD leaves no line in the history."""
 
     where: Location
@@ -81,8 +77,7 @@ class ConfigStep:
     config: RunConfig
 
 
-@dataclass(frozen=True, slots=True)
-class RootfsStep:
+class RootfsStep(Struct, frozen=True):
     """May give a layer. ``config`` is the configuration after it (WORKDIR changes both)."""
 
     where: Location

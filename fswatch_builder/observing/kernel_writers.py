@@ -7,17 +7,17 @@ tests/e2e/test_track_kernel_writers.py shows the first.
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from glob import glob
 from typing import Literal
+
+from msgspec import Struct
 
 from fswatch_builder.mountinfo import mount_lines, unescaped
 
 _DELETED = b" (deleted)"
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenByKernel:
+class WrittenByKernel(Struct, frozen=True):
     """A place below a directory, as a path relative to it; what it is to the kernel, for people; how far to look."""
 
     path: bytes

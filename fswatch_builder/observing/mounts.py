@@ -4,13 +4,12 @@ No tracker hears of what happens in another file system: a mount below is a plac
 hold files: /proc has no end and no content of its own.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from fswatch_builder.mountinfo import holds_files, mount_lines
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
+class Mount(Struct, frozen=True):
     """One at or below a directory: its path relative to it, and the kind of file system."""
 
     path: bytes

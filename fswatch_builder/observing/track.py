@@ -8,8 +8,9 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from fswatch_builder._native import Baseline, ChangeSet, HintSet, RefusedError, Rootfs
 from fswatch_builder.changes.audit import Evidence, check_baseline, check_changes
@@ -33,8 +34,7 @@ _NOT_ALONE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Recording:
+class Recording(Struct, frozen=True):
     """A directory as it was, open. ``directory`` is absolute, without links; ``inode`` its device and number."""
 
     directory: bytes
@@ -51,8 +51,7 @@ class Recording:
         return len(self.baseline)
 
 
-@dataclass(frozen=True, slots=True)
-class Tracked:
+class Tracked(Struct, frozen=True):
     """What a command did below a directory, and what it took to find out.
 
     ``changes`` are relative to ``recording.baseline``. ``sockets`` are new ones: they are never compared, and no layer
@@ -73,8 +72,7 @@ class Tracked:
     attribution: Attribution | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Armed:
+class Armed(Struct, frozen=True):
     """A tracker in force. ``attributing`` is the session itself, if it records processes."""
 
     selection: Selection

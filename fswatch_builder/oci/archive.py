@@ -5,11 +5,11 @@ import posixpath
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import Enum
 from typing import BinaryIO, Final
 
 import msgspec
+from msgspec import Struct
 
 from fswatch_builder.errors import BaseImageError
 from fswatch_builder.model.digest import DiffID, Digest
@@ -48,8 +48,7 @@ class _Saved(msgspec.Struct):
     Layers: list[str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Section:
+class _Section(Struct, frozen=True):
     file: BinaryIO
     offset: int
     size: int

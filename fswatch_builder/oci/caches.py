@@ -7,9 +7,10 @@ time, and found again later. A build without the cache discards what there is: w
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from hashlib import sha256
 from threading import Lock
+
+from msgspec import Struct
 
 from fswatch_builder._native import Rootfs
 from fswatch_builder.model.digest import Digest
@@ -18,8 +19,7 @@ from fswatch_builder.oci.keeping.kept import Kind
 from fswatch_builder.oci.store import Store
 
 
-@dataclass(frozen=True, slots=True)
-class CacheUse:
+class CacheUse(Struct, frozen=True):
     """Which cache is wanted, and how; ``label`` is what people are told of it."""
 
     key: Digest

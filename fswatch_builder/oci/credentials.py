@@ -27,7 +27,7 @@ _NOT_FOUND: Final = "credentials not found"  # as all helpers say it (docker-cre
 _TOKEN_USER: Final = "<token>"  # noqa: S105 - the user name that marks a secret as an identity token
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)  # no Struct: those show every field in their repr
 class Credentials:
     """A user name and password, or an identity token (an OAuth2 refresh token)."""
 
@@ -36,8 +36,7 @@ class Credentials:
     identity_token: str = field(default="", repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
+class Lookup(Struct, frozen=True):
     """Credentials, or why there are none (for the message if the registry then refuses)."""
 
     credentials: Credentials | None

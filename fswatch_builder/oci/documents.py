@@ -4,7 +4,6 @@ Written documents are deterministic: a fixed order of keys, maps sorted, nothing
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Final, TypeVar
 
@@ -102,16 +101,14 @@ class _ConfigDocument(Struct, omit_defaults=True, frozen=True):
     history: list[_HistoryDocument] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(Struct, frozen=True):
     """One image: where its configuration and its layers are. Layers have OCI media types, whatever the source said."""
 
     config: Descriptor
     layers: tuple[Descriptor, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """One manifest of an index, and what it is for (None: not said)."""
 
     descriptor: Descriptor
@@ -125,8 +122,7 @@ class Choice:
         return self.platform is not None and self.platform.os != "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(Struct, frozen=True):
     """Several images, one a platform (or a layout's entries)."""
 
     manifests: tuple[Choice, ...]

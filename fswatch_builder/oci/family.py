@@ -1,6 +1,6 @@
 """Manifests of one family: what leaves the store has OCI media types throughout."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from fswatch_builder.errors import BaseImageError
 from fswatch_builder.model.digest import Digest

@@ -1,15 +1,15 @@
 """An index: several images under one digest, each for a platform. Attestations may stand in it, too."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from fswatch_builder.model.image import Descriptor
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci import documents
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Struct, frozen=True):
     """One image of an index: the descriptor of its manifest, with annotations, and the platform it is for."""
 
     manifest: Descriptor
@@ -23,8 +23,7 @@ def write(members: Sequence[Member], annotations: Mapping[str, str]) -> bytes:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class References:
+class References(Struct, frozen=True):
     """What a manifest or an index names, whatever it is of: blobs, and for an index manifests."""
 
     blobs: tuple[Descriptor, ...] = ()

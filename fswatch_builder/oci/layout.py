@@ -4,8 +4,9 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final, Protocol
+
+from msgspec import Struct
 
 from fswatch_builder.errors import BaseImageError
 from fswatch_builder.model.digest import Digest
@@ -44,8 +45,7 @@ class Files(Protocol):
         """A regular file; None: there is none of this name."""
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
+class _File(Struct, frozen=True):
     path: str
     size: int
 

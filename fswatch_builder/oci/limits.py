@@ -1,8 +1,10 @@
 """What an archive may unpack to: bombs end in an error, not in a full disk."""
 
 import re
-from dataclasses import dataclass, replace
 from typing import Final, Self
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 #: Bytes. Below it the ratio does not count: a small archive of zeros does no harm.
 RATIO_FROM: Final = 1 << 30
@@ -10,8 +12,7 @@ _UNITS: Final = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
 _SIZE: Final = re.compile(r"([0-9]{1,15})([kmgt]?)(?:i?b)?", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class UnpackLimits:
+class UnpackLimits(Struct, frozen=True):
     """Of one layer or archive. ``None``: none.
 
     ``size``: bytes of the tar and of the holes in its files. ``ratio``: how often the compressed size goes into that,

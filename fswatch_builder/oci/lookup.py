@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from fswatch_builder.errors import BaseImageError, OutputError, StoreError
 from fswatch_builder.model.digest import Digest
@@ -23,8 +25,7 @@ _LISTED: Final = 5
 _IMAGE_ID: Final = "image id"
 
 
-@dataclass(frozen=True, slots=True)
-class LocalImage:
+class LocalImage(Struct, frozen=True):
     """An image of the store. ``config`` is its image ID; ``size``: bytes of its layers as stored.
 
     ``index``: the index that it is in, for its names stand for that.
@@ -49,8 +50,7 @@ class LocalImage:
         return ", ".join(name.familiar() for name in self.names) or self.config.hex[:12]
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(Struct, frozen=True):
     """The images of a store, each once; and what is wrong with those that cannot be read."""
 
     images: tuple[LocalImage, ...]

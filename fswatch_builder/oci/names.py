@@ -6,8 +6,9 @@ Entries that others have put there without a full name stay as they are.
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from fswatch_builder.errors import BaseImageError, StoreError
 from fswatch_builder.model.digest import Digest
@@ -24,8 +25,7 @@ REF_NAME: Final = "org.opencontainers.image.ref.name"
 CONTAINERD_NAME: Final = "io.containerd.image.name"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One line of the index. ``name`` is None where another tool gave no full one; a manifest may have many names.
 
     It stands for an image, or (``is_index``) for an index of several, which has no platform of its own.

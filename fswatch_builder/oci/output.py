@@ -5,11 +5,12 @@ import os
 import stat
 import tarfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from tarfile import BLOCKSIZE
 from typing import IO, BinaryIO, Final, Literal, Protocol
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from fswatch_builder.errors import OutputError, StoreError
 from fswatch_builder.model.image import Descriptor
@@ -36,8 +37,7 @@ class Sink(Protocol):
         """All of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class NamedImage:
+class NamedImage(Struct, frozen=True):
     """A manifest or an index in the store, and the names it goes out under."""
 
     manifest: Descriptor
@@ -89,8 +89,7 @@ def write_directory(store: Store, images: Sequence[NamedImage], form: Form, dest
 # What is in it.
 
 
-@dataclass(frozen=True, slots=True)
-class _Document:
+class _Document(Struct, frozen=True):
     name: str
     content: bytes
 
@@ -99,8 +98,7 @@ class _Document:
         return len(self.content)
 
 
-@dataclass(frozen=True, slots=True)
-class _Blob:
+class _Blob(Struct, frozen=True):
     name: str
     path: str
     size: int

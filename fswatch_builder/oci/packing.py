@@ -8,8 +8,9 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
+
+from msgspec import Struct
 
 from fswatch_builder.model.digest import Digest
 from fswatch_builder.oci.compression import Compression, pipe
@@ -33,8 +34,7 @@ LEVELS: Final = {Compression.NONE: range(0), Compression.GZIP: range(10), Compre
 _DEFAULT_LEVELS: Final = {Compression.NONE: 0, Compression.GZIP: 2, Compression.ZSTD: 3}
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
+class Recipe(Struct, frozen=True):
     """How a blob is made of a tar. Invariant: ``level`` is one of ``LEVELS``; None stands for the default."""
 
     compression: Compression

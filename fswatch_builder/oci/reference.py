@@ -1,8 +1,10 @@
 """Names of images, by the rules of Docker Hub and the distribution grammar (github.com/distribution/reference)."""
 
 import re
-from dataclasses import dataclass, replace
 from typing import Final, Self
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from fswatch_builder.model.digest import Digest
 
@@ -20,8 +22,7 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _HEX_ID = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Reference:
+class Reference(Struct, frozen=True, order=True):
     """The full name of an image. Invariant: a tag, a digest, or both."""
 
     registry: str

@@ -17,10 +17,11 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Self
+
+from msgspec import Struct
 
 from fswatch_builder.errors import BaseImageError, OutputError, StoreError
 from fswatch_builder.model.digest import DiffID, Digest
@@ -44,8 +45,7 @@ __all__ = ["CONTAINERD_NAME", "LAYOUT", "REF_NAME", "BlobWriter", "StepResult", 
 LAYOUT: Final = b'{"imageLayoutVersion":"1.0.0"}'
 
 
-@dataclass(frozen=True, slots=True)
-class StoredImage:
+class StoredImage(Struct, frozen=True):
     """One name in the store. ``digest``: of its manifest; ``size``: bytes of its layers as stored.
 
     An image that cannot be read has no ``created`` and no ``size``; ``load_image`` tells what is wrong.
@@ -58,16 +58,14 @@ class StoredImage:
     platform: Platform
 
 
-@dataclass(frozen=True, slots=True)
-class StepResult:
+class StepResult(Struct, frozen=True):
     """What a step did, and when: its layer, or None where it changed nothing."""
 
     layer: Layer | None
     created: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Use:
+class _Use(Struct, frozen=True):
     state: State
     session: Session
 

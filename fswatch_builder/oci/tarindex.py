@@ -3,8 +3,9 @@
 import os
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import BinaryIO, Final
+
+from msgspec import Struct
 
 _BLOCK: Final = tarfile.BLOCKSIZE
 #: A long name or a pax header that is larger is an attack on our memory (bytes).
@@ -21,8 +22,7 @@ class TarError(ValueError):
     """No tar, or a damaged one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Struct, frozen=True):
     """One member. ``offset`` is where its content starts; ``link`` is set for hard and symbolic links."""
 
     name: str

@@ -1,7 +1,8 @@
 """A last look at an image, or at all of an index, before it leaves the store."""
 
 import os
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from fswatch_builder.errors import BaseImageError, OutputError, StoreError
 from fswatch_builder.model.image import Descriptor
@@ -12,8 +13,7 @@ from fswatch_builder.oci.index import references
 from fswatch_builder.oci.store import Store
 
 
-@dataclass(frozen=True, slots=True)
-class Whole:
+class Whole(Struct, frozen=True):
     """What leaves the store for one name: ``blobs`` are all of it, ``images`` those in it by the platform they are for,
     of an index in its order.
     """

@@ -6,9 +6,10 @@ whose path ends with ``.git``. What of it is meant stands behind it: ``#REF:SUBD
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
+
+from msgspec.structs import replace
 
 from fswatch_builder.model.remote import GitTree, HttpFile, Remote
 

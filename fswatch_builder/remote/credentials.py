@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from fswatch_builder.errors import UsageError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)  # no Struct: those show every field in their repr
 class Credentials:
     """``secrets`` by their ids; ``agent`` is the socket of an SSH agent, for repositories by ssh."""
 

@@ -11,8 +11,9 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from fswatch_builder import stopping
 from fswatch_builder._native import Rootfs, remove_tree
@@ -71,8 +72,7 @@ def resolve(tree: GitTree, credentials: Credentials = ANONYMOUS) -> str:
     return commit
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedOut:
+class CheckedOut(Struct, frozen=True):
     """The open files of a commit, and when that was made: seconds since 1970."""
 
     rootfs: Rootfs
@@ -175,8 +175,7 @@ def _name(tree: GitTree) -> str:
     return f"{shown(tree.remote)}#{tree.ref}" if tree.ref else shown(tree.remote)
 
 
-@dataclass(frozen=True, slots=True)
-class _Git:
+class _Git(Struct, frozen=True):
     """The program, for one repository."""
 
     tree: GitTree

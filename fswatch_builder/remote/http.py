@@ -7,11 +7,12 @@ import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from http import HTTPStatus
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import unquote, urlsplit
+
+from msgspec import Struct
 
 from fswatch_builder import stopping
 from fswatch_builder.errors import BuildContextError
@@ -29,8 +30,7 @@ _TIMEOUT_S: Final = 30.0  # without a byte, not for the whole
 _UNNAMED: Final = "__unnamed__"
 
 
-@dataclass(frozen=True, slots=True)
-class Downloaded:
+class Downloaded(Struct, frozen=True):
     """What a URL gave. ``modified``: seconds, of its Last-Modified, else 0; ``etag`` is to ask again with."""
 
     sha256: str

@@ -7,10 +7,10 @@ for it, so others' work is not in it; and the peak has the command's processes a
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Protocol
 
 import psutil  # type: ignore[import-untyped]
+from msgspec import Struct
 
 
 class MemoryGroup(Protocol):
@@ -26,8 +26,7 @@ class MemoryGroup(Protocol):
         """The most that was charged since the last reset."""
 
 
-@dataclass(frozen=True, slots=True)
-class _First:
+class _First(Struct, frozen=True):
     """Of version 1 (Documentation/admin-guide/cgroup-v1/memory.rst)."""
 
     directory: str
@@ -45,8 +44,7 @@ class _First:
         return _number(f"{self.directory}/memory.max_usage_in_bytes")
 
 
-@dataclass(frozen=True, slots=True)
-class _Second:
+class _Second(Struct, frozen=True):
     """Of version 2 (Documentation/admin-guide/cgroup-v2.rst). A peak can be reset from Linux 6.12 on, for who reads it
     through the same descriptor.
     """

@@ -7,15 +7,15 @@ and again, with replacement, and the medians of those draws say how far the medi
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import median
+
+from msgspec import Struct
 
 RESAMPLES = 2_000
 CONFIDENCE = 0.95
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(Struct, frozen=True):
     """The middle of ``count`` measurements; ``low`` to ``high`` holds it with 95 % confidence."""
 
     median: float

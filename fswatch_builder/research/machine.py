@@ -4,9 +4,9 @@ import os
 import platform
 import shutil
 import subprocess
-from dataclasses import dataclass
 
 import psutil  # type: ignore[import-untyped]
+from msgspec import Struct
 
 from fswatch_builder.tracking.limits import read_limits
 
@@ -14,8 +14,7 @@ NOISY = 0.1
 """The share of the processors that others keep busy, from which a run is said to be noisy."""
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
+class Machine(Struct, frozen=True):
     """Sizes are bytes. ``file_system`` is that of the trees. Limits are those of this process (inotify(7))."""
 
     processor: str

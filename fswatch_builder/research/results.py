@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from fswatch_builder.errors import UsageError
 from fswatch_builder.research.bench.document import SCHEMA as BENCH_SCHEMA
@@ -15,8 +15,7 @@ from fswatch_builder.research.limits.run import SCHEMA as LIMITS_SCHEMA
 from fswatch_builder.research.limits.run import Report
 
 
-@dataclass(frozen=True, slots=True)
-class Results:
+class Results(Struct, frozen=True):
     """In the order in which they were named."""
 
     benches: tuple[Document, ...]

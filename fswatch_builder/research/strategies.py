@@ -5,8 +5,9 @@ looks at. It costs what it costs to look, and misses what it does not look at: b
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from fswatch_builder._native import Change, ChangeSet
 from fswatch_builder.errors import UsageError
@@ -18,8 +19,7 @@ UNWATCHED = "unwatched"
 """The command with nobody watching and nothing looked for: what all are measured against."""
 
 
-@dataclass(frozen=True, slots=True)
-class Strategy:
+class Strategy(Struct, frozen=True):
     """``compares`` lists the differences that count, of those in ``Change.why``; None: all. ``name`` is unique."""
 
     name: str

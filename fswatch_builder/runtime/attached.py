@@ -13,9 +13,10 @@ import termios
 import tty
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from io import FileIO
 from typing import Final
+
+from msgspec import Struct
 
 from fswatch_builder._native import RefusedError, Rootfs, Sandbox, spawn
 from fswatch_builder.errors import CommandError, RunError, SandboxError
@@ -29,8 +30,7 @@ _LAST_READS: Final = 32
 _WINDOW_SIZE: Final = bytes(8)  # struct winsize, ioctl_tty(2)
 
 
-@dataclass(frozen=True, slots=True)
-class Attachment:
+class Attachment(Struct, frozen=True):
     """The caller's side: descriptors. ``stdin`` None: the command has an empty one.
 
     ``terminal``: the command gets one; ``stdin``, which is then the caller's own, is in raw mode meanwhile.
@@ -138,8 +138,7 @@ class _Way:
             self.sink.close()
 
 
-@dataclass(slots=True)
-class _Ends:
+class _Ends(Struct):
     """The command's sides, and the ways between ours and the caller's."""
 
     stdin: FileIO | None

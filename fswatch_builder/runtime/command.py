@@ -12,11 +12,11 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from types import FrameType
 from typing import Protocol
 
 import psutil  # type: ignore[import-untyped]
+from msgspec import Struct
 
 from fswatch_builder._native import HostCommand
 from fswatch_builder.errors import RunError
@@ -32,8 +32,7 @@ class Onlooker(Protocol):
         """That many processes outlive the command and are waited for; Ctrl-C ends them. Told once at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class CommandOutcome:
+class CommandOutcome(Struct, frozen=True):
     """How a command ended; no process of it is alive."""
 
     exit_status: int

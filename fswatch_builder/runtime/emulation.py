@@ -12,8 +12,9 @@ with nothing else in it, in the sandbox of a RUN.
 import os
 import shutil
 import struct
-from dataclasses import dataclass
 from typing import Final, Literal
+
+from msgspec import Struct
 
 from fswatch_builder._native import Emulators, Rootfs
 from fswatch_builder.errors import SandboxError
@@ -24,8 +25,7 @@ _PROGRAM: Final = "program"
 _NOT_EXECUTABLE, _NOT_FOUND = 126, 127  # as a shell has it
 
 
-@dataclass(frozen=True, slots=True)
-class _Machine:
+class _Machine(Struct, frozen=True):
     """How a program for it looks: class and byte order of its ELF file, its number there (elf.h), the flags of its ABI,
     and the code of ``exit(0)``; and what qemu calls the machine.
     """
@@ -109,8 +109,7 @@ def registration(architecture: str, interpreter: str, *, flags: str = "CPF") -> 
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Emulation:
+class Emulation(Struct, frozen=True):
     """An emulator that is registered for our RUNs alone, and where it is."""
 
     emulators: Emulators

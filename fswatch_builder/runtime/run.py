@@ -8,8 +8,9 @@ import struct
 import termios
 from collections import deque
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import Literal, Protocol
+
+from msgspec import Struct, field
 
 from fswatch_builder import stopping
 from fswatch_builder._native import Emulators, Mount, RefusedError, Rootfs, RunSpec, Sandbox, spawn
@@ -43,8 +44,7 @@ class Output(Protocol):
         """A line with its end, or a piece of one that is too long or was never ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Struct, frozen=True):
     """What a RUN executes. The environment is exactly ``env``, and PATH and HOME if that has none."""
 
     argv: tuple[str, ...]
@@ -62,8 +62,7 @@ class Command:
     """What runs programs of another machine, if the kernel does not know by itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """How a command ended."""
 
     exit_code: int

@@ -4,7 +4,8 @@ The files belong to the image, so they are read inside the root, must be regular
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from fswatch_builder._native import RefusedError, Rootfs
 from fswatch_builder.errors import BaseImageError, DockerfileError
@@ -16,8 +17,7 @@ LARGEST_ID = 2**31 - 1
 """Docker's limit. 4294967296 must not wrap round to root (CVE-2024-40635)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """A user as the kernel and the environment know it."""
 
     uid: int
@@ -27,16 +27,14 @@ class Identity:
     home: str
 
 
-@dataclass(frozen=True, slots=True)
-class _User:
+class _User(Struct, frozen=True):
     name: str
     uid: int
     gid: int
     home: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Group:
+class _Group(Struct, frozen=True):
     name: str
     gid: int
     members: tuple[str, ...]

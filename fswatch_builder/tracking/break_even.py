@@ -10,18 +10,17 @@ break-even`` fits them anew, to rows of ``fswatch-builder limits break-even``.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 
 import msgspec
+from msgspec import Struct
 
 from fswatch_builder._native import Baseline
 
 FILE = os.path.join(os.path.dirname(__file__), "break_even.json")
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """``seconds = fixed + each * count``. ``error`` is the median of what it is off by, as a share of the measured."""
 
     fixed: float
@@ -33,8 +32,7 @@ class Line:
         return self.fixed + self.each * count
 
 
-@dataclass(frozen=True, slots=True)
-class Plane:
+class Plane(Struct, frozen=True):
     """``seconds = fixed + entry * entries + change * changes``; ``error`` as for a line."""
 
     fixed: float
@@ -47,16 +45,14 @@ class Plane:
         return self.fixed + self.entry * entries + self.change * changes
 
 
-@dataclass(frozen=True, slots=True)
-class Watching:
+class Watching(Struct, frozen=True):
     """Of one tracker: ``arm`` is paid once and goes by directories, ``step`` after every RUN, by what it changed."""
 
     arm: Line
     step: Line
 
 
-@dataclass(frozen=True, slots=True)
-class Costs:
+class Costs(Struct, frozen=True):
     """``scan`` is paid after every RUN. ``machine`` and ``taken`` say where it all is from."""
 
     machine: str

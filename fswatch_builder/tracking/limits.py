@@ -7,14 +7,14 @@ editors, file managers, other builds. So the builder leaves a part of it alone, 
 
 import errno
 import os
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 HOST_SHARE = 8
 """One part in this many of the limit is left to the user's other programs, beside what they hold already."""
 
 
-@dataclass(frozen=True, slots=True)
-class InotifyLimits:
+class InotifyLimits(Struct, frozen=True):
     """What this process may have, all processes of the user together."""
 
     watches: int

@@ -5,15 +5,15 @@ answer. So all trackers lead to the same layer, byte for byte, and differ in cos
 file argues why.
 """
 
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from fswatch_builder._native import Baseline, ChangeSet, HintSet, Rootfs
 from fswatch_builder.model.attribution import Attribution
 
 
-@dataclass(frozen=True, slots=True)
-class Capability:
+class Capability(Struct, frozen=True):
     """Whether a tracker works for one root file system, why, and what it cannot see even then."""
 
     usable: bool

@@ -1,8 +1,9 @@
 """Which tracker a build uses, and why."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TypeGuard
+
+from msgspec import Struct
 
 from fswatch_builder._native import Baseline, Rootfs
 from fswatch_builder.errors import TrackingError, UsageError
@@ -18,8 +19,7 @@ ON_OVERLAY = ("overlay", "inotify", "scan")
 """The same for the merged view of an overlay. There the first one needs neither watches nor a count of links."""
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """A tracker and the reasons that led to it, in the order they came up.
 
     ``dear`` names trackers that were passed over because the tree is too small for them.

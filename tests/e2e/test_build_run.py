@@ -1,8 +1,7 @@
 """RUN, heredocs, users, multi-stage: what commands see and what comes of them."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from fswatch_builder.errors import BaseImageError, BuildContextError, BuildError, DockerfileError, RunError
 from fswatch_builder.model.image import Healthcheck, RunConfig

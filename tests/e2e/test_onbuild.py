@@ -47,7 +47,7 @@ def test_a_trigger_that_fails_is_told_at_its_from(workshop: Workshop) -> None:
 
 
 def test_an_image_with_a_trigger_that_nobody_understands_is_refused(workshop: Workshop) -> None:
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from fswatch_builder.model.image import Image
     from fswatch_builder.model.platform import Platform

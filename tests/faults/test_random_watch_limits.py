@@ -17,7 +17,6 @@ PLANTED = 5
 # WORKDIR and ADD set owners that the namespace does not have.
 SCRIPT = """
 import random
-from dataclasses import replace
 from pathlib import Path
 from tests.support.programs.program import Copy, Run, drawn
 from tests.support.tracked_programs import Bases, Tracked

@@ -5,10 +5,10 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
+from msgspec import Struct
 
 from fswatch_builder.dockerfile import parse
 from fswatch_builder.errors import Location
@@ -46,9 +46,7 @@ def dump(path: Path) -> str:
     for one in file.instructions:
         where = one.where
         lines.append(f"{type(one).__name__} lines {where.line}-{where.end_line} column {where.column}")
-        lines += [
-            f"  {field.name}: {shown(getattr(one, field.name))}" for field in fields(one) if field.name != "where"
-        ]
+        lines += [f"  {name}: {shown(getattr(one, name))}" for name in one.__struct_fields__ if name != "where"]
     lines += [f"warning {one.rule} {place(one.where)} {one.message}" for one in file.warnings]
     return "\n".join(lines) + "\n"
 
@@ -58,8 +56,9 @@ def shown(value: object) -> str:
         return f"{value.text!r}@{place(value.where)}"
     if isinstance(value, tuple):
         return f"({', '.join(map(shown, value))})"
-    if is_dataclass(value) and not isinstance(value, type):
-        return f"{type(value).__name__}({', '.join(shown(getattr(value, one.name)) for one in fields(value))})"
+    if isinstance(value, Struct):
+        fields = (shown(getattr(value, name)) for name in value.__struct_fields__)
+        return f"{type(value).__name__}({', '.join(fields)})"
     return repr(value)
 
 

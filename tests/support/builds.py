@@ -2,8 +2,10 @@
 
 import tarfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from fswatch_builder.build.builder import Request, build
 from fswatch_builder.build.events import Event, StepFinished, StepMissed, StepOutput, StepStarted

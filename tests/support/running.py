@@ -1,8 +1,10 @@
 """Runs shell commands in a root file system and keeps what they print."""
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from fswatch_builder._native import Rootfs
 from fswatch_builder.runtime.run import Command, Outcome, Stream, run

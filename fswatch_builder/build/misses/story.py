@@ -8,10 +8,10 @@ text; an edited one against what stood in its place.
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from fswatch_builder.build.keys import Inputs, place_key
 from fswatch_builder.build.misses.reasons import differences
@@ -104,8 +104,7 @@ class StageStory:
                 return f"the base {before.base} is another image now"
 
 
-@dataclass(frozen=True, slots=True)
-class StepStory:
+class StepStory(Struct, frozen=True):
     """Of one step."""
 
     stage: StageStory

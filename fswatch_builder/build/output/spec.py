@@ -1,8 +1,9 @@
 """The words of ``--output``, as docker buildx takes them: ``type=oci,dest=app.tar,compression=zstd``."""
 
 import csv
-from dataclasses import dataclass
 from typing import Final, Literal
+
+from msgspec import Struct
 
 from fswatch_builder.build.output.variants import AS_IT_IS, Packing
 from fswatch_builder.errors import UsageError
@@ -12,16 +13,14 @@ from fswatch_builder.oci.packing import LEVELS
 from fswatch_builder.oci.reference import Reference
 
 
-@dataclass(frozen=True, slots=True)
-class StoreOutput:
+class StoreOutput(Struct, frozen=True):
     """The image in the local store."""
 
     names: tuple[Reference, ...] = ()
     packing: Packing = AS_IT_IS
 
 
-@dataclass(frozen=True, slots=True)
-class ArchiveOutput:
+class ArchiveOutput(Struct, frozen=True):
     """The image as a tar; ``dest`` is a path, or ``-`` for standard output."""
 
     form: Form
@@ -30,8 +29,7 @@ class ArchiveOutput:
     packing: Packing = AS_IT_IS
 
 
-@dataclass(frozen=True, slots=True)
-class LayoutOutput:
+class LayoutOutput(Struct, frozen=True):
     """The image as a directory."""
 
     form: Form
@@ -40,16 +38,14 @@ class LayoutOutput:
     packing: Packing = AS_IT_IS
 
 
-@dataclass(frozen=True, slots=True)
-class EngineOutput:
+class EngineOutput(Struct, frozen=True):
     """The image among those of Docker, or of podman, on this machine."""
 
     names: tuple[Reference, ...] = ()
     packing: Packing = AS_IT_IS
 
 
-@dataclass(frozen=True, slots=True)
-class TreeOutput:
+class TreeOutput(Struct, frozen=True):
     """The files of the image in a directory. ``delete``: and nothing else is in it afterwards.
 
     ``split``: those of each platform in a directory of their own; None: if there is an index.
@@ -60,8 +56,7 @@ class TreeOutput:
     split: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TarOutput:
+class TarOutput(Struct, frozen=True):
     """The files of the image in one tar; ``dest`` is a path, or ``-`` for standard output."""
 
     dest: str
@@ -144,8 +139,7 @@ def _split(text: str) -> dict[str, str]:
     return fields
 
 
-@dataclass(frozen=True, slots=True)
-class _Fields:
+class _Fields(Struct, frozen=True):
     """The fields of one ``--output``; ``text`` is what the user wrote."""
 
     text: str

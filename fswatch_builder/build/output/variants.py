@@ -1,7 +1,9 @@
 """One image in several packings: other blobs, hence another manifest, but the same configuration and image ID."""
 
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from fswatch_builder.build.events import Events, WorkStarted
 from fswatch_builder.model.image import Image
@@ -9,8 +11,7 @@ from fswatch_builder.oci.compression import Compression
 from fswatch_builder.oci.store import Store
 
 
-@dataclass(frozen=True, slots=True)
-class Packing:
+class Packing(Struct, frozen=True):
     """What an output asks of an image's blobs and times.
 
     ``compression`` and ``level`` are of the layers that the build made, and with ``force`` of all; None leaves them as

@@ -23,10 +23,11 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from fswatch_builder.errors import StoreError
 from fswatch_builder.model.digest import Digest
@@ -57,8 +58,7 @@ class Kind(StrEnum):
     BASELINE = "baseline"
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """What ``use`` found. ``path`` is None if there is no such thing.
 
     Directories are not synced to the disk when they are published: a power cut can leave files whose metadata is there
@@ -70,8 +70,7 @@ class Found:
     of_this_boot: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Thing:
+class Thing(Struct, frozen=True):
     """A kept thing. ``used``: when it was last used; of one that is in use (leased by a session that lives): now.
     ``of_this_boot``: as ``Found`` has it.
     """

@@ -7,8 +7,9 @@ after it; who is killed there leaves a workspace that the next one sweeps.
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from fswatch_builder.errors import StoreError
 from fswatch_builder.model.digest import Digest
@@ -22,8 +23,7 @@ from fswatch_builder.oci.store import Store
 _FORGOTTEN_S: Final = 7 * 24 * 3600
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """What may go. ``images``: those with names too. ``before``: only what was last used before (seconds since the
     epoch). ``keep``: of all that may go so many bytes stay, the most recently used.
     """
@@ -33,8 +33,7 @@ class Wish:
     keep: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(Struct, frozen=True):
     """What goes as one. ``names``: an image's; ``keys``: what of ``kind`` goes with it. ``size`` in bytes."""
 
     what: str
@@ -46,8 +45,7 @@ class Candidate:
     names: tuple[Entry, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Pruned:
+class Pruned(Struct, frozen=True):
     """What went, and what would have, were it not in use. ``freed``: bytes on the disk."""
 
     removed: tuple[Candidate, ...]

@@ -25,8 +25,9 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from fswatch_builder.errors import BuildError
 from fswatch_builder.oci.blobs import write_errors
@@ -40,8 +41,7 @@ _EXPIRES_S: Final = 900
 _REFRESH_S: Final = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
+class Running(Struct, frozen=True):
     """A session that lives: where, and since when (seconds since the epoch)."""
 
     host: str

@@ -1,7 +1,8 @@
 """Taking a name from an image, and freeing what nothing needs any more when it was the last."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from fswatch_builder.errors import StoreError
 from fswatch_builder.model.digest import Digest
@@ -11,8 +12,7 @@ from fswatch_builder.oci.names import Entry
 from fswatch_builder.oci.store import Store
 
 
-@dataclass(frozen=True, slots=True)
-class Untagged:
+class Untagged(Struct, frozen=True):
     """``gone``: manifests that have no name left; ``freed``: their blobs that went; ``kept``: those that stay, for the
     results of steps or a running build, until a prune.
     """

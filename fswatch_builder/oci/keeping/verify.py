@@ -6,8 +6,9 @@ Damage is content that is not what its name says, a name whose image is not whol
 import hashlib
 import os
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from fswatch_builder.errors import StoreError
 from fswatch_builder.model.digest import Digest
@@ -25,16 +26,14 @@ _CHUNK: Final = 1 << 20
 Checks = Mapping[Kind, Callable[[str], str | None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """Bytes of blobs that were read, of how many."""
 
     done: int
     total: int
 
 
-@dataclass(slots=True)
-class Report:
+class Report(Struct):
     """What a verification found. ``damage``: what was wrong and is gone now; ``lost``: images that went with it, by
     name; ``left``: what is wrong and stays, since a running build uses it; ``swept``: leftovers that are gone.
     """

@@ -5,8 +5,9 @@ import re
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from fswatch_builder.errors import RegistryError
 from fswatch_builder.oci.credentials import Credentials, Lookup
@@ -17,8 +18,7 @@ _TOKEN_SECONDS: Final = 60  # the life of a token that does not say (distributio
 _MARGIN_SECONDS: Final = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Challenge:
+class Challenge(Struct, frozen=True):
     """One way to authenticate that a 401 offers. ``scheme`` is in lower case."""
 
     scheme: str
@@ -41,8 +41,7 @@ def parse_challenges(headers: list[str]) -> list[Challenge]:
     return challenges
 
 
-@dataclass(frozen=True, slots=True)
-class TokenRequest:
+class TokenRequest(Struct, frozen=True):
     """What to ask a token service. ``form`` is set for OAuth2's POST, else it is a GET with ``authorization``."""
 
     realm: str
@@ -51,8 +50,7 @@ class TokenRequest:
     form: Mapping[str, str] | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
+class _Token(Struct, frozen=True):
     header: str
     expires: float  # time.monotonic()
 

@@ -1,13 +1,13 @@
 """What a pull tells while it works."""
 
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from fswatch_builder.model.digest import Digest
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(Struct, frozen=True):
     """So much of a blob has arrived, in bytes."""
 
     digest: Digest

@@ -3,16 +3,16 @@
 import email.utils
 import random
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
+
+from msgspec import Struct
 
 #: Statuses that may pass: too many requests, time-outs, a proxy or server in trouble.
 PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class RetryPolicy(Struct, frozen=True):
     """``deadline_s``: seconds a request and its repetitions may wait in sum; ``first_s`` doubles each time."""
 
     attempts: int = 5

@@ -3,8 +3,9 @@
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from fswatch_builder.errors import UsageError
 from fswatch_builder.research.bench import caches
@@ -35,8 +36,7 @@ class Onlooker(Protocol):
         """Time is up, after so many whole repetitions."""
 
 
-@dataclass(frozen=True, slots=True)
-class Campaign:
+class Campaign(Struct, frozen=True):
     """``named``: the strategies were asked for by name, so one that cannot work is an error.
     ``directory`` takes the trees. ``seconds``: the time there is, or None for as long as it takes.
     """

@@ -1,7 +1,8 @@
 """The results as one JSON document: rows to work with, and what they say."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from fswatch_builder.research.bench.rows import Plan, Row, Tree
 from fswatch_builder.research.bench.summary import Contest, contests
@@ -10,8 +11,7 @@ from fswatch_builder.research.bench.verdict import Verdict, verdict
 SCHEMA = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(Struct, frozen=True):
     """A contest and the sentence that comes of it."""
 
     contest: Contest
@@ -19,8 +19,7 @@ class Judged:
     sentence: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """``command`` is the line that does it again; ``noise`` the share of the processors that others kept busy.
 
     What each field means is told at the types that they are of; times are seconds and sizes bytes everywhere.

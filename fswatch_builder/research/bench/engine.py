@@ -4,8 +4,9 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from fswatch_builder._native import remove_tree
 from fswatch_builder.errors import BuildError
@@ -35,8 +36,7 @@ class Source(Protocol):
         """Makes the tree at a path where nothing is, and tells its digest. BuildError."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """A tree with everything planted. ``trial`` does one; BuildError if it cannot. ``judge`` says who judges."""
 
     tree: Tree

@@ -1,7 +1,8 @@
 """What a command really changed: what every strategy's answer is held against."""
 
 import os
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from fswatch_builder._native import Change, HintSet, Rootfs
 from fswatch_builder.changes import oracle
@@ -12,8 +13,7 @@ ORACLE_ENTRIES = 20_000
 every file does, which the test suite holds against the oracle."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """``missed`` changes were not told, ``spurious`` ones told though they are none."""
 
     missed: int

@@ -1,13 +1,12 @@
 """What memory a trial takes, as far as the kernel tells."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from fswatch_builder.research import memory
 from fswatch_builder.research.cgroup import MemoryGroup
 
 
-@dataclass(frozen=True, slots=True)
-class Meter:
+class Meter(Struct, frozen=True):
     """Sizes are bytes. ``group``: the cgroup of this process, if it has one of its own."""
 
     group: MemoryGroup | None = None

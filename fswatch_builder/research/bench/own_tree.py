@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from fswatch_builder.errors import UsageError
 from fswatch_builder.research.bench.ground import copy_tree
@@ -13,8 +14,7 @@ OWN = "command"
 """The name of the workload."""
 
 
-@dataclass(frozen=True, slots=True)
-class OwnTree:
+class OwnTree(Struct, frozen=True):
     """A copy of ``directory``, which itself is only read."""
 
     directory: str

@@ -1,14 +1,13 @@
 """What is measured, cell by cell, and the rows that come of it."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from fswatch_builder.research.bench.trial import Trial
 from fswatch_builder.research.machine import Machine
 from fswatch_builder.research.strategies import UNWATCHED
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(Struct, frozen=True):
     """One way to find out (or none, ``UNWATCHED``) about one command on one tree."""
 
     corpus: str
@@ -16,8 +15,7 @@ class Cell:
     strategy: str
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
+class Tree(Struct, frozen=True):
     """A corpus as it was measured: ``digest`` over names, modes, links and contents, workloads' own files left out."""
 
     name: str
@@ -25,8 +23,7 @@ class Tree:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """One trial. ``load`` is the share of the processors that others kept busy meanwhile, ``cache`` whether the kernel
     knew the tree when it began.
 
@@ -46,8 +43,7 @@ class Row:
             raise ValueError("a trial or a problem")
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What a run measures. ``strategies`` holds ``UNWATCHED`` too: without it nothing can be said of a slowdown.
 
     Two runs of one plan on one machine measure the same, in the same order.

@@ -2,8 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from statistics import median
+
+from msgspec import Struct
 
 from fswatch_builder.research.bench.rows import Cell, Row
 from fswatch_builder.research.bench.trial import FoundOut, Trial
@@ -14,8 +15,7 @@ from fswatch_builder.research.strategies import UNWATCHED, Strategy, strategies
 _Trials = dict[int, Trial]
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(Struct, frozen=True):
     """One strategy on one workload. Times are seconds, sizes bytes; intervals hold the median with 95 % confidence.
 
     ``slowdown`` is the command's time to that of the unwatched one; ``costs`` is what a RUN takes longer than the
@@ -51,16 +51,14 @@ class Summary:
         return self.missed == self.spurious == 0
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """A strategy that could not do it."""
 
     cell: Cell
     problem: str
 
 
-@dataclass(frozen=True, slots=True)
-class Contest:
+class Contest(Struct, frozen=True):
     """All strategies on one workload and one tree: ``summaries`` from the cheapest, the unwatched command first."""
 
     corpus: str

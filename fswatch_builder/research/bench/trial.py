@@ -4,8 +4,9 @@ import os
 import resource
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from fswatch_builder._native import ChangeSet, HintSet, pack_layer
 from fswatch_builder.changes.widen import widen
@@ -29,8 +30,7 @@ class Clock(Protocol):
         """Now."""
 
 
-@dataclass(frozen=True, slots=True)
-class FoundOut:
+class FoundOut(Struct, frozen=True):
     """What finding out took, and what came out. Times are seconds, sizes bytes.
 
     ``own_cpu_s`` is processor time of this process, its reader thread's too, from arming to packing, the command's not.
@@ -62,8 +62,7 @@ class FoundOut:
         return self.settle_s + self.compare_s
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
+class Trial(Struct, frozen=True):
     """``command_*`` is the command, watched or not; ``changes`` counts what it really changed."""
 
     command_s: float

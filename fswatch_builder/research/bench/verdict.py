@@ -1,7 +1,8 @@
 """The answer in one sentence: is watching worth it here?"""
 
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from fswatch_builder.research.bench.summary import Contest, Summary
 
@@ -14,8 +15,7 @@ class Outcome(Enum):
     EQUAL = "equal"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """``saves_s`` is what watching saves a RUN, negative if it costs; ``of_s`` is what scanning costs.
 
     ``use`` is the strategy to use.

@@ -7,7 +7,8 @@ an image that they were given.
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from fswatch_builder.build.bases import bases
 from fswatch_builder.build.builder import Request, parsed, plan_options, source
@@ -30,8 +31,7 @@ from fswatch_builder.research.peers.peer import BASE
 _SYNTAX = re.compile(rb"#\s*syntax\s*=", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(Struct, frozen=True):
     """A Dockerfile that was read, and what it means."""
 
     text: bytes
@@ -82,8 +82,7 @@ def _named(the_plan: Plan) -> Iterator[tuple[Reference, Stage]]:
                     continue  # the build says what is wrong with it
 
 
-@dataclass(slots=True)
-class ForPeers:
+class ForPeers(Struct):
     """A Dockerfile for other builders; ``bases`` are manifests of the store by the names that it uses for them."""
 
     text: bytes

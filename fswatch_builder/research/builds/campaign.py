@@ -5,8 +5,9 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from fswatch_builder.errors import BuildError, UsageError
 from fswatch_builder.research.bench.room import bytes_below, check_room
@@ -48,8 +49,7 @@ class BuildOnlooker(Protocol):
         """Time is up, after so many whole repetitions."""
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """Where a peer's image differs from ours, times aside; ``problem``: why it was not compared."""
 
     builder: str
@@ -57,8 +57,7 @@ class Difference:
     problem: str | None = None
 
 
-@dataclass(slots=True)
-class Clock:
+class Clock(Struct):
     """How long there is; None: for ever."""
 
     seconds: float | None
@@ -74,8 +73,7 @@ class Clock:
         return left is None or left > needed
 
 
-@dataclass(frozen=True, slots=True)
-class BuildCampaign:
+class BuildCampaign(Struct, frozen=True):
     """``directory`` takes everything that is written. ``users_store`` is only read. ``seconds``: the time there is."""
 
     plan: BuildPlan

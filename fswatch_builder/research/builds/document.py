@@ -1,7 +1,8 @@
 """The results as one JSON document: rows to work with, and what they say."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from fswatch_builder.research.builds.campaign import REFERENCE, Difference
 from fswatch_builder.research.builds.rows import BuildPlan, BuildRow
@@ -11,8 +12,7 @@ from fswatch_builder.research.builds.verdict import BuildVerdict, build_verdict,
 SCHEMA = 1
 
 
-@dataclass(frozen=True, slots=True)
-class BuildDocument:
+class BuildDocument(Struct, frozen=True):
     """``command`` is the line that does it again; ``noise`` the share of the processors that others kept busy.
 
     ``differences`` lead from each peer's image to ours. What each field means is told at the types that they are of;

@@ -3,7 +3,8 @@
 import os
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from fswatch_builder.errors import BuildError, RunError
 from fswatch_builder.research.peers.measuring import Cost, PeerError, measure, said
@@ -15,8 +16,7 @@ _ERROR, _TAIL_LINE = "ERROR: ", "  | "
 _NO_TIME = "0"
 
 
-@dataclass(frozen=True, slots=True)
-class Project:
+class Project(Struct, frozen=True):
     """A context and what the command line says of it: ``contexts`` and ``build_args`` are ``NAME=VALUE``."""
 
     context: str
@@ -34,8 +34,7 @@ class Project:
         return words + [word for context in self.contexts for word in ("--build-context", context)]
 
 
-@dataclass(frozen=True, slots=True)
-class OwnBuild:
+class OwnBuild(Struct, frozen=True):
     """A build that was done."""
 
     cost: Cost

@@ -1,14 +1,13 @@
 """What is measured of a Dockerfile, build by build."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from fswatch_builder.research.machine import Machine
 
 CONTEXT, DOCKERFILE = "context", "Dockerfile"
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """One RUN. Times are seconds by the builder's own clock; ``None`` where it does not tell so much.
 
     ``seconds`` is what one more RUN like it would take: unpacking the base and arming a tracker are not in it.
@@ -23,8 +22,7 @@ class Run:
     losses: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Build:
+class Build(Struct, frozen=True):
     """One whole build, nothing of it from the cache. Times are seconds, sizes bytes.
 
     ``cpu_s`` and ``peak_rss`` are None where a daemon does the work. ``once_s`` is what a build does once: making the
@@ -46,8 +44,7 @@ class Build:
         return sum(run.seconds for run in self.runs) / len(self.runs) if self.runs else None
 
 
-@dataclass(frozen=True, slots=True)
-class BuildRow:
+class BuildRow(Struct, frozen=True):
     """One build of one builder. ``load`` is the share of the processors that others kept busy meanwhile.
 
     Exactly one of ``build`` and ``problem`` is there.
@@ -64,8 +61,7 @@ class BuildRow:
             raise ValueError("a build or a problem")
 
 
-@dataclass(frozen=True, slots=True)
-class Contestant:
+class Contestant(Struct, frozen=True):
     """A builder that takes part. ``kind``: ``watching``, ``scanning`` or ``peer``."""
 
     name: str
@@ -74,16 +70,14 @@ class Contestant:
     means: str
 
 
-@dataclass(frozen=True, slots=True)
-class Absent:
+class Absent(Struct, frozen=True):
     """A builder that was asked for and takes no part."""
 
     name: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class BuildPlan:
+class BuildPlan(Struct, frozen=True):
     """What a run measures. ``dockerfile`` is the digest of its text. Two runs of one plan build the same, in the same
     order.
     """

@@ -2,7 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from fswatch_builder.research.builds.rows import Build, BuildPlan, BuildRow, Contestant
 from fswatch_builder.research.estimates import Estimate, estimate
@@ -10,8 +11,7 @@ from fswatch_builder.research.estimates import Estimate, estimate
 WATCHING, SCANNING, PEER = "watching", "scanning", "peer"
 
 
-@dataclass(frozen=True, slots=True)
-class BuildSummary:
+class BuildSummary(Struct, frozen=True):
     """One builder. Times are seconds, sizes bytes; ``run``, ``command``, ``find`` and ``pack`` are of a RUN on average.
 
     ``differs`` counts paths in which its images differ from the reference's, those aside that differ between builds
@@ -38,16 +38,14 @@ class BuildSummary:
         return self.differs == 0
 
 
-@dataclass(frozen=True, slots=True)
-class BuildFailure:
+class BuildFailure(Struct, frozen=True):
     """A builder that could not do it."""
 
     builder: str
     problem: str
 
 
-@dataclass(frozen=True, slots=True)
-class BuildContest:
+class BuildContest(Struct, frozen=True):
     """All builders, the fastest RUN first; ``varying`` paths differ from build to build whoever builds."""
 
     summaries: tuple[BuildSummary, ...]

@@ -1,7 +1,8 @@
 """The answer in one sentence: is watching worth it for this Dockerfile?"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from fswatch_builder.research.bench.verdict import Outcome, time_text
 from fswatch_builder.research.builds.rows import BuildRow
@@ -9,8 +10,7 @@ from fswatch_builder.research.builds.summary import SCANNING, WATCHING, BuildCon
 from fswatch_builder.research.estimates import Estimate, estimate
 
 
-@dataclass(frozen=True, slots=True)
-class BuildVerdict:
+class BuildVerdict(Struct, frozen=True):
     """``saves`` is what watching saves a RUN, in seconds, less than nothing if it costs; ``of_s`` is what a RUN takes
     with scanning, the command included. ``use`` is the strategy to use.
     """

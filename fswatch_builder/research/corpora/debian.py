@@ -4,7 +4,8 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from fswatch_builder.errors import BuildError, UsageError
 from fswatch_builder.research.corpora.digest import tree_digest
@@ -19,8 +20,7 @@ _EPOCH = "1700000000"
 _DOWNLOAD = f'chroot "$1" apt-get --yes --quiet --no-install-recommends --download-only install {" ".join(PACKAGES)}'
 
 
-@dataclass(frozen=True, slots=True)
-class Archive:
+class Archive(Struct, frozen=True):
     """Where this machine installs from: the suite of its own release. ``url`` is None where apt names no archive."""
 
     suite: str
@@ -51,8 +51,7 @@ def _suite(release: Iterable[str]) -> str:
     return "stable"
 
 
-@dataclass(frozen=True, slots=True)
-class Debian:
+class Debian(Struct, frozen=True):
     """Pinned by suite, variant and packages; what the archive has of them today is in the digest."""
 
     suite: str

@@ -3,7 +3,8 @@
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from fswatch_builder.errors import UsageError
 from fswatch_builder.research.corpora.digest import tree_digest
@@ -12,8 +13,7 @@ _SIZE = re.compile(r"([1-9]\d*)([kM]?)")
 _FACTORS = {"": 1, "k": 1_000, "M": 1_000_000}
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
+class Recipe(Struct, frozen=True):
     """``make`` fills an empty directory with about so many files. ``kind`` is unique; ``means`` is for people.
 
     ``bytes_per_file`` is what the tree takes on disk, to tell beforehand whether it fits.
@@ -25,8 +25,7 @@ class Recipe:
     bytes_per_file: int
 
 
-@dataclass(frozen=True, slots=True)
-class Corpus:
+class Corpus(Struct, frozen=True):
     """One recipe at one size, spelled ``kind-10k``."""
 
     recipe: Recipe

@@ -1,15 +1,15 @@
 """What is said elsewhere, and whether it is so here."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import median
 from typing import Literal
+
+from msgspec import Struct
 
 from fswatch_builder.research.limits.experiment import Claim, Row, Scalar
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """A claim and what came of it: ``figure`` is None where the rows do not tell."""
 
     says: str

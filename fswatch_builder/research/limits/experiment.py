@@ -5,8 +5,9 @@ that what else the machine does hits all of them alike. A row holds its point to
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from fswatch_builder.research.machine import Machine
 
@@ -15,8 +16,7 @@ Point = Mapping[str, Scalar]
 Row = dict[str, Scalar]
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """One column: what it is called in the files, its unit (empty for a name or a count), and what it means.
 
     ``middle`` says how several measurements of one point become one figure. The mean is for what is 0 or 1: how often.
@@ -29,8 +29,7 @@ class Column:
     middle: Literal["median", "mean", "none"] = "median"
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
+class Figure(Struct, frozen=True):
     """How the rows are best looked at: ``y`` over ``x``, a line for each value of ``by``.
 
     ``kind``: a line through medians, a bar for each name, or a table of marks (x and by are names, y a truth). With
@@ -48,8 +47,7 @@ class Figure:
     only: tuple[str, Scalar] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """A figure that is said elsewhere, held against what is measured here.
 
     ``figure`` takes it from the rows; None where they do not tell. Between ``low`` and ``high`` it is reproduced.
@@ -67,8 +65,7 @@ class Claim:
             raise ValueError(f"nothing lies between {self.low} and {self.high}")
 
 
-@dataclass(frozen=True, slots=True)
-class Laboratory:
+class Laboratory(Struct, frozen=True):
     """Where an experiment is done: ``directory`` is empty at every point and emptied after it."""
 
     directory: str
@@ -82,8 +79,7 @@ def next_to_nothing(point: Point) -> int:
     return 0
 
 
-@dataclass(frozen=True, slots=True)
-class Experiment:
+class Experiment(Struct, frozen=True):
     """``name`` is unique; ``asks`` is the question, ``method`` how it is answered, both for people.
 
     ``columns`` are exactly those of every row that ``measure`` gives, the point's first. ``points`` are for a run of

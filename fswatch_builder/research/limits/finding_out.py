@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from fswatch_builder._native import Baseline, ChangeSet, Rootfs
 from fswatch_builder.changes.widen import widen
@@ -10,8 +11,7 @@ from fswatch_builder.research.strategies import Strategy
 from fswatch_builder.tracking.protocol import Session
 
 
-@dataclass(frozen=True, slots=True)
-class FoundOut:
+class FoundOut(Struct, frozen=True):
     """``arm_s`` is to be paid once a build: trying whether the tracker works, arming it, and ending it. ``after_s`` is
     paid at every RUN: from the last change to the list of changes.
     """

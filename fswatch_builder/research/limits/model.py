@@ -3,8 +3,9 @@ changes, arming by directories. Where they cross is the advice; `auto` goes by t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import median
+
+from msgspec import Struct
 
 from fswatch_builder.research.limits.experiment import Row
 from fswatch_builder.research.machine import Machine
@@ -15,8 +16,7 @@ _PER_DIRECTORY = 10
 """Entries, in the trees that advice is for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
+class Model(Struct, frozen=True):
     """For one that watches: ``watch`` goes by changes, ``arm`` by directories, ``scan`` by entries and changes."""
 
     strategy: str

@@ -6,17 +6,16 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 
 from inotify_simple import INotify, flags  # type: ignore[import-untyped]
+from msgspec import Struct
 
 _HEADER = struct.Struct("iIII")
 _BUFFER = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """inotify(7)."""
 
     mask: int

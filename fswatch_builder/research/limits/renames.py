@@ -3,10 +3,10 @@
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from inotify_simple import INotify, flags  # type: ignore[import-untyped]
+from msgspec import Struct
 
 from fswatch_builder.research.limits.experiment import Column, Experiment, Figure, Laboratory, Point, Row, grid, no_more
 from fswatch_builder.research.limits.queue import child
@@ -59,8 +59,7 @@ def _measure(laboratory: Laboratory, point: Point) -> Iterator[Row]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Half:
+class _Half(Struct, frozen=True):
     """Its place among all events, and the batch it came in."""
 
     position: int

@@ -4,7 +4,8 @@ import os
 import random
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from fswatch_builder._native import remove_tree
 from fswatch_builder.research.limits.claims import Finding, findings
@@ -17,8 +18,7 @@ REPETITION = Column("repetition", "", "which time this point was measured, from 
 LOAD = Column("load", "", "share of the processors that other programs kept busy meanwhile")
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """What makes two runs of an experiment the same."""
 
     schema: int
@@ -29,8 +29,7 @@ class Settings:
     machine: Machine
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(Struct, frozen=True):
     """All rows of one point, measured once."""
 
     point: int
@@ -38,8 +37,7 @@ class Measured:
     rows: tuple[dict[str, Scalar], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """One experiment, done: everything that is needed to read, redo and draw it. ``columns`` is its data dictionary.
 
     ``needs_root`` and ``changes_host`` are empty where anybody can do it, and nothing of the machine was set.

@@ -3,10 +3,10 @@
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from statistics import median
 
 from inotify_simple import INotify  # type: ignore[import-untyped]
+from msgspec import Struct
 
 from fswatch_builder._native import Baseline, FilesystemMark, Rootfs, Watches
 from fswatch_builder.research import memory
@@ -44,8 +44,7 @@ def _marks(machine: Machine, *counts: int) -> list[Point]:
     return grid(directories=counts, shape=("wide",), method=("mark",)) if machine.is_root else []
 
 
-@dataclass(frozen=True, slots=True)
-class _Watched:
+class _Watched(Struct, frozen=True):
     """``set_`` watches or marks, what ends them, and how long it took."""
 
     set_: int

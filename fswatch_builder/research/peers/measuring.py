@@ -4,7 +4,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from fswatch_builder.errors import BuildError
 from fswatch_builder.research.peers import keeper
@@ -13,8 +14,7 @@ _TAIL = 15
 """Lines that are shown of a command that failed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(Struct, frozen=True):
     """``peak_kib``: the largest process of the command's whole tree (getrusage(2), ``RUSAGE_CHILDREN``); ``cpu_s`` is
     processor time of all of them.
     """
@@ -28,8 +28,7 @@ class Cost:
         return Cost(self.seconds + later.seconds, self.cpu_s + later.cpu_s, max(self.peak_kib, later.peak_kib))
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """What a command printed, and how many seconds after its start."""
 
     seconds: float

@@ -1,17 +1,16 @@
 """What this builder tells of a build with ``--progress rawjson``: each step, where its time went, the image."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import msgspec
+from msgspec import Struct, field
 
 from fswatch_builder.research.peers.measuring import Line
 
 _EVENT = '{"event"'
 
 
-@dataclass(frozen=True, slots=True)
-class Costs:
+class Costs(Struct, frozen=True):
     """Where the time of a step went, in seconds: as ``StepCosts`` of the builder has it."""
 
     arm: float = 0.0
@@ -32,8 +31,7 @@ class Costs:
         return self.settle + self.compare
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """What a step did, as far as it is of use here."""
 
     tracker: str | None = None
@@ -45,8 +43,7 @@ class Report:
     costs: Costs | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One instruction that was done. ``seconds`` is all of it, making the root file system too if it was the first."""
 
     title: str
@@ -64,8 +61,7 @@ class Step:
         return 0.0 if self.report.costs is None else max(0.0, self.seconds - self.report.costs.again)
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(Struct, frozen=True):
     """A whole build. ``said`` is what it printed besides events: its error, if it failed."""
 
     steps: tuple[Step, ...]
@@ -73,8 +69,7 @@ class Told:
     said: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Event:
+class _Event(Struct, frozen=True):
     event: str
     number: int = 0
     title: str = ""
@@ -84,8 +79,7 @@ class _Event:
     manifest: str | None = None
 
 
-@dataclass(slots=True)
-class _Reading:
+class _Reading(Struct):
     titles: dict[int, str] = field(default_factory=dict)
     manifest: str | None = None
     said: list[str] = field(default_factory=list)

@@ -1,8 +1,9 @@
 """What every builder under measurement can do."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from fswatch_builder.research.peers.measuring import Cost
 
@@ -10,8 +11,7 @@ BASE = "localhost/bench-base"
 """What a Dockerfile for peers calls its base; several are ``bench-base-2`` and so on. No registry has it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """What is to be built. The images that ``dockerfile`` starts from are those the peer was prepared with."""
 
     context: str
@@ -20,8 +20,7 @@ class Job:
     build_args: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Built:
+class Built(Struct, frozen=True):
     """A build that was done. ``runs``: seconds of each RUN by the builder's own clock, in order; none if it tells none.
 
     ``cost`` of a builder that has a daemon is the client's: its ``seconds`` are true, the rest is not the build's.

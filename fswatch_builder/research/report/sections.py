@@ -1,9 +1,10 @@
 """The parts of the page: what was asked, what came out, and everything it takes to doubt it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from fswatch_builder.research.bench.verdict import Outcome
 from fswatch_builder.research.limits.middles import columns, middles
@@ -46,8 +47,7 @@ _BENCH_HEADER = (
 )
 
 
-@dataclass(slots=True)
-class Page:
+class Page(Struct):
     """HTML and the charts it refers to, as they come together."""
 
     parts: list[str] = field(default_factory=list)

@@ -1,12 +1,12 @@
 """Tables that sort, as HTML."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+
+class Cell(Struct, frozen=True):
     """``value`` is what sorting goes by; without one, the text. ``kind``: bad, text or nothing."""
 
     text: str

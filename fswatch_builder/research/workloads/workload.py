@@ -1,18 +1,17 @@
 """What a workload is."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Tools:
+class Tools(Struct, frozen=True):
     """What a workload needs beside the tree: ``scratch`` is a directory of its own, outside it."""
 
     scratch: str
 
 
-@dataclass(frozen=True, slots=True)
-class Workload:
+class Workload(Struct, frozen=True):
     """``argv`` is run in the tree.
 
     ``plant`` adds to a tree what the command needs to be there already, before anything is recorded. ``prepare``

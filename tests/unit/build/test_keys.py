@@ -1,9 +1,9 @@
 """Cache keys (hazards H). What must differ differs, what must not does not."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from fswatch_builder.build.keys import (
     chain_of,

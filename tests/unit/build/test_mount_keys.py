@@ -1,9 +1,9 @@
 """What changes the key of a RUN with mounts, and what does not: the whole table (X4, hazards H10, H11, I6)."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from fswatch_builder.build.keys import mount_key, run_inputs
 from fswatch_builder.model.digest import ChainID, Digest

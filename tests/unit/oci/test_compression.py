@@ -8,11 +8,11 @@ import lzma
 import os
 import tarfile
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import zstandard
+from msgspec.structs import replace
 
 from fswatch_builder.errors import OutputError
 from fswatch_builder.model.digest import Digest

@@ -1,11 +1,11 @@
 """Manifests and configurations: hostile ones refused, usual ones read, ours always the same bytes."""
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from fswatch_builder.errors import BaseImageError
 from fswatch_builder.model.digest import DiffID, Digest

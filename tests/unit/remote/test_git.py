@@ -3,10 +3,10 @@
 import os
 import select
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from fswatch_builder import stopping
 from fswatch_builder.errors import BuildContextError

@@ -1,8 +1,7 @@
 """What bench makes of trials: fake ones, of which everything is known."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from fswatch_builder.errors import CommandError, TrackingError
 from fswatch_builder.research.bench.engine import rows

@@ -1,8 +1,7 @@
 """What bench makes of builds of a Dockerfile: fake ones, of which everything is known."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from fswatch_builder.errors import BuildError
 from fswatch_builder.research.bench.verdict import Outcome

@@ -4,9 +4,9 @@ import csv
 import io
 import os
 import signal
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from fswatch_builder.errors import BuildError, UsageError
 from fswatch_builder.research import results

@@ -1,10 +1,10 @@
 """The figure that is recorded for the README, and its place there."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from benchmarks.recorded.figure import finding_out, write_figures
 from benchmarks.recorded.readme import BEGIN, END, show

@@ -1,9 +1,9 @@
 """The page, as text: nothing in it leads out, and no name gets out of where it stands."""
 
 import re
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from fswatch_builder.errors import UsageError
 from fswatch_builder.research.bench.document import document
