@@ -179,7 +179,8 @@ def _campaign(
     check_directory(place)
     caches.check(cache, place)
     asked = _names(names)
-    chosen = strategies.chosen(asked or strategies.strategies())
+    known = strategies.strategies()
+    chosen = strategies.chosen(asked or list(known), known)
     sources: list[Source]
     if tree is not None:
         if corpora or workloads:

@@ -21,7 +21,7 @@ from fswatch_builder.research.bench.campaign import check_directory
 from fswatch_builder.research.bench.room import check_room
 from fswatch_builder.research.builds.bases import Script, read
 from fswatch_builder.research.builds.campaign import BuildCampaign
-from fswatch_builder.research.builds.contestants import contestants, digest
+from fswatch_builder.research.builds.contestants import contestants, digest, ways
 from fswatch_builder.research.builds.document import BuildDocument, build_document
 from fswatch_builder.research.builds.project import Project
 from fswatch_builder.research.builds.rows import Absent, BuildPlan, BuildRow
@@ -104,14 +104,13 @@ def _plan(asked: Asked, script: Script, peers: Sequence[Peer], missing: Sequence
 
 def _strategies(asked: Asked) -> list[Strategy]:
     known = strategies.strategies()
-    found = strategies.chosen(asked.strategies or [name for name, it in known.items() if it.is_exact])
-    for one in found:
-        if not one.is_exact:
+    for name in asked.strategies:
+        if name in known and not known[name].is_exact:
             raise UsageError(
-                f"--strategy {one.name}: a build compares everything; what compares less is measured on trees",
+                f"--strategy {name}: a build compares everything; what compares less is measured on trees",
                 hint="fswatch-builder bench --tree DIR -- COMMAND...",
             )
-    return found
+    return strategies.chosen(asked.strategies or list(ways()), ways())
 
 
 def _measured(campaign: BuildCampaign, json_file: str | None) -> BuildDocument:

@@ -66,7 +66,7 @@ def build_lines(document: BuildDocument) -> Iterator[str]:
 
 def _cells(summary: BuildSummary) -> tuple[str, ...]:
     return (
-        summary.contestant.name,
+        summary.label,
         time_text(summary.whole),
         time_text(summary.run),
         time_text(summary.command),

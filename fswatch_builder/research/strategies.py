@@ -4,7 +4,7 @@ A strategy that compares less than everything is the product of a tracker that l
 looks at. It costs what it costs to look, and misses what it does not look at: both are measured.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from msgspec import Struct
@@ -77,10 +77,9 @@ def strategies() -> Mapping[str, Strategy]:
     return MappingProxyType({**{strategy.name: strategy for strategy in added}, **known})
 
 
-def chosen(names: Iterable[str]) -> list[Strategy]:
+def chosen(names: Sequence[str], among: Mapping[str, Strategy]) -> list[Strategy]:
     """By name. UsageError for one that is not there."""
-    known = strategies()
     for name in names:
-        if name not in known:
-            raise UsageError(f"there is no strategy {name!r}", hint=f"known are {', '.join(known)}")
-    return [known[name] for name in names]
+        if name not in among:
+            raise UsageError(f"there is no strategy {name!r}", hint=f"known are {', '.join(among)}")
+    return [among[name] for name in names]

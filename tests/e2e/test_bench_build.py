@@ -10,7 +10,7 @@ from tests.support.cli import fswatch_builder
 
 pytestmark = pytest.mark.root
 
-STRATEGIES = ("fanotify", "inotify", "overlay", "scan", "scan-hash")
+STRATEGIES = ("fanotify", "inotify", "overlay", "scan", "scan-hash", "auto")
 
 
 def bench(*arguments, **options):
@@ -59,6 +59,9 @@ def test_all_ways_to_find_changes_make_the_same_image_of_a_users_dockerfile(tmp_
     assert "builds to do" in done.stderr
     assert done.stdout.splitlines()[-1].strip() == document["sentence"]
     assert "use " in document["sentence"]
+    chosen = set(found["auto"]["trackers"])
+    assert len(chosen) == 1
+    assert chosen < {*STRATEGIES}
     assert "a RUN takes" in page.read_text()
     assert os.listdir(place) == []
 

@@ -12,9 +12,11 @@ from msgspec import Struct, field
 from fswatch_builder.errors import BuildError, UsageError
 from fswatch_builder.research.bench.room import bytes_below, check_room
 from fswatch_builder.research.builds.bases import Script, archives, bring_local, for_peers
+from fswatch_builder.research.builds.contestants import ways
 from fswatch_builder.research.builds.likeness import differing, taken_in
 from fswatch_builder.research.builds.project import OwnBuild, Project, build
 from fswatch_builder.research.builds.rows import Build, BuildPlan, BuildRow, Run
+from fswatch_builder.research.builds.summary import PEER
 from fswatch_builder.research.machine import Background
 from fswatch_builder.research.peers.measuring import OutOfTimeError, PeerError
 from fswatch_builder.research.peers.own_log import Step
@@ -107,7 +109,7 @@ class BuildCampaign(Struct, frozen=True):
 
     def _in_time(self, reference: OwnBuild, clock: Clock, onlooker: BuildOnlooker) -> list[Strategy]:
         """All strategies, or as many as there is time for: one that watches and one that does not before the others."""
-        asked = [strategies()[one.name] for one in self.plan.contestants if one.kind != "peer"]
+        asked = [ways()[one.name] for one in self.plan.contestants if one.kind != PEER]
         ordered = sorted(asked, key=lambda one: _first_of_its_kind(one, asked), reverse=True)
         left = clock.left()
         most = len(asked) if left is None else int(left / reference.cost.seconds)
@@ -253,8 +255,8 @@ def _run(step: Step) -> Run:
     losses = tuple(sorted({reason for reason, _ in step.report.losses}))
     costs = step.report.costs
     if costs is None:
-        return Run(step.seconds, losses=losses)
-    return Run(costs.again, costs.work, costs.find, costs.pack, losses)
+        return Run(step.seconds, losses=losses, tracker=step.report.tracker)
+    return Run(costs.again, costs.work, costs.find, costs.pack, losses, step.report.tracker)
 
 
 def _peers_build(peer: Peer, job: Job) -> Callable[[], Build]:

@@ -9,7 +9,7 @@ from fswatch_builder.research.builds.rows import BuildPlan, BuildRow
 from fswatch_builder.research.builds.summary import BuildContest, build_contest
 from fswatch_builder.research.builds.verdict import BuildVerdict, build_verdict, sentence
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class BuildDocument(Struct, frozen=True):

@@ -12,7 +12,7 @@ class Run(Struct, frozen=True):
 
     ``seconds`` is what one more RUN like it would take: unpacking the base and arming a tracker are not in it.
     ``command`` is the command alone, ``find`` settling and comparing, ``pack`` the layer, compressed and stored.
-    ``losses``: why a part of the tree had to be looked at whole.
+    ``losses``: why a part of the tree had to be looked at whole. ``tracker``: what changes were found with.
     """
 
     seconds: float
@@ -20,6 +20,7 @@ class Run(Struct, frozen=True):
     find: float | None = None
     pack: float | None = None
     losses: tuple[str, ...] = ()
+    tracker: str | None = None
 
 
 class Build(Struct, frozen=True):
@@ -62,7 +63,7 @@ class BuildRow(Struct, frozen=True):
 
 
 class Contestant(Struct, frozen=True):
-    """A builder that takes part. ``kind``: ``watching``, ``scanning`` or ``peer``."""
+    """A builder that takes part. ``kind``: ``watching``, ``scanning``, ``choosing`` between the two, or ``peer``."""
 
     name: str
     kind: str

@@ -8,14 +8,15 @@ from msgspec import Struct
 from fswatch_builder.research.builds.rows import Build, BuildPlan, BuildRow, Contestant
 from fswatch_builder.research.estimates import Estimate, estimate
 
-WATCHING, SCANNING, PEER = "watching", "scanning", "peer"
+WATCHING, SCANNING, CHOOSING, PEER = "watching", "scanning", "choosing", "peer"
 
 
 class BuildSummary(Struct, frozen=True):
     """One builder. Times are seconds, sizes bytes; ``run``, ``command``, ``find`` and ``pack`` are of a RUN on average.
 
     ``differs`` counts paths in which its images differ from the reference's, those aside that differ between builds
-    that find changes in the same way; ``examples`` are some of them. None where it was not looked at.
+    that find changes in the same way; ``examples`` are some of them. None where it was not looked at. ``runs``: of each
+    build. ``trackers``: what changes were found with.
     """
 
     contestant: Contestant
@@ -31,11 +32,19 @@ class BuildSummary(Struct, frozen=True):
     differs: int | None
     examples: tuple[str, ...]
     losses: tuple[str, ...]
+    runs: int = 0
+    trackers: tuple[str, ...] = ()
 
     @property
     def is_exact(self) -> bool:
         """Whether its images are the reference's."""
         return self.differs == 0
+
+    @property
+    def label(self) -> str:
+        """Its name; of one that chose, with what it chose."""
+        name = self.contestant.name
+        return f"{name} ({', '.join(self.trackers)})" if self.contestant.kind == CHOOSING and self.trackers else name
 
 
 class BuildFailure(Struct, frozen=True):
@@ -46,17 +55,11 @@ class BuildFailure(Struct, frozen=True):
 
 
 class BuildContest(Struct, frozen=True):
-    """All builders, the fastest RUN first; ``varying`` paths differ from build to build whoever builds."""
+    """All builders, the fastest build first; ``varying`` paths differ from build to build whoever builds."""
 
     summaries: tuple[BuildSummary, ...]
     failures: tuple[BuildFailure, ...]
     varying: tuple[str, ...]
-
-    def best(self, kind: str) -> BuildSummary | None:
-        """The one of a kind whose RUNs are the fastest, among those whose images are the reference's."""
-        return next(
-            (it for it in self.summaries if it.contestant.kind == kind and it.is_exact and it.run is not None), None
-        )
 
 
 _EXAMPLES = 10
@@ -76,14 +79,10 @@ def build_contest(plan: BuildPlan, rows: Iterable[BuildRow], reference: str) -> 
     varying = frozenset(_path(it) for build in builds.get(reference, ()) for it in build.differs or ())
     summaries = [_summary(one, builds[one.name], varying) for one in plan.contestants if one.name in builds]
     return BuildContest(
-        tuple(sorted(summaries, key=_order)),
+        tuple(sorted(summaries, key=lambda it: it.whole.median)),
         tuple(BuildFailure(name, problem) for name, problem in problems.items()),
         tuple(sorted(varying)),
     )
-
-
-def _order(summary: BuildSummary) -> tuple[bool, float]:
-    return (summary.run is None, (summary.run or summary.whole).median)
 
 
 def _path(difference: str) -> str:
@@ -107,6 +106,8 @@ def _summary(one: Contestant, builds: Sequence[Build], varying: frozenset[str]) 
         differs=len(paths) if differing else None,
         examples=tuple(paths)[:_EXAMPLES],
         losses=tuple(sorted({reason for build in builds for run in build.runs for reason in run.losses})),
+        runs=max(len(build.runs) for build in builds),
+        trackers=tuple(sorted({run.tracker for build in builds for run in build.runs if run.tracker is not None})),
     )
 
 
@@ -121,12 +122,21 @@ def _mean(figures: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known and len(known) == len(figures) else None
 
 
-def paired(rows: Iterable[BuildRow], one: str, other: str) -> list[float]:
-    """What a RUN of ``one`` takes longer than one of ``other``, seconds, by repetition: those of one ran under
-    the same load of everything else.
+def longer_runs(rows: Iterable[BuildRow], one: str, other: str) -> list[float]:
+    """What a RUN of ``one`` takes longer than one of ``other``, seconds, by repetition: builds of one repetition were
+    done under the same load of everything else.
     """
+    return _paired(((row, row.build.run_s) for row in rows if row.build is not None), one, other)
+
+
+def longer_builds(rows: Iterable[BuildRow], one: str, other: str) -> list[float]:
+    """The same of whole builds."""
+    return _paired(((row, row.build.seconds) for row in rows if row.build is not None), one, other)
+
+
+def _paired(taken: Iterable[tuple[BuildRow, float | None]], one: str, other: str) -> list[float]:
     figures: defaultdict[int, dict[str, float]] = defaultdict(dict)
-    for row in rows:
-        if row.build is not None and row.build.run_s is not None:
-            figures[row.repetition][row.builder] = row.build.run_s
+    for row, seconds in taken:
+        if seconds is not None:
+            figures[row.repetition][row.builder] = seconds
     return [found[one] - found[other] for found in figures.values() if {one, other} <= found.keys()]

@@ -116,43 +116,60 @@ def costs(document: Document, corpus: str) -> Spec:
 
 
 def building(document: BuildDocument) -> Spec:
-    """What a RUN takes with each builder, and of that the command, as far as the builder tells."""
+    """What a whole build takes with each builder, and a RUN of it."""
+    parts = [
+        (of, summary.contestant, taken)
+        for summary in document.contest.summaries
+        for of, taken in (("whole build", summary.whole), ("a RUN", summary.run))
+        if taken is not None
+    ]
     data = [
         {
-            "builder": summary.contestant.name,
-            "kind": summary.contestant.kind,
-            "milliseconds": summary.run.median * 1000,
-            "low": summary.run.low * 1000,
-            "high": summary.run.high * 1000,
+            "of": of,
+            "builder": contestant.name,
+            "kind": contestant.kind,
+            "milliseconds": taken.median * 1000,
+            "low": taken.low * 1000,
+            "high": taken.high * 1000,
         }
-        for summary in document.contest.summaries
-        if summary.run is not None
+        for of, contestant, taken in parts
     ]
     y = {"field": "builder", "type": "nominal", "title": None, "sort": None, "axis": {"labelLimit": 260}}
-    tooltip = [{"field": name} for name in ("builder", "kind")]
+    tooltip = [{"field": name} for name in ("of", "builder", "kind")]
     tooltip += [{"field": name, "format": ".3~f"} for name in ("milliseconds", "low", "high")]
     return {
         "$schema": _SCHEMA,
         "data": {"values": data},
-        "width": _WIDTH,
-        "height": {"step": 26},
-        "layer": [
-            {
-                "params": [_filter("kind")],
-                "mark": {"type": "bar"},
-                "encoding": {
-                    "x": {"field": "milliseconds", "type": "quantitative", "title": "a RUN takes, ms (95 % interval)"},
-                    "y": y,
-                    "color": {"field": "kind", "type": "nominal", "title": "kind (click)"},
-                    "opacity": {"condition": {"param": "chosen", "value": 1}, "value": 0.12},
-                    "tooltip": tooltip,
+        "facet": {
+            "row": {
+                "field": "of",
+                "title": None,
+                "sort": ["whole build", "a RUN"],
+                "header": {"labelAngle": 0, "labelAlign": "left"},
+            }
+        },
+        "spec": {
+            "width": _WIDTH,
+            "height": {"step": 22},
+            "layer": [
+                {
+                    "params": [_filter("kind")],
+                    "mark": {"type": "bar"},
+                    "encoding": {
+                        "x": {"field": "milliseconds", "type": "quantitative", "title": "takes, ms (95 % interval)"},
+                        "y": y,
+                        "color": {"field": "kind", "type": "nominal", "title": "kind (click)"},
+                        "opacity": {"condition": {"param": "chosen", "value": 1}, "value": 0.12},
+                        "tooltip": tooltip,
+                    },
                 },
-            },
-            {
-                "mark": {"type": "rule"},
-                "encoding": {"x": {"field": "low", "type": "quantitative"}, "x2": {"field": "high"}, "y": y},
-            },
-        ],
+                {
+                    "mark": {"type": "rule"},
+                    "encoding": {"x": {"field": "low", "type": "quantitative"}, "x2": {"field": "high"}, "y": y},
+                },
+            ],
+        },
+        "resolve": {"scale": {"x": "independent"}},
     }
 
 

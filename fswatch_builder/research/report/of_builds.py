@@ -38,7 +38,7 @@ def of_builds(page: Page, document: BuildDocument) -> None:
         page.parts.append(noisy(document.noise))
     loses = " loses" if document.verdict is not None and document.verdict.outcome is Outcome.SCANNING else ""
     page.parts.append(f'<p class="verdict{loses}">{escape(document.sentence)}</p>')
-    page.parts.append(page.chart(building(document), f"What a RUN takes in the build of {plan.context}"))
+    page.parts.append(page.chart(building(document), f"What the build of {plan.context} takes, and a RUN of it"))
     best = None if document.verdict is None else document.verdict.use
     rows = [_cells(summary) for summary in contest.summaries]
     page.parts.append(table(_HEADER, rows, [it.contestant.name == best for it in contest.summaries]))
@@ -66,7 +66,7 @@ def _cells(summary: BuildSummary) -> list[Cell]:
     half = None if summary.run is None else (summary.run.high - summary.run.low) / 2
     memory = None if summary.peak_rss is None else float(summary.peak_rss)
     return [
-        Cell(summary.contestant.name),
+        Cell(summary.label),
         number(summary.whole.median),
         ms(summary.run),
         number(half, scale=1000),
