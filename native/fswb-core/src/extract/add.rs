@@ -8,7 +8,7 @@ use crate::archive::{Limits, Member, MemberKind, Reader};
 use crate::entry::Kind;
 use crate::error::Result;
 use crate::extract::metadata::Owner;
-use crate::extract::place::clean_name;
+use crate::extract::place::{Made, clean_name};
 use crate::extract::tree::{Created, Tree, default_owner};
 use crate::layer::WHITEOUT;
 use crate::path::RelPath;
@@ -79,8 +79,9 @@ pub fn add_archive(
             }
             MemberKind::New(kind) => {
                 let owner = owner.unwrap_or((member.uid, member.gid));
-                tree.place(&directory, &path, kind, &member, owner, &mut reader)?;
-                if kind == Kind::File {
+                let made = tree.place(&directory, &path, kind, &member, owner, &mut reader)?;
+                if let Made::File(written) = made {
+                    written.finish(&mut tree.warnings)?;
                     added.files += 1;
                     added.size += member.size;
                 }
@@ -93,7 +94,7 @@ pub fn add_archive(
     }
     // The writer of the archive is read to its end, so that it does not see a broken pipe.
     reader.finish()?;
-    tree.finish()?;
+    tree.finish(|_, _| Ok(()))?;
     added.paths = paths.into_iter().collect();
     added.warnings = tree.warnings;
     Ok(added)

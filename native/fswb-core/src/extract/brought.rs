@@ -23,9 +23,9 @@ impl Brought {
         }
     }
 
-    pub(super) fn add(&mut self, path: RelPath) {
+    pub(super) fn add(&mut self, path: &RelPath) {
         if let Self::These(paths) = self {
-            paths.insert(path);
+            paths.insert(path.clone());
         }
     }
 

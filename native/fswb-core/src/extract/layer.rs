@@ -4,7 +4,6 @@
 //! "Whiteouts"). A parent that is a link is followed inside the root: a layer that has `bin/sh` over a base whose `bin` is
 //! a link to `usr/bin` means `usr/bin/sh`.
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -16,7 +15,8 @@ use crate::entry::{Entry, Kind};
 use crate::error::Result;
 use crate::extract::brought::Brought;
 use crate::extract::meaning::Meaning;
-use crate::extract::place::{Linked, clean_name};
+use crate::extract::place::{Made, clean_name};
+use crate::extract::record::{Note, Notes, Record};
 use crate::extract::tree::{Created, Directory, Tree, default_owner};
 use crate::path::RelPath;
 use crate::root::{Root, stat_bare};
@@ -57,48 +57,45 @@ pub(super) fn unpack_by(
     limits: Limits,
 ) -> Result<UnpackedLayer> {
     let mut reader = Reader::new(input, true, limits);
-    let mut layer = Layer {
-        // A fixed time, so that what is built upon the layer can be built again.
-        tree: Tree::new(
-            root,
-            Created {
-                owner: default_owner(),
-                mtime_ns: Some(0),
-            },
-        ),
-        written: Brought::over(baseline),
-        baseline,
-        clock,
-        is_merged: root.layers().is_some(),
-        links: BTreeMap::new(),
+    // A fixed time, so that what is built upon the layer can be built again.
+    let created = Created {
+        owner: default_owner(),
+        mtime_ns: Some(0),
     };
-    while let Some(member) = reader.next_member()? {
-        layer.apply(&member, &mut reader)?;
-    }
-    let entries = reader.members();
-    let tar = reader.finish()?;
-    layer.seal()?;
+    let mut tree = Tree::new(root, created);
+    let brought = Brought::over(baseline);
+    let mut record = Record::new(baseline, clock);
+    let (tar, entries) = record.during(|notes| {
+        let tree = &mut tree;
+        let mut layer = Layer {
+            tree,
+            notes,
+            brought,
+        };
+        while let Some(member) = reader.next_member()? {
+            layer.apply(&member, &mut reader)?;
+        }
+        let entries = reader.members();
+        let tar = reader.finish()?;
+        layer.seal_directories()?;
+        Ok((tar, entries))
+    })?;
+    seal_links(&mut tree, &mut record, root.layers().is_some())?;
     Ok(UnpackedLayer {
         tar,
         entries,
-        warnings: layer.tree.warnings,
+        warnings: record.warnings,
     })
 }
 
-struct Layer<'a> {
-    tree: Tree<'a>,
-    baseline: &'a mut Baseline,
-    /// Judges every stat that is recorded.
-    clock: Clock,
-    /// Whether it is unpacked over an overlay, where a number tells the inode: what was recorded in the lower layer has
-    /// another device than what is recorded now.
-    is_merged: bool,
-    written: Brought,
-    /// Inodes that gained or lost a name, as they were last recorded.
-    links: BTreeMap<(u64, u64), Entry>,
+/// The root file system, and what is to be recorded of it.
+struct Layer<'a, 'root> {
+    tree: &'a mut Tree<'root>,
+    notes: &'a mut Notes,
+    brought: Brought,
 }
 
-impl Layer<'_> {
+impl Layer<'_, '_> {
     fn apply(&mut self, member: &Member, content: &mut Reader<impl Read>) -> Result<()> {
         match Meaning::of(member)? {
             Meaning::Nothing => Ok(()),
@@ -122,40 +119,31 @@ impl Layer<'_> {
             Some(name) => directory.path.join(name)?,
             None => RelPath::ROOT,
         };
-        match member.kind {
+        if member.kind != MemberKind::New(Kind::Directory) {
+            self.brought.remove(&path);
+        }
+        self.brought.add(&path);
+        let note = match member.kind {
             MemberKind::HardLink => {
                 let target = clean_name(member, &member.link)?;
-                let Linked { first, mut entry } =
-                    self.tree.link(&directory, &path, member, &target)?;
-                self.forget(&path);
-                entry.sha256 = self.baseline.entry(&first).and_then(|first| first.sha256);
-                self.record(&first, entry.clone())?;
-                self.links.insert((entry.dev, entry.ino), entry.clone());
-                self.record(&path, entry)?;
+                let linked = self.tree.link(&directory, &path, member, &target)?;
+                Note::Link(path, linked)
             }
             MemberKind::New(kind) => {
                 let owner = (member.uid, member.gid);
-                let merged = kind == Kind::Directory
-                    && self
-                        .baseline
-                        .entry(&path)
-                        .is_some_and(|entry| entry.kind == Kind::Directory);
-                let entry = self
+                let made = self
                     .tree
                     .place(&directory, &path, kind, member, owner, content)?;
-                if !merged {
-                    self.forget(&path);
+                match made {
+                    Made::File(written) => Note::File(written),
+                    Made::Whole(entry) => Note::Entry(path, entry),
                 }
-                self.record(&path, entry)?;
             }
+        };
+        for warning in self.tree.warnings.drain(..) {
+            self.notes.add(Note::Warning(warning))?;
         }
-        self.written.add(path);
-        Ok(())
-    }
-
-    fn record(&mut self, path: &RelPath, mut entry: Entry) -> Result<()> {
-        entry.racy = self.clock.is_racy(&entry);
-        self.baseline.put(path, entry)
+        self.notes.add(note)
     }
 
     fn directory_to_write(&mut self, member: &Member, spelled: &RelPath) -> Result<Rc<Directory>> {
@@ -167,32 +155,10 @@ impl Layer<'_> {
         };
         for made in std::mem::take(&mut self.tree.new_parents) {
             let entry = self.tree.stat(&made)?;
-            self.record(&made, entry)?;
-            self.written.add(made);
+            self.brought.add(&made);
+            self.notes.add(Note::Entry(made, entry))?;
         }
         Ok(directory)
-    }
-
-    /// Takes a path and all below it out of the record, and notes the other names of their inodes.
-    fn forget(&mut self, path: &RelPath) {
-        if self.baseline.entry(path).is_none() {
-            return;
-        }
-        let mut pending = vec![path.clone()];
-        while let Some(path) = pending.pop() {
-            match self.baseline.entry(&path) {
-                Some(entry) if entry.kind == Kind::Directory => {
-                    let below = self.baseline.children(&path).into_iter();
-                    pending.extend(below.filter_map(|name| path.join(&name).ok()));
-                }
-                Some(entry) if entry.nlink > 1 => {
-                    self.links.insert((entry.dev, entry.ino), entry);
-                }
-                _ => {}
-            }
-        }
-        self.baseline.remove(path);
-        self.written.remove(path);
     }
 
     /// Hides what lower layers have in a directory. The last part of its path is not followed: a link there belongs to a
@@ -225,15 +191,14 @@ impl Layer<'_> {
     /// Removes a path, but for what this layer brought.
     fn hide(&mut self, directory: &Directory, path: &RelPath) -> Result<()> {
         let name = path.name().unwrap_or_default();
-        let keeps = self.written.has_within(path);
+        let keeps = self.brought.has_within(path);
         let Some(found) = stat_bare(directory.fd.as_fd(), name, path)? else {
             // Either nothing, which is as good, or a socket, which no layer can bring.
             return self.tree.clear(directory, name, path);
         };
         if !keeps {
             self.tree.clear(directory, name, path)?;
-            self.forget(path);
-            return Ok(());
+            return self.notes.add(Note::Gone(path.clone()));
         }
         if found.kind == Kind::Directory {
             return self.hide_children(path);
@@ -241,32 +206,34 @@ impl Layer<'_> {
         Ok(())
     }
 
-    /// Takes the last evidence: of inodes whose names changed, then of directories.
-    fn seal(&mut self) -> Result<()> {
-        for inode in std::mem::take(&mut self.links).into_values() {
-            let names = if self.is_merged {
-                self.baseline.names_with_ino(inode.ino)
-            } else {
-                self.baseline.names_of(&inode)
-            };
-            let Some(first) = names.first() else {
-                continue;
-            };
-            let now = self.tree.stat(first)?;
-            for name in names {
-                let sha256 = self.baseline.entry(&name).and_then(|entry| entry.sha256);
-                self.record(
-                    &name,
-                    Entry {
-                        sha256,
-                        ..now.clone()
-                    },
-                )?;
-            }
-        }
-        for (path, entry) in self.tree.finish()? {
-            self.record(&path, entry)?;
-        }
-        Ok(())
+    fn seal_directories(&mut self) -> Result<()> {
+        let notes = &mut self.notes;
+        self.tree
+            .finish(|path, entry| notes.add(Note::Entry(path, entry)))
     }
+}
+
+/// Takes the last evidence of inodes whose names changed. `is_merged`: over an overlay, where the number tells the inode;
+/// what was recorded in the lower layer has another device than what is recorded now.
+fn seal_links(tree: &mut Tree<'_>, record: &mut Record<'_>, is_merged: bool) -> Result<()> {
+    for inode in std::mem::take(&mut record.links).into_values() {
+        let names = if is_merged {
+            record.baseline.names_with_ino(inode.ino)
+        } else {
+            record.baseline.names_of(&inode)
+        };
+        let Some(first) = names.first() else {
+            continue;
+        };
+        let now = tree.stat(first)?;
+        for name in names {
+            let sha256 = record.baseline.entry(&name).and_then(|entry| entry.sha256);
+            let entry = Entry {
+                sha256,
+                ..now.clone()
+            };
+            record.put(&name, entry)?;
+        }
+    }
+    Ok(())
 }

@@ -4,7 +4,8 @@
 //! links ([`crate::root`]), and everything else is done to a name in an open directory.
 //!
 //! Order of metadata, for one entry: content, owner (which clears set-user-ID and capabilities), mode, extended attributes
-//! (capabilities among them), times. Times of directories come last of all, since every new entry moves them.
+//! (capabilities among them), times. Times of directories come last of all, since every new entry moves them. Of a layer's
+//! file all but the content comes in another thread, by its descriptor (`record`).
 
 mod add;
 mod brought;
@@ -13,6 +14,7 @@ mod layer;
 mod meaning;
 mod metadata;
 mod place;
+mod record;
 mod remove;
 mod tree;
 

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use sha2::{Digest as _, Sha256 as Hasher};
 
 use crate::archive::{Member, Piece, Reader};
-use crate::entry::{Entry, Kind, Sha256};
+use crate::entry::{Entry, Kind, Sha256, Xattrs};
 use crate::error::{Context, Error, Result};
 use crate::extract::metadata::{Fresh, Owner, Place, Wanted};
 use crate::extract::tree::{Directory, Tree};
@@ -54,23 +54,14 @@ impl Tree<'_> {
         member: &Member,
         owner: Owner,
         content: &mut Reader<impl Read>,
-    ) -> Result<Entry> {
+    ) -> Result<Made> {
+        if kind == Kind::File {
+            let written = self.write(directory, path, member, owner, content)?;
+            return Ok(Made::File(written));
+        }
         let name = path.name().unwrap_or(b".");
-        let mut sha256 = None;
-        let mut merged = false;
-        let file;
-        let place = if kind == Kind::File {
-            let flags =
-                OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let mode = permissions(member);
-            let open = || fs::openat(&directory.fd, name, flags, mode);
-            file = self.make(directory, path, open, "openat")?;
-            sha256 = Some(write_content(&file, path, content)?);
-            Place::open(file.as_fd(), path)
-        } else {
-            merged = self.make_other(directory, path, kind, member)?;
-            Place::named(directory.fd.as_fd(), name, path)
-        };
+        let merged = self.make_other(directory, path, kind, member)?;
+        let place = Place::named(directory.fd.as_fd(), name, path);
         let wanted = Wanted {
             kind,
             owner,
@@ -89,10 +80,40 @@ impl Tree<'_> {
             bare: Self::is_bare(directory, kind, &place),
         });
         let entry = place.dress(&wanted, fresh, &mut self.warnings)?;
-        Ok(Entry {
-            sha256,
+        Ok(Made::Whole(Entry {
             target: member.link.clone(),
             ..entry
+        }))
+    }
+
+    fn write(
+        &mut self,
+        directory: &Directory,
+        path: &RelPath,
+        member: &Member,
+        owner: Owner,
+        content: &mut Reader<impl Read>,
+    ) -> Result<Written> {
+        let name = path.name().unwrap_or(b".");
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = permissions(member);
+        let open = || fs::openat(&directory.fd, name, flags, mode);
+        let file = self.make(directory, path, open, "openat")?;
+        let sha256 = write_content(&file, path, content)?;
+        let bare = Self::is_bare(directory, Kind::File, &Place::open(file.as_fd(), path));
+        Ok(Written {
+            file,
+            path: path.clone(),
+            sha256,
+            owner,
+            mode: member.mode,
+            xattrs: member.xattrs.clone(),
+            mtime_ns: member.mtime_ns,
+            fresh: Fresh {
+                by: self.maker,
+                bare,
+            },
         })
     }
 
@@ -221,6 +242,44 @@ impl Tree<'_> {
             }
             result => result.during(operation, path),
         }
+    }
+}
+
+/// What became of a member.
+pub(super) enum Made {
+    /// An entry, in its last state.
+    Whole(Entry),
+    /// A file that lacks its metadata.
+    File(Written),
+}
+
+/// A file that was made and has its content. Nothing else changes its inode, whatever becomes of its name: so the rest can
+/// be done at any time, by any thread.
+pub(super) struct Written {
+    file: OwnedFd,
+    path: RelPath,
+    sha256: Sha256,
+    owner: Owner,
+    mode: u32,
+    xattrs: Xattrs,
+    mtime_ns: i64,
+    fresh: Fresh,
+}
+
+impl Written {
+    /// Gives it its metadata. Where it was made, and its evidence.
+    pub(super) fn finish(self, warnings: &mut Vec<String>) -> Result<(RelPath, Entry)> {
+        let wanted = Wanted {
+            kind: Kind::File,
+            owner: self.owner,
+            mode: self.mode,
+            xattrs: &self.xattrs,
+            mtime_ns: Some(self.mtime_ns),
+        };
+        let place = Place::open(self.file.as_fd(), &self.path);
+        let entry = place.dress(&wanted, Some(self.fresh), warnings)?;
+        let sha256 = Some(self.sha256);
+        Ok((self.path, Entry { sha256, ..entry }))
     }
 }
 

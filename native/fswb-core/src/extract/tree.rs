@@ -245,11 +245,12 @@ impl<'a> Tree<'a> {
     }
 
     /// Gives every directory its time, and stats it: nothing touches it after that.
-    pub(super) fn finish(&mut self) -> Result<Vec<(RelPath, Entry)>> {
+    pub(super) fn finish(
+        &mut self,
+        mut sealed: impl FnMut(RelPath, Entry) -> Result<()>,
+    ) -> Result<()> {
         self.open.clear();
-        let times = std::mem::take(&mut self.times);
-        let mut sealed = Vec::with_capacity(times.len());
-        for (path, mtime_ns) in times {
+        for (path, mtime_ns) in std::mem::take(&mut self.times) {
             let entry = match (path.parent(), path.name()) {
                 (Some(parent), Some(name)) => {
                     let above = self.directory(&parent)?.ok_or_else(|| gone(&path))?;
@@ -257,9 +258,9 @@ impl<'a> Tree<'a> {
                 }
                 _ => seal(&Place::named(self.root.fd(), b".", &path), mtime_ns)?,
             };
-            sealed.push((path, entry));
+            sealed(path, entry)?;
         }
-        Ok(sealed)
+        Ok(())
     }
 
     /// Stats an entry by its exact path.

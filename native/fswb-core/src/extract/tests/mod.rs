@@ -2,6 +2,7 @@ mod add;
 mod clock;
 mod metadata;
 mod paths;
+mod record;
 mod whiteouts;
 
 use std::fs;
