@@ -52,7 +52,8 @@ def bench_command(
     each time, in a store that is gone afterwards; with --peers by other builders too. Images are compared.
 
     A command runs again and again on a copy of a tree, with nobody watching and under each way. What each missed is
-    judged by an independent look at everything. The copy is put back after each run; your own tree is only read.
+    judged by an independent look at everything. The copy is put back after each run; your own tree is only read. With
+    --peers each made tree becomes an image as well, and builders run the command there as a RUN.
 
     \b
     Examples:
@@ -60,7 +61,7 @@ def bench_command(
       fswatch-builder bench . -f Dockerfile --peers auto
       fswatch-builder bench --tree /usr/local -- make -C src/hello install
       fswatch-builder bench --corpus wide-100k --workload one-file --strategy fanotify,scan,scan-hash
-      fswatch-builder bench --json results.json
+      fswatch-builder bench --corpus wide-10k --peers auto --json results.json --html results.html
     """  # noqa: D301 - the escape keeps the lines as they are
     if list_all:
         from fswatch_builder.cli.bench_text import listing
@@ -68,7 +69,7 @@ def bench_command(
         print(listing())
         return
     of_a_build = {"--file": file, "--target": target, "--build-arg": build_arg, "--build-context": build_context}
-    of_a_build |= {"--peers": peers, "--store": store}
+    of_a_build |= {"--store": store}
     if tree is None and words:
         of_trees = {"--corpus": corpus, "--workload": workload, "--cold": cold, "--cache": cache != "warm"}
         _refuse(of_trees, "is not for the build of a Dockerfile")
@@ -96,7 +97,8 @@ def bench_command(
     _refuse(of_a_build, "is for the build of a Dockerfile: give its context")
     argv = _own_command(words or (), tree)
     state = _state(cache, cold)
-    campaign = _campaign(argv, tree, corpus, workload, strategy, repeat or _TRIALS, quick, state, directory, seed)
+    made = "none" if peers is None else _peers(peers, tree, quick, state)
+    campaign = _campaign(argv, tree, corpus, workload, strategy, repeat or _TRIALS, quick, state, directory, seed, made)
 
     from fswatch_builder.cli.bench_text import lines
     from fswatch_builder.cli.report import check_page, write_page
@@ -108,6 +110,27 @@ def bench_command(
         print(line)
     if html is not None:
         write_page(html, [found], [])
+
+
+def _peers(peers: str, tree: str | None, quick: bool, state: str) -> str:
+    """What of them is asked for, if that can be."""
+    if peers == "none":
+        return peers
+    if tree is not None:
+        raise UsageError(
+            "--peers is not for a tree of your own: nobody knows what its command needs in an image",
+            hint="write a Dockerfile with it as a RUN, and measure that: bench CONTEXT --peers ...",
+        )
+    if quick:
+        raise UsageError("--quick leaves no time for --peers", hint="give one of them")
+    if state == "cold-files":
+        raise UsageError(
+            "--peers and --cache cold-files: what a builder has read of a tree is not where we know it",
+            hint="--cold drops all caches, theirs too",
+        )
+    if os.geteuid() != 0:
+        raise UsageError("--peers needs root: other builders are started in namespaces of their own")
+    return peers
 
 
 def _state(cache: str, cold: bool) -> str:
@@ -166,14 +189,21 @@ def _campaign(
     cache: str,
     directory: str | None,
     seed: int,
+    peers: str,
 ) -> "Campaign":
     from fswatch_builder.research import machine, strategies
     from fswatch_builder.research.bench import caches, own_tree, room
     from fswatch_builder.research.bench.campaign import Campaign, check_directory
     from fswatch_builder.research.bench.engine import Source
     from fswatch_builder.research.bench.rows import Plan
+    from fswatch_builder.research.builds.contestants import contestants
+    from fswatch_builder.research.builds.rows import Absent
     from fswatch_builder.research.corpora import registry as corpora_registry
+    from fswatch_builder.research.peers import registry as peer_registry
+    from fswatch_builder.research.peers.ours import Ours
+    from fswatch_builder.research.peers.peer import Peer
     from fswatch_builder.research.workloads import registry as workload_registry
+    from fswatch_builder.tracking.selection import AUTO
 
     place = directory or tempfile.gettempdir()
     check_directory(place)
@@ -202,6 +232,8 @@ def _campaign(
     for job in work if workloads else ():
         if not any(job.fits(source.kind) for source in sources):
             raise UsageError(f"workload {job.name} works on corpus {job.only_on} alone")
+    others, missing = peer_registry.chosen(peers)
+    builders: list[Peer] = [Ours(AUTO), *others] if others else []
     plan = Plan(
         corpora=tuple(source.name for source in sources),
         workloads=tuple(workload.name for workload in work),
@@ -210,8 +242,11 @@ def _campaign(
         seed=seed,
         cache=cache,
         machine=machine.describe(place),
+        builders=contestants((), builders),
+        absent=tuple(Absent(name, reason) for name, reason in missing),
     )
-    return Campaign(plan, sources, work, place, named=bool(asked), seconds=_QUICK_S if quick else None)
+    seconds = _QUICK_S if quick else None
+    return Campaign(plan, sources, work, place, named=bool(asked), seconds=seconds, peers=builders)
 
 
 def _measured(campaign: "Campaign", json_file: str | None) -> "Document":

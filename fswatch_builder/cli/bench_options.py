@@ -31,7 +31,8 @@ PeersOption = Annotated[
     typer.Option(
         "--peers",
         metavar="auto|none|NAME[,NAME...]",
-        help="Build the Dockerfile with others too: buildah, buildkit, kaniko; auto: those on PATH. [default: none]",
+        help="Have others build too, the Dockerfile, or one with the workload as a RUN on a made tree: buildah, "
+        "buildkit, kaniko; auto: those on PATH. [default: none]",
     ),
 ]
 StoreOption = Annotated[

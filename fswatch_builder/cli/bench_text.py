@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from fswatch_builder.cli.printable import printable_name
+from fswatch_builder.research.bench.summary import failures
 from fswatch_builder.research.corpora.debian import KIND, VARIANT
 from fswatch_builder.research.corpora.registry import recipes
 from fswatch_builder.research.estimates import Estimate
@@ -16,7 +17,7 @@ from fswatch_builder.research.workloads.registry import workloads
 if TYPE_CHECKING:
     from fswatch_builder.research.bench.document import Document, Judged
     from fswatch_builder.research.bench.rows import Plan
-    from fswatch_builder.research.bench.summary import Summary
+    from fswatch_builder.research.bench.summary import BuilderSummary, Summary
     from fswatch_builder.research.machine import Machine
 
 _COLUMNS = (
@@ -28,6 +29,17 @@ _COLUMNS = (
     "packs in",
     "processor",
     "memory",
+    "missed",
+    "spurious",
+)
+_BUILDER_COLUMNS = (
+    "builder",
+    "whole build",
+    "a RUN takes",
+    "a RUN costs",
+    "processor",
+    "memory",
+    "listed",
     "missed",
     "spurious",
 )
@@ -81,6 +93,10 @@ class Progress(Shown):
         """A tree is being made."""
         self.say(f"{printable_name(corpus)}: making the tree")
 
+    def prepares(self, corpus: str, what: str) -> None:
+        """Something else may take a while."""
+        self.say(f"{printable_name(corpus)}: {what}")
+
     def left_out(self, strategy: str, reason: str) -> None:
         """A strategy does not work here."""
         self.say(f"{strategy} is left out: {reason}")
@@ -104,6 +120,8 @@ def minutes(seconds: float) -> str:
 def lines(document: "Document") -> Iterator[str]:
     """The tables, each with its sentence."""
     yield from machine_line(document.plan.machine, document.noise, f"{document.plan.cache} cache")
+    for absent in document.plan.absent:
+        yield f"{absent.name} is absent: {absent.reason}"
     entries = {tree.name: tree.entries for tree in document.trees}
     for judged in document.results:
         yield ""
@@ -123,13 +141,32 @@ def _table(judged: "Judged", entries: int | None) -> Iterator[str]:
     size = "" if entries is None else f", {entries:,} entries"
     yield f"{printable_name(contest.corpus)}{size}: {contest.workload}, {trials} trials"
     yield from (f"  {line}" for line in aligned([_COLUMNS, *map(_cells, contest.summaries)]))
-    for failure in contest.failures:
-        yield f"  {failure.cell.strategy}: {printable_name(failure.problem)}"
+    if contest.builders:
+        yield "  and as the last RUN of a Dockerfile, on an image of that tree:"
+        yield from (f"  {line}" for line in aligned([_BUILDER_COLUMNS, *map(_builder, contest.builders)]))
+    for names, problem in failures(contest):
+        yield f"  {', '.join(names)}: {printable_name(problem)}"
     for summary in contest.summaries:
         if summary.losses:
             yield f"  {summary.cell.strategy} looked at whole parts of the tree: {', '.join(summary.losses)}"
     if judged.sentence is not None:
         yield f"  {judged.sentence}"
+    if judged.of_builders is not None:
+        yield f"  {judged.of_builders}"
+
+
+def _builder(summary: "BuilderSummary") -> tuple[str, ...]:
+    return (
+        summary.builder,
+        time_text(summary.whole),
+        time_text(summary.run),
+        time_text(summary.costs),
+        time_text(summary.cpu),
+        "" if summary.peak_rss is None else f"{summary.peak_rss / (1 << 20):.0f} MiB",
+        f"{summary.listed:,}",
+        f"{summary.missed:,}" if summary.missed else "-",
+        f"{summary.spurious:,}" if summary.spurious else "-",
+    )
 
 
 def _cells(summary: "Summary") -> tuple[str, ...]:

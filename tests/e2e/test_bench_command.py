@@ -83,6 +83,10 @@ def test_a_users_own_tree_is_measured_on_a_copy_and_only_read(tmp_path):
         (["--workload", "apt-install", "--corpus", "wide-1k"], 2, "works on corpus debian alone"),
         (["--directory", "missing"], 2, "missing is not a directory"),
         (["--json", "missing/file"], 9, "missing/file"),
+        (["--tree", ".", "--peers", "auto", "--", "true"], 2, "--peers is not for a tree of your own"),
+        (["--peers", "auto", "--quick"], 2, "no time for --peers"),
+        (["--peers", "auto", "--cache", "cold-files"], 2, "--peers and --cache cold-files"),
+        (["--peers", "docker"], 2, "no builder 'docker'"),
     ],
 )
 def test_what_cannot_be_measured_is_told_in_one_line_before_anything_is(tmp_path, arguments, status, says):
@@ -92,6 +96,59 @@ def test_what_cannot_be_measured_is_told_in_one_line_before_anything_is(tmp_path
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
     assert os.listdir(tmp_path) == []
+
+
+HASTY = """#!/bin/sh
+for last do :; done
+case " $* " in
+    " --version ") echo "buildah version 9.9" ;;
+    *" pull "*) cp "${last#docker-archive:}" "$STATE/base.tar" ;;
+    *" build "*)
+        for word do [ "$previous" != -f ] || dockerfile=$word; previous=$word; done
+        [ ! -e "$STATE/out.tar" ] || rm "$STATE/out.tar"
+        "$PYTHON" -m fswatch_builder build --quiet --store "$STATE/store" --no-cache --tracker scan --hash none \
+            --build-context "localhost/bench-base=$STATE/base.tar" -o "type=oci,dest=$STATE/out.tar" \
+            -f "$dockerfile" "$last" || exit
+        echo "STEP 1/2: RUN first"; echo "STEP 2/2: RUN second" ;;
+    *" push "*) cp "$STATE/out.tar" "${last#oci-archive:}" ;;
+esac
+"""
+
+
+def test_builders_are_measured_on_made_trees_and_their_layers_judged(tmp_path):
+    """One pretends to be buildah, and goes by time, size and mode."""
+    out, trees, state, programs = (tmp_path / name for name in ("out.json", "trees", "state", "bin"))
+    for place in (trees, state, programs):
+        place.mkdir()
+    (programs / "buildah").write_text(HASTY)
+    (programs / "buildah").chmod(0o755)
+    workloads = ("disguised", "swapped", "one-file", "remove", "compile")
+    done = bench(
+        *("--corpus", "wide-300", "--strategy", "scan", "--peers", "buildah", "--repeat", "1", "--json", str(out)),
+        *(word for name in workloads for word in ("--workload", name)),
+        *("--directory", "trees", "--html", "out.html"),
+        cwd=str(tmp_path),
+        env={
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "PYTHON": sys.executable,
+            "STATE": str(state),
+            "PYTHONPATH": os.getcwd(),
+        },
+    )
+    document = json.loads(out.read_text())
+    found = {
+        judged["contest"]["workload"]: {it["builder"]: it for it in judged["contest"]["builders"]}
+        for judged in document["results"]
+    }
+    hasty = {name: (it["buildah"]["missed"], it["buildah"]["spurious"]) for name, it in found.items() if it}
+    assert hasty == {"disguised": (10, 0), "swapped": (2, 0), "one-file": (0, 0), "remove": (0, 0)}
+    ours = [it["fswatch-builder auto"] for it in found.values() if it]
+    assert [(it["missed"], it["spurious"]) for it in ours] == [(0, 0)] * 4
+    assert all(it["whole"]["median"] > it["run"]["median"] for it in ours)
+    assert "buildah, fswatch-builder auto: more than programs" in done.stdout
+    assert [it["version"] for it in document["plan"]["builders"]][1] == "buildah version 9.9"
+    assert "(changes: 10 missed)" in (tmp_path / "out.html").read_text()
+    assert os.listdir(trees) == []
 
 
 def test_an_interrupted_run_keeps_its_rows_and_goes_on(tmp_path):

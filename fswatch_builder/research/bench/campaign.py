@@ -2,20 +2,24 @@
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 from msgspec import Struct
 
 from fswatch_builder.errors import UsageError
 from fswatch_builder.research.bench import caches
+from fswatch_builder.research.bench.building import Builder, builders
 from fswatch_builder.research.bench.engine import Place, Source, place, rows
 from fswatch_builder.research.bench.meter import Meter
 from fswatch_builder.research.bench.room import check_strategy, usable
-from fswatch_builder.research.bench.rows import Plan, Row
+from fswatch_builder.research.bench.rows import Cell, ImageTrial, Plan, Row
 from fswatch_builder.research.bench.schedule import turns
+from fswatch_builder.research.bench.trial import Trial
 from fswatch_builder.research.cgroup import own_group
 from fswatch_builder.research.machine import Background
+from fswatch_builder.research.peers.peer import Peer
 from fswatch_builder.research.strategies import UNWATCHED, strategies
 from fswatch_builder.research.workloads.workload import Workload
 
@@ -25,6 +29,9 @@ class Onlooker(Protocol):
 
     def begins(self, corpus: str) -> None:
         """A tree is being made."""
+
+    def prepares(self, corpus: str, what: str) -> None:
+        """Something else that may take a while, before anything is measured on it."""
 
     def left_out(self, strategy: str, reason: str) -> None:
         """A strategy that nobody asked for by name cannot work on it."""
@@ -38,7 +45,8 @@ class Onlooker(Protocol):
 
 class Campaign(Struct, frozen=True):
     """``named``: the strategies were asked for by name, so one that cannot work is an error.
-    ``directory`` takes the trees. ``seconds``: the time there is, or None for as long as it takes.
+    ``directory`` takes the trees. ``seconds``: the time there is, or None for as long as it takes. ``peers``: builders
+    that take part.
     """
 
     plan: Plan
@@ -47,6 +55,7 @@ class Campaign(Struct, frozen=True):
     directory: str
     named: bool
     seconds: float | None = None
+    peers: Sequence[Peer] = ()
 
     def run(self, onlooker: Onlooker, done: Sequence[Row] = ()) -> Iterator[Row]:
         """Each row as it is known, those that are ``done`` left out. BuildError."""
@@ -65,7 +74,23 @@ class Campaign(Struct, frozen=True):
             workloads = [workload for workload in self.workloads if workload.fits(source.kind)]
             with place(source, workloads, self.directory, time.perf_counter, before, meter) as there:
                 here = self._strategies(there, onlooker)
-                yield from self._rows(there, [it.name for it in workloads], here, share, onlooker, done)
+                with self._builders(there, workloads, onlooker) as known:
+                    names = [it.name for it in workloads]
+                    yield from self._rows(there, known, names, [*here, *known], share, onlooker, done)
+
+    @contextmanager
+    def _builders(
+        self, there: Place, workloads: Sequence[Workload], onlooker: Onlooker
+    ) -> Iterator[Mapping[str, Builder]]:
+        if not self.peers:
+            yield {}
+            return
+
+        def begins(what: str) -> None:
+            onlooker.prepares(there.tree.name, what)
+
+        with builders(self.peers, there, workloads, self.directory, begins) as known:
+            yield known
 
     def _strategies(self, there: Place, onlooker: Onlooker) -> list[str]:
         chosen = [UNWATCHED]
@@ -83,18 +108,21 @@ class Campaign(Struct, frozen=True):
     def _rows(
         self,
         there: Place,
+        builders: Mapping[str, Builder],
         workloads: Sequence[str],
         names: Sequence[str],
         until: float | None,
         onlooker: Onlooker,
         done: Sequence[Row],
     ) -> Iterator[Row]:
+        def trial(cell: Cell) -> Trial | ImageTrial:
+            builder = builders.get(cell.strategy)
+            return there.trial(cell) if builder is None else builder(cell)
+
         schedule = turns(there.tree.name, workloads, names, self.plan.repeat, self.plan.seed)
         a_repetition, total = len(workloads) * len(names), len(workloads) * len(names) * self.plan.repeat
         begun, longest = time.monotonic(), 0.0
-        for count, row in enumerate(
-            rows(there.tree, there.trial, schedule, Background(), done, self.plan.cache), start=1
-        ):
+        for count, row in enumerate(rows(there.tree, trial, schedule, Background(), done, self.plan.cache), start=1):
             now = time.monotonic()
             # One that was not finished would leave some strategies with fewer trials than others.
             yield row

@@ -6,17 +6,18 @@ from msgspec import Struct
 
 from fswatch_builder.research.bench.rows import Plan, Row, Tree
 from fswatch_builder.research.bench.summary import Contest, contests
-from fswatch_builder.research.bench.verdict import Verdict, verdict
+from fswatch_builder.research.bench.verdict import Verdict, of_builders, verdict
 
 SCHEMA = 2
 
 
 class Judged(Struct, frozen=True):
-    """A contest and the sentence that comes of it."""
+    """A contest and the sentence that comes of it; one more of builders, if any took part."""
 
     contest: Contest
     verdict: Verdict | None
     sentence: str | None
+    of_builders: str | None = None
 
 
 class Document(Struct, frozen=True):
@@ -40,8 +41,8 @@ def document(plan: Plan, rows: Sequence[Row], *, taken: str, command: str) -> Do
     judged = []
     for contest in contests(rows):
         found = verdict(contest)
-        judged.append(Judged(contest, found, None if found is None else str(found)))
-    loads = [row.load for row in rows if row.trial is not None]
+        judged.append(Judged(contest, found, None if found is None else str(found), of_builders(contest)))
+    loads = [row.load for row in rows if row.problem is None]
     return Document(
         schema=SCHEMA,
         taken=taken,

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -14,9 +14,9 @@ from fswatch_builder.research.bench.caches import WARM
 from fswatch_builder.research.bench.ground import Ground
 from fswatch_builder.research.bench.judge import judge_for
 from fswatch_builder.research.bench.meter import Meter
-from fswatch_builder.research.bench.rows import Cell, Row, Tree
+from fswatch_builder.research.bench.rows import Cell, ImageTrial, Row, Tree
 from fswatch_builder.research.bench.schedule import Turn
-from fswatch_builder.research.bench.trial import Clock, Trial, unwatched, watched
+from fswatch_builder.research.bench.trial import Clock, Trial, changed, unwatched, watched
 from fswatch_builder.research.strategies import UNWATCHED, strategies
 from fswatch_builder.research.workloads.workload import Tools, Workload
 
@@ -37,12 +37,22 @@ class Source(Protocol):
 
 
 class Place(Struct, frozen=True):
-    """A tree with everything planted. ``trial`` does one; BuildError if it cannot. ``judge`` says who judges."""
+    """A tree with everything planted. ``trial`` does one; BuildError if it cannot. ``judge`` says who judges.
+
+    ``pristine`` is the tree that nobody touches, ``commands`` are run in a copy, by workload, and what they need beside
+    it is in ``scratch``. ``before`` brings caches into the state that trials begin from. ``truth`` says what a workload
+    really changes.
+    """
 
     tree: Tree
     ground: Ground
     judge: str
     trial: Callable[[Cell], Trial]
+    pristine: str
+    scratch: str
+    commands: Mapping[str, Sequence[str]]
+    before: Callable[[], None]
+    truth: Callable[[str], Mapping[bytes, str]]
 
 
 @contextmanager
@@ -58,7 +68,8 @@ def place(
 
     ``before`` is called with the tree before each trial: where caches are dropped, if they are to be cold.
     """
-    home = tempfile.mkdtemp(dir=directory, prefix="fswatch-bench-")
+    # Commands run in the tree, and are told of what they need beside it.
+    home = os.path.realpath(tempfile.mkdtemp(dir=directory, prefix="fswatch-bench-"))
     try:
         pristine, worked, scratch = (os.path.join(home, name) for name in ("pristine", "worked", "scratch"))
         digest = source.make(pristine)
@@ -67,14 +78,21 @@ def place(
         ground = Ground(worked, pristine)
         judge = judge_for(ground)
 
+        def begin() -> None:
+            before(ground.tree)
+
+        def truth(workload: str) -> Mapping[bytes, str]:
+            return changed(ground, commands[workload], judge, clock)
+
         def trial(cell: Cell) -> Trial:
             argv = commands[cell.workload]
-            before(ground.tree)
+            begin()
             if cell.strategy == UNWATCHED:
                 return unwatched(ground, argv, judge, clock)
             return watched(ground, strategies()[cell.strategy], argv, judge, clock, meter)
 
-        yield Place(Tree(source.name, ground.entries, digest), ground, judge.name, trial)
+        tree = Tree(source.name, ground.entries, digest)
+        yield Place(tree, ground, judge.name, trial, pristine, scratch, commands, begin, truth)
     finally:
         remove_tree(os.fsencode(home))
 
@@ -91,7 +109,7 @@ def _commands(workloads: Iterable[Workload], pristine: str, scratch: str) -> Map
 
 def rows(
     tree: Tree,
-    trial: Callable[[Cell], Trial],
+    trial: Callable[[Cell], Trial | ImageTrial],
     schedule: Iterable[Turn],
     load: Callable[[], float],
     done: Iterable[Row] = (),
@@ -116,6 +134,9 @@ def rows(
                     raise
                 hopeless[turn.cell] = error.what
             else:
-                yield Row(turn.cell, tree, turn.repetition, load(), found, cache=cache)
+                if isinstance(found, Trial):
+                    yield Row(turn.cell, tree, turn.repetition, load(), found, cache=cache)
+                else:
+                    yield Row(turn.cell, tree, turn.repetition, load(), None, cache=cache, built=found)
                 continue
         yield Row(turn.cell, tree, turn.repetition, 0.0, None, hopeless[turn.cell], cache)

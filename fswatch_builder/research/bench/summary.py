@@ -6,13 +6,14 @@ from statistics import median
 
 from msgspec import Struct
 
-from fswatch_builder.research.bench.rows import Cell, Row
+from fswatch_builder.research.bench.rows import Cell, ImageTrial, Row
 from fswatch_builder.research.bench.trial import FoundOut, Trial
 from fswatch_builder.research.estimates import Estimate, estimate, ratio
 from fswatch_builder.research.strategies import UNWATCHED, Strategy, strategies
 
 #: By repetition.
 _Trials = dict[int, Trial]
+_Builds = dict[int, ImageTrial]
 
 
 class Summary(Struct, frozen=True):
@@ -51,6 +52,26 @@ class Summary(Struct, frozen=True):
         return self.missed == self.spurious == 0
 
 
+class BuilderSummary(Struct, frozen=True):
+    """One builder on one workload. Times are seconds, sizes bytes; intervals hold the median with 95 % confidence.
+
+    ``whole`` is the whole build, ``run`` the RUN of the command by the builder's own clock, ``costs`` what of that is
+    more than the unwatched command of the same repetition: none of the two where it tells no times. ``listed`` counts
+    paths that its layers list, ``missed`` and ``spurious`` are the most of any build.
+    """
+
+    builder: str
+    builds: int
+    whole: Estimate
+    run: Estimate | None
+    costs: Estimate | None
+    cpu: Estimate | None
+    peak_rss: int | None
+    listed: int
+    missed: int
+    spurious: int
+
+
 class Failure(Struct, frozen=True):
     """A strategy that could not do it."""
 
@@ -59,12 +80,15 @@ class Failure(Struct, frozen=True):
 
 
 class Contest(Struct, frozen=True):
-    """All strategies on one workload and one tree: ``summaries`` from the cheapest, the unwatched command first."""
+    """All strategies on one workload and one tree: ``summaries`` from the cheapest, the unwatched command first.
+    ``builders``, from the fastest, have built an image of that tree with the command as a RUN.
+    """
 
     corpus: str
     workload: str
     summaries: tuple[Summary, ...]
     failures: tuple[Failure, ...]
+    builders: tuple[BuilderSummary, ...] = ()
 
     def of(self, strategy: str) -> Summary | None:
         """Its summary; None if it has none."""
@@ -76,6 +100,14 @@ class Contest(Struct, frozen=True):
         return next((it for it in self.summaries if _may_win(it, known.get(it.cell.strategy), watching=watching)), None)
 
 
+def failures(contest: Contest) -> list[tuple[list[str], str]]:
+    """Who could not do it, and why: those with one reason together."""
+    names: dict[str, list[str]] = {}
+    for failure in contest.failures:
+        names.setdefault(failure.problem, []).append(failure.cell.strategy)
+    return [(them, problem) for problem, them in names.items()]
+
+
 def _may_win(summary: Summary, strategy: Strategy | None, *, watching: bool) -> bool:
     return strategy is not None and strategy.is_exact and summary.is_exact and strategy.watches == watching
 
@@ -83,11 +115,14 @@ def _may_win(summary: Summary, strategy: Strategy | None, *, watching: bool) -> 
 def contests(rows: Iterable[Row]) -> list[Contest]:
     """In the order in which the trees and commands came up."""
     trials: defaultdict[tuple[str, str], defaultdict[str, _Trials]] = defaultdict(lambda: defaultdict(dict))
+    builds: defaultdict[tuple[str, str], defaultdict[str, _Builds]] = defaultdict(lambda: defaultdict(dict))
     problems: defaultdict[tuple[str, str], dict[str, str]] = defaultdict(dict)
     for row in rows:
         place = (row.cell.corpus, row.cell.workload)
         if row.trial is not None:
             trials[place][row.cell.strategy][row.repetition] = row.trial
+        elif row.built is not None:
+            builds[place][row.cell.strategy][row.repetition] = row.built
         else:
             problems[place][row.cell.strategy] = row.problem or ""
     return [
@@ -99,6 +134,7 @@ def contests(rows: Iterable[Row]) -> list[Contest]:
                 Failure(Cell(corpus, workload, strategy), problem)
                 for strategy, problem in sorted(problems[corpus, workload].items())
             ),
+            _builders(builds[corpus, workload], _bare(by_strategy)),
         )
         for (corpus, workload), by_strategy in trials.items()
         if UNWATCHED in by_strategy
@@ -110,7 +146,7 @@ def _cost(summary: Summary) -> float:
 
 
 def _summaries(corpus: str, workload: str, trials: Mapping[str, _Trials]) -> list[Summary]:
-    bare = {repetition: trial.command_s for repetition, trial in trials[UNWATCHED].items()}
+    bare = _bare(trials)
     return [_summary(Cell(corpus, workload, strategy), done, bare) for strategy, done in trials.items()]
 
 
@@ -152,6 +188,34 @@ def _summary(cell: Cell, done: _Trials, bare: Mapping[int, float]) -> Summary:
         missed=_most(found, "missed"),
         spurious=_most(found, "spurious"),
         losses=tuple(sorted({reason for it in found for reason in it.losses})),
+    )
+
+
+def _bare(trials: Mapping[str, _Trials]) -> dict[int, float]:
+    return {repetition: trial.command_s for repetition, trial in trials[UNWATCHED].items()}
+
+
+def _builders(builds: Mapping[str, _Builds], bare: Mapping[int, float]) -> tuple[BuilderSummary, ...]:
+    found = [_builder(name, done, bare) for name, done in builds.items()]
+    return tuple(sorted(found, key=lambda it: it.whole.median))
+
+
+def _builder(name: str, done: _Builds, bare: Mapping[int, float]) -> BuilderSummary:
+    builds = list(done.values())
+    runs = {repetition: build.run_s for repetition, build in done.items() if build.run_s is not None}
+    longer = [run - bare[repetition] for repetition, run in runs.items() if repetition in bare]
+    cpu = [build.cpu_s for build in builds if build.cpu_s is not None]
+    return BuilderSummary(
+        builder=name,
+        builds=len(builds),
+        whole=estimate([build.whole_s for build in builds]),
+        run=estimate(list(runs.values())) if runs else None,
+        costs=estimate(longer) if longer else None,
+        cpu=estimate(cpu) if cpu else None,
+        peak_rss=max((build.peak_rss for build in builds if build.peak_rss is not None), default=None),
+        listed=max(build.listed for build in builds),
+        missed=max(build.missed for build in builds),
+        spurious=max(build.spurious for build in builds),
     )
 
 

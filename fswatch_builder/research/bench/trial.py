@@ -2,7 +2,7 @@
 
 import os
 import resource
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -73,6 +73,15 @@ class Trial(Struct, frozen=True):
 
 def unwatched(ground: Ground, argv: Sequence[str], judge: Judge, clock: Clock) -> Trial:
     """The command alone. The tree is put back. CommandError if the command fails."""
+    return _alone(ground, argv, judge, clock)[0]
+
+
+def changed(ground: Ground, argv: Sequence[str], judge: Judge, clock: Clock) -> Mapping[bytes, str]:
+    """What the command really changes, by path. The tree is put back. CommandError if the command fails."""
+    return _alone(ground, argv, judge, clock)[1]
+
+
+def _alone(ground: Ground, argv: Sequence[str], judge: Judge, clock: Clock) -> tuple[Trial, Mapping[bytes, str]]:
     cpu_before = _cpu(resource.RUSAGE_CHILDREN)
     begun = clock()
     outcome = _run(ground, argv, ground.rootfs.path, witness=False)
@@ -81,7 +90,7 @@ def unwatched(ground: Ground, argv: Sequence[str], judge: Judge, clock: Clock) -
     truth = judge.truth(ground.rootfs)
     ground.put_back(truth)
     _check(ground, argv, outcome)
-    return Trial(command_s, command_cpu_s, len(truth), None)
+    return Trial(command_s, command_cpu_s, len(truth), None), truth
 
 
 def watched(ground: Ground, strategy: Strategy, argv: Sequence[str], judge: Judge, clock: Clock, meter: Meter) -> Trial:

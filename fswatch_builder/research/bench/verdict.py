@@ -4,7 +4,8 @@ from enum import Enum
 
 from msgspec import Struct
 
-from fswatch_builder.research.bench.summary import Contest, Summary
+from fswatch_builder.research.bench.summary import BuilderSummary, Contest, Summary
+from fswatch_builder.research.peers.ours import OURS
 
 
 class Outcome(Enum):
@@ -54,6 +55,28 @@ def verdict(contest: Contest) -> Verdict | None:
 
 def _cheaper(one: Summary, other: Summary) -> str:
     return min((one, other), key=lambda summary: summary.costs.median if summary.costs else 0.0).cell.strategy
+
+
+def of_builders(contest: Contest) -> str | None:
+    """Which builder takes the least for a whole build, this one or another; None if none took part."""
+    if not contest.builders:
+        return None
+    first, *rest = contest.builders
+    ours = next((it for it in contest.builders if it.builder == OURS), None)
+    against = next(iter(rest), None) if ours == first else ours
+    took = f"a build takes {time_text(first.whole.median)} with {_named(first)}"
+    if against is None:
+        return took
+    other = f"{time_text(against.whole.median)} with {_named(against)}"
+    if first.whole.overlaps(against.whole):
+        return f"{took} and {other}: as long, within what was measured"
+    return f"{took}, the fastest, and {other}"
+
+
+def _named(summary: BuilderSummary) -> str:
+    counts = ((summary.missed, "missed"), (summary.spurious, "spurious"))
+    wrong = ", ".join(f"{count:,} {what}" for count, what in counts if count)
+    return f"{summary.builder} (changes: {wrong})" if wrong else summary.builder
 
 
 def time_text(seconds: float) -> str:

@@ -1,13 +1,13 @@
 """A daemon of our own: in namespaces that end with it, so that nothing of it is left."""
 
 import os
+import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 
-import psutil  # type: ignore[import-untyped]
-
 from fswatch_builder._native import remove_tree
+from fswatch_builder.research.peers.apart import Apart
 from fswatch_builder.research.peers.measuring import PeerError
 
 _PATIENCE_S = 60
@@ -31,10 +31,7 @@ class Daemon:
         self._log = os.path.join(work, "daemon.log")
         # The first process of a PID namespace takes all others of it with it (pid_namespaces(7)).
         private = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"]
-        with open(self._log, "wb") as log:
-            self._process = subprocess.Popen(
-                [*private, *argv], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
+        self._process = Apart([*private, *argv], self._log, environment)
 
     def wait_for(self, question: Sequence[str]) -> None:
         """Until a command that asks it succeeds. PeerError if it has ended, or does not answer in a minute."""
@@ -42,24 +39,17 @@ class Daemon:
             asked = subprocess.run(question, env=self._environment, capture_output=True, check=False)
             if asked.returncode == 0:
                 return
-            try:
-                self._process.wait(_INTERVAL_S)
-            except subprocess.TimeoutExpired:
-                continue
-            raise PeerError(f"{self._argv[0]} ended before it answered: {self._last_words()}")
+            if self._process.has_ended(_INTERVAL_S):
+                raise PeerError(f"{self._argv[0]} ended before it answered: {self._last_words()}")
         raise PeerError(f"{self._argv[0]} does not answer: {self._last_words()}")
 
     def end(self) -> None:
         """Ends it with all that it started, and waits for that. A second call does nothing."""
-        if self._process.poll() is None:
-            # unshare(1) itself is deaf to SIGTERM.
-            for child in psutil.Process(self._process.pid).children():
-                child.terminate()
-            try:
-                self._process.wait(_GRACE_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-        self._process.wait()
+        for child in self._process.children():  # unshare(1) itself is deaf to SIGTERM
+            child.terminate()
+        if not self._process.has_ended(_GRACE_S):
+            self._process.send(signal.SIGKILL)
+        self._process.end(signal.SIGTERM, _GRACE_S)
         if os.path.isdir(self._runtime):
             remove_tree(os.fsencode(self._runtime))
 

@@ -2,18 +2,22 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Mapping
 
 from fswatch_builder._native import remove_tree
 from fswatch_builder.research.machine import version_of
+from fswatch_builder.research.peers.apart import Apart
 from fswatch_builder.research.peers.clocks import kaniko_runs
 from fswatch_builder.research.peers.measuring import Cost, PeerError, measure, said
 from fswatch_builder.research.peers.peer import Built, Job
 
 PROGRAMS = ("kaniko", "kaniko-executor")
 """What it may be called on PATH: ``executor``, as its image has it, could be anybody's."""
+
+_GRACE_S = 10
 
 #: $0 is the root, $1 the context. What it mounts ends with its namespace.
 _ENTER = """
@@ -34,7 +38,7 @@ class Kaniko:
         """``program``: its path, if it is not to be looked for on PATH."""
         self.mode = mode
         self._program = program
-        self._registry: subprocess.Popen[bytes] | None = None
+        self._registry: Apart | None = None
 
     @property
     def name(self) -> str:
@@ -71,12 +75,7 @@ class Kaniko:
                 f"storage: {{filesystem: {{rootdirectory: {work}/registry}}}}\n"
                 f"http: {{addr: {self._address}}}\n"
             )
-        self._registry = subprocess.Popen(
-            ["docker-registry", "serve", config],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        self._registry = Apart(["docker-registry", "serve", config], os.devnull)
         for name, archive in bases.items():
             copy = ["skopeo", "copy", "--retry-times", "10", "--dest-tls-verify=false"]
             command = [*copy, f"docker-archive:{archive}", f"docker://{self._there(name)}"]
@@ -138,6 +137,5 @@ class Kaniko:
     def close(self) -> None:
         """See Peer."""
         if self._registry is not None:
-            self._registry.terminate()
-            self._registry.wait()
+            self._registry.end(signal.SIGTERM, _GRACE_S)
             self._registry = None

@@ -11,6 +11,9 @@ from fswatch_builder.research.peers.measuring import Cost, PeerError, measure, s
 from fswatch_builder.research.peers.own_log import environment, told
 from fswatch_builder.research.peers.peer import Built, Job
 
+OURS = "fswatch-builder auto"
+"""What it is called where others are measured against it."""
+
 
 class Ours:
     """``fswatch-builder build --no-cache``, with a store of its own."""

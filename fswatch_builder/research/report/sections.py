@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
+from fswatch_builder.research.bench.summary import failures
 from fswatch_builder.research.bench.verdict import Outcome
 from fswatch_builder.research.limits.middles import columns, middles
 from fswatch_builder.research.limits.model import Model, advice, models
@@ -18,7 +19,7 @@ from fswatch_builder.research.strategies import strategies
 
 if TYPE_CHECKING:
     from fswatch_builder.research.bench.document import Document, Judged
-    from fswatch_builder.research.bench.summary import Summary
+    from fswatch_builder.research.bench.summary import BuilderSummary, Summary
     from fswatch_builder.research.estimates import Estimate
     from fswatch_builder.research.limits.claims import Finding
     from fswatch_builder.research.limits.experiment import Column, Row, Scalar
@@ -26,6 +27,18 @@ if TYPE_CHECKING:
 
 _ROWS_SHOWN = 400
 
+_BUILDERS_HEADER = (
+    ("builder", "who builds an image, with the command as its last RUN"),
+    ("whole build, ms", "nothing from the cache, the program's start included"),
+    ("±", "half the interval that holds the median with 95 % confidence"),
+    ("a RUN takes, ms", "by the builder's own clock, the command included"),
+    ("a RUN costs, ms", "what of that is more than the command alone, with nobody watching"),
+    ("processor, ms", "of the builder and its commands; a daemon's is not known"),
+    ("memory, MiB", "of the largest process; a daemon's is not known"),
+    ("listed", "paths of the tree that its layers list"),
+    ("missed", "changes that are not among them, judged independently"),
+    ("spurious", "paths among them that the command did not change"),
+)
 _BENCH_HEADER = (
     ("strategy", "how changes are found"),
     ("a RUN costs, ms", "what a RUN takes longer than the command alone: slowdown, settling, comparing"),
@@ -78,7 +91,15 @@ def bench(page: Page, document: "Document") -> None:
                 page.parts.append(_contest(judged))
         page.parts.append("</section>")
     meanings = "".join(f"<dt>{escape(it.name)}</dt><dd>{escape(it.means)}</dd>" for it in strategies().values())
-    page.parts.append(f"<section><h2>Strategies</h2><dl>{meanings}</dl></section>")
+    page.parts.append(f"<section><h2>Strategies</h2><dl>{meanings}</dl>{_takes_part(document)}</section>")
+
+
+def _takes_part(document: "Document") -> str:
+    """Builders with their versions, and those that were asked for and are not there."""
+    plan = document.plan
+    here = "".join(f"<dt>{escape(it.name)}</dt><dd>{escape(it.version)}</dd>" for it in plan.builders)
+    absent = "".join(f"<p>{escape(it.name)} is absent: {escape(it.reason)}</p>" for it in plan.absent)
+    return f"<h3>Builders</h3><dl>{here}</dl>{absent}" if here or absent else ""
 
 
 def machines(page: Page, reports: "Sequence[Report]", names: "Mapping[Machine, str]") -> None:
@@ -185,8 +206,32 @@ def _contest(judged: "Judged") -> str:
     summaries = [summary for summary in contest.summaries if summary.costs is not None]
     rows = [_summary(summary) for summary in summaries]
     parts.append(table(_BENCH_HEADER, rows, [summary.cell.strategy == best for summary in summaries]))
-    parts += [f"<p>{escape(it.cell.strategy)}: {escape(it.problem)}</p>" for it in contest.failures]
+    if contest.builders:
+        parts.append("<h4>As the last RUN of a Dockerfile, on an image of that tree</h4>")
+        if judged.of_builders is not None:
+            parts.append(f"<p>{escape(judged.of_builders)}</p>")
+        parts.append(table(_BUILDERS_HEADER, [_builder(summary) for summary in contest.builders]))
+    parts += [f"<p>{escape(', '.join(names))}: {escape(problem)}</p>" for names, problem in failures(contest)]
     return "".join(parts)
+
+
+def _builder(summary: "BuilderSummary") -> list[Cell]:
+    def ms(estimate: "Estimate | None") -> Cell:
+        return number(None if estimate is None else estimate.median, scale=1000)
+
+    half = (summary.whole.high - summary.whole.low) / 2
+    return [
+        Cell(summary.builder),
+        ms(summary.whole),
+        number(half, scale=1000),
+        ms(summary.run),
+        ms(summary.costs),
+        ms(summary.cpu),
+        number(None if summary.peak_rss is None else float(summary.peak_rss), scale=1 / 2**20, digits=0),
+        number(summary.listed),
+        number(summary.missed, kind="bad" if summary.missed else ""),
+        number(summary.spurious, kind="bad" if summary.spurious else ""),
+    ]
 
 
 def _summary(summary: "Summary") -> list[Cell]:

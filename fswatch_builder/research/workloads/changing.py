@@ -74,12 +74,31 @@ def _remove(tree: str, tools: Tools) -> Sequence[str]:
 
 
 CHANGING = (
-    Workload("nothing", "true(1)", nothing_to_plant, _nothing),
-    Workload("one-file", "appends a byte to one file", nothing_to_plant, _one_file),
-    Workload("one-percent", "appends a byte to one file in a hundred", nothing_to_plant, _one_percent, ("xargs",)),
-    Workload("disguised", "ten files of other content, with size and time as they were", nothing_to_plant, _disguised),
-    Workload("swapped", "two files of one size and time change places", _plant_twins, _swapped),
-    Workload("modes", "chmod of ten files", nothing_to_plant, _modes),
-    Workload("chmod-all", "chmod -R of everything", nothing_to_plant, _chmod_all),
-    Workload("remove", "rm -r of the first directory", nothing_to_plant, _remove),
+    Workload("nothing", "true(1)", nothing_to_plant, _nothing, programs=("true",)),
+    Workload("one-file", "appends a byte to one file", nothing_to_plant, _one_file, programs=("sh",)),
+    Workload(
+        "one-percent",
+        "appends a byte to one file in a hundred",
+        nothing_to_plant,
+        _one_percent,
+        ("xargs",),
+        programs=("xargs", "sh"),
+    ),
+    Workload(
+        "disguised",
+        "ten files of other content, with size and time as they were",
+        nothing_to_plant,
+        _disguised,
+        programs=("sh", "touch", "tr", "cat"),
+    ),
+    Workload(
+        "swapped",
+        "two files of one size and time change places",
+        _plant_twins,
+        _swapped,
+        programs=("sh", "mv", "touch"),
+    ),
+    Workload("modes", "chmod of ten files", nothing_to_plant, _modes, programs=("chmod",)),
+    Workload("chmod-all", "chmod -R of everything", nothing_to_plant, _chmod_all, programs=("chmod",)),
+    Workload("remove", "rm -r of the first directory", nothing_to_plant, _remove, programs=("rm",)),
 )

@@ -22,5 +22,6 @@ INSTALLING = (
         _apt_install,
         ("chroot",),
         KIND,
+        ("chroot",),
     ),
 )

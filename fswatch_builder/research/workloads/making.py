@@ -100,9 +100,20 @@ def _storm_of_writes(tree: str, tools: Tools) -> Sequence[str]:
 
 
 MAKING = (
-    Workload("untar", "tar -x of 2,000 files, 18 MB", nothing_to_plant, _untar, ("tar",)),
+    Workload("untar", "tar -x of 2,000 files, 18 MB", nothing_to_plant, _untar, ("tar",), programs=("tar",)),
     Workload("compile", "cc -c of 20 files", _plant_sources, _compile, ("cc",)),
-    Workload("checkout", "git checkout that changes 500 files", _plant_repository, _checkout, ("git",)),
-    Workload("storm-names", "10,000 files made, removed and made", nothing_to_plant, _storm_of_names, ("split", "seq")),
-    Workload("storm-writes", "200,000 writes of a byte to one file", nothing_to_plant, _storm_of_writes),
+    Workload(
+        "checkout", "git checkout that changes 500 files", _plant_repository, _checkout, ("git",), programs=("git",)
+    ),
+    Workload(
+        "storm-names",
+        "10,000 files made, removed and made",
+        nothing_to_plant,
+        _storm_of_names,
+        ("split", "seq"),
+        programs=("sh", "mkdir", "seq", "split", "rm"),
+    ),
+    Workload(
+        "storm-writes", "200,000 writes of a byte to one file", nothing_to_plant, _storm_of_writes, programs=("dd",)
+    ),
 )

@@ -16,7 +16,8 @@ class Workload(Struct, frozen=True):
 
     ``plant`` adds to a tree what the command needs to be there already, before anything is recorded. ``prepare``
     returns the command for a planted tree; what else it needs, it puts into the scratch directory. ``needs`` are
-    programs that have to be on PATH. ``only_on`` is the one kind of tree that it can work on; None: any.
+    programs that have to be on PATH. ``only_on`` is the one kind of tree that it can work on; None: any. ``programs``
+    are all that the command is made of, if they and their libraries are enough of a root file system for it; else None.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Workload(Struct, frozen=True):
     prepare: Callable[[str, Tools], Sequence[str]]
     needs: tuple[str, ...] = ()
     only_on: str | None = None
+    programs: tuple[str, ...] | None = None
 
     def fits(self, kind: str) -> bool:
         """Whether it can work on that kind of tree."""

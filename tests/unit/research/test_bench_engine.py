@@ -5,11 +5,11 @@ from msgspec.structs import replace
 
 from fswatch_builder.errors import CommandError, TrackingError
 from fswatch_builder.research.bench.engine import rows
-from fswatch_builder.research.bench.rows import Cell, Row, Tree
+from fswatch_builder.research.bench.rows import Cell, ImageTrial, Row, Tree
 from fswatch_builder.research.bench.schedule import turns
-from fswatch_builder.research.bench.summary import contests
+from fswatch_builder.research.bench.summary import contests, failures
 from fswatch_builder.research.bench.trial import FoundOut, Trial
-from fswatch_builder.research.bench.verdict import Outcome, verdict
+from fswatch_builder.research.bench.verdict import Outcome, of_builders, verdict
 from fswatch_builder.research.strategies import UNWATCHED
 
 TREE = Tree("tree", 7, "sha256:0")
@@ -199,3 +199,66 @@ def test_a_run_that_was_interrupted_goes_on_with_what_is_missing():
 def test_a_row_is_a_trial_or_a_problem():
     with pytest.raises(ValueError, match="trial"):
         Row(Cell("tree", "work", "scan"), TREE, 0, 0.0, None)
+    with pytest.raises(ValueError, match="trial"):
+        Row(Cell("tree", "work", "scan"), TREE, 0, 0.0, KNOWN["scan"], built=built(1.0, 1.0))
+
+
+def built(whole_s, run_s, *, missed=0):
+    return ImageTrial(whole_s, run_s, 0.5, 1 << 20, 3, missed, 0)
+
+
+#: The command alone takes 2 s.
+BUILDERS = {
+    "fswatch-builder auto": built(6.0, 2.5),
+    "other": built(5.0, 4.0, missed=2),
+    "silent": replace(built(9.0, 0.0), run_s=None, cpu_s=None, peak_rss=None),
+}
+
+
+def with_builders(known, attempt=None):
+    both = {**KNOWN, **known}
+    trials = attempt or (lambda cell: both[cell.strategy])
+    return list(rows(TREE, trials, schedule(strategies=(*STRATEGIES, *known)), lambda: 0.0))
+
+
+def test_builders_take_turns_with_strategies_and_have_a_table_of_their_own():
+    done = with_builders(BUILDERS)
+    assert [row.cell.strategy for row in done[:7]] != [*STRATEGIES, *BUILDERS]
+    (contest,) = contests(done)
+    assert {it.cell.strategy for it in contest.summaries} == set(STRATEGIES)
+    assert [it.builder for it in contest.builders] == ["other", "fswatch-builder auto", "silent"]
+    other, ours, silent = contest.builders
+    assert other.whole.median == 5.0
+    assert other.costs is not None
+    assert ours.costs is not None
+    assert (other.costs.median, ours.costs.median) == (2.0, 0.5)
+    assert (other.builds, other.listed, other.missed, other.spurious) == (3, 3, 2, 0)
+    assert (silent.run, silent.costs, silent.cpu, silent.peak_rss) == (None, None, None, None)
+    assert str(verdict(contest)) == "watching saves 2.5 s of 4.0 s a RUN here; use fanotify"
+
+
+def test_who_builds_fastest_is_said_and_that_it_missed_something_too():
+    (contest,) = contests(with_builders(BUILDERS))
+    assert of_builders(contest) == (
+        "a build takes 5.0 s with other (changes: 2 missed), the fastest, and 6.0 s with fswatch-builder auto"
+    )
+    (contest,) = contests(with_builders({**BUILDERS, "fswatch-builder auto": built(4.0, 2.5)}))
+    assert of_builders(contest) == (
+        "a build takes 4.0 s with fswatch-builder auto, the fastest, and 5.0 s with other (changes: 2 missed)"
+    )
+    (contest,) = contests(with_builders({**BUILDERS, "fswatch-builder auto": built(5.0, 2.5)}))
+    assert of_builders(contest) is not None
+    assert "as long, within what was measured" in str(of_builders(contest))
+    (contest,) = contests(run())
+    assert of_builders(contest) is None
+
+
+def test_a_builder_that_cannot_do_it_is_named_with_the_others_that_cannot():
+    def attempt(cell):
+        if cell.strategy in BUILDERS:
+            raise TrackingError("no compiler there")
+        return KNOWN[cell.strategy]
+
+    (contest,) = contests(with_builders(BUILDERS, attempt))
+    assert failures(contest) == [(sorted(BUILDERS), "no compiler there")]
+    assert contest.builders == ()
