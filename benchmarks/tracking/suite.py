@@ -21,10 +21,11 @@ from benchmarks.tracking.scan import scan_rows
 from benchmarks.tracking.settle import settle_rows
 from benchmarks.tracking.slowdown import slowdown_rows
 from benchmarks.tracking.step import SMALL, measure_step, step_rows
+from benchmarks.tracking.storm import storm_rows
 from fswatch_builder._native import Rootfs
 
 RESULTS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "results")
-PARTS = ("slowdown", "settle", "index", "arming", "scan", "step")
+PARTS = ("slowdown", "storm", "settle", "index", "arming", "scan", "step")
 MILLION = 1_000_000
 
 
@@ -46,16 +47,20 @@ def _rows(arguments: argparse.Namespace) -> Iterator[Row]:
     with _ground(arguments.directory, SMALL, digests=True) as ground:
         if "slowdown" in parts:
             yield from slowdown_rows(ground, repeat)
+        if "storm" in parts:
+            yield from storm_rows(ground, repeat)
         if "settle" in parts:
             for count in (10_000, 100_000):
                 yield from settle_rows(ground, repeat, count)
         if "step" in parts:
             steps[SMALL] = measure_step(ground, max(repeat, 20))
-    if not {"index", "arming", "scan", "step"} & set(parts):
+    if not {"index", "arming", "scan", "step", "storm"} & set(parts):
         return
     with _ground(arguments.directory, arguments.files, digests="step" in parts) as ground:
         if "index" in parts:
             yield from index_rows(ground, repeat)
+        if "storm" in parts:
+            yield from storm_rows(ground, repeat)
         if "arming" in parts:
             yield from arming_rows(ground, repeat)
         if "scan" in parts:

@@ -98,6 +98,13 @@ def _nested_overlay(places: str, _tracker: str | None) -> str:
     )
 
 
+def _write_storm(places: str, _tracker: str | None) -> str:
+    return (
+        "files were written to so often that to be told of each write would have slowed the command down by more than "
+        f"a look at the tree takes; {places} was looked at instead. Nothing is wrong: it is the cheaper way"
+    )
+
+
 def _present(setting: str) -> str:
     """``(now 16,384)``; nothing where it cannot be read."""
     try:
@@ -119,5 +126,6 @@ _WORDS: Mapping[str, Callable[[str, str | None], str]] = {
     "vanished-links": _vanished_links,
     "unseen-links": _unseen_links,
     "nested-overlay": _nested_overlay,
+    "write-storm": _write_storm,
 }
 """A reason that is missing here fails a test, not a user."""

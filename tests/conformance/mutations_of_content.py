@@ -10,7 +10,7 @@ import sys
 import tarfile
 
 from tests.conformance.tree import OLD, Impossible, mutation
-from tests.support.system_calls import FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, Ring, fallocate
+from tests.support.system_calls import FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, Ring, fallocate, set_modification_time
 
 
 @mutation
@@ -123,6 +123,22 @@ def cut_off_and_fill_with_zeros_to_the_same_size() -> None:
     os.truncate("wide/49", 0)
     os.truncate("wide/49", 49)
     os.utime("wide/49", (OLD, OLD))
+
+
+@mutation
+def truncate_by_opening_to_read() -> None:
+    os.close(os.open("usr/bin/tool", os.O_RDONLY | os.O_TRUNC))
+
+
+@mutation
+def write_one_file_without_end_and_truncate_another() -> None:
+    with open("data/left", "r+b", buffering=0) as file:
+        for _ in range(200_000):
+            os.pwrite(file.fileno(), b"x", 0)
+        os.truncate("usr/bin/tool", 3)
+        set_modification_time("data/c", OLD + 1)
+        for _ in range(1000):
+            os.pwrite(file.fileno(), b"x", 0)
 
 
 @mutation

@@ -7,7 +7,13 @@ import stat
 import struct
 
 from tests.conformance.tree import OLD, Impossible, mutation, write
-from tests.support.system_calls import FS_NODUMP_FL, RENAME_WHITEOUT, renameat2, set_inode_flag
+from tests.support.system_calls import (
+    FS_NODUMP_FL,
+    RENAME_WHITEOUT,
+    renameat2,
+    set_inode_flag,
+    set_modification_time,
+)
 
 
 @mutation
@@ -115,6 +121,12 @@ def change_the_owner_and_back() -> None:
 @mutation
 def move_the_access_time() -> None:
     os.utime("etc/passwd", (OLD + 77, OLD))
+
+
+@mutation
+def move_the_modification_time_alone() -> None:
+    for path in ("etc/passwd", "data/c"):
+        set_modification_time(path, OLD * 10**9 + 1)
 
 
 @mutation

@@ -22,6 +22,7 @@ from tests.support.system_calls import (
     fallocate,
     forget_names,
     set_inode_flag,
+    set_modification_time,
     unmount,
 )
 
@@ -142,6 +143,23 @@ def truncated_by_path() -> None:
 @operation(FILES, "MODIFY f", "MODIFY d/f")
 def truncated_by_path_to_the_same_size() -> None:
     os.truncate("d/f", 8192)
+
+
+@operation(FILES, "MODIFY f / ", "MODIFY d/f / ")
+def truncated_by_opening_to_read() -> Iterator[None]:
+    fd = os.open("d/f", os.O_RDONLY | os.O_TRUNC)
+    yield
+    os.close(fd)
+
+
+@operation(FILES, "MODIFY f", "MODIFY d/f")
+def its_modification_time_set_alone() -> None:
+    set_modification_time("d/f", 1)
+
+
+@operation(FILES, "MODIFY|ISDIR sub", "MODIFY|ONDIR {d/sub}")
+def the_modification_time_of_a_directory_set_alone() -> None:
+    set_modification_time("d/sub", 1)
 
 
 @operation(FILES, "MODIFY f / CLOSE_WRITE f", "MODIFY d/f / CLOSE_WRITE d/f", on=("xfs", "btrfs"))

@@ -132,6 +132,27 @@ def test_truncate_by_path_raises_modify_and_nothing_else(group: Fanotify) -> Non
     assert told(group.read()) == [("MODIFY", (b"f",))]
 
 
+def test_modify_can_be_taken_out_of_a_mark_in_force_and_put_back(group: Fanotify) -> None:
+    Path("d/f").write_text("before")
+    group.unmark(".", Event.MODIFY)
+    os.truncate("d/f", 3)
+    Path("d/new").write_text("made and closed")
+    assert told(group.read()) == [("MODIFY|CLOSE_WRITE", (b"f",)), ("CLOSE_WRITE|CREATE", (b"new",))]
+    group.mark(".", Event.MODIFY)
+    os.truncate("d/f", 2)
+    assert told(group.read()) == [("MODIFY", (b"f",))]
+
+
+def test_a_group_that_has_taken_modify_out_leaves_it_to_others(group: Fanotify) -> None:
+    other = Fanotify()
+    other.mark(".")
+    group.unmark(".", Event.MODIFY)
+    os.truncate("d/f", 1)
+    assert told(group.read()) == []
+    assert told(other.read()) == [("MODIFY", (b"f",))]
+    other.close()
+
+
 def test_a_store_into_a_mapping_shows_at_the_last_close_only(group: Fanotify) -> None:
     fd = os.open("d/f", os.O_RDWR)
     mapped = mmap.mmap(fd, 0)

@@ -19,7 +19,7 @@ _CLOEXEC, _NONBLOCK, _UNLIMITED_QUEUE = 0x1, 0x2, 0x10
 _REPORT_FID, _REPORT_DIR_FID, _REPORT_NAME, _REPORT_TARGET_FID = 0x200, 0x400, 0x800, 0x1000
 _REPORT_MNT = 0x4000
 DFID_NAME_TARGET = _REPORT_FID | _REPORT_DIR_FID | _REPORT_NAME | _REPORT_TARGET_FID
-_MARK_ADD, MARK_INODE, MARK_FILESYSTEM, _MARK_MNTNS = 0x1, 0x0, 0x100, 0x110
+_MARK_ADD, _MARK_REMOVE, MARK_INODE, MARK_FILESYSTEM, _MARK_MNTNS = 0x1, 0x2, 0x0, 0x100, 0x110
 # Kinds of information records.
 _FID, _DFID_NAME, _DFID, _MNT, _OLD_DFID_NAME, _NEW_DFID_NAME = 1, 2, 3, 7, 10, 12
 
@@ -123,6 +123,10 @@ class Fanotify:
     def mark(self, path: os.PathLike[str] | str, mask: int = CHANGES, kind: int = MARK_FILESYSTEM) -> None:
         """Adds a mark for the file system, or the inode, of ``path``."""
         _checked(_libc.fanotify_mark(self._fd, _MARK_ADD | kind, mask, _AT_FDCWD, os.fsencode(path)))
+
+    def unmark(self, path: os.PathLike[str] | str, mask: int, kind: int = MARK_FILESYSTEM) -> None:
+        """Takes events out of a mark."""
+        _checked(_libc.fanotify_mark(self._fd, _MARK_REMOVE | kind, mask, _AT_FDCWD, os.fsencode(path)))
 
     def read(self) -> list[Record]:
         """Everything queued."""

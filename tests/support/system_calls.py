@@ -17,6 +17,7 @@ FS_NODUMP_FL = 0x40
 CLONE_NEWNS, CLONE_NEWUSER = 0x20000, 0x10000000
 MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 0x20, 0x1000, 0x4000, 0x40000
 
+_UTIME_OMIT = (1 << 30) - 2
 _SYS_OPEN_TREE, _SYS_MOVE_MOUNT = 428, 429  # the same on all architectures
 _OPEN_TREE_CLONE, _AT_EMPTY_PATH, _MOVE_MOUNT_F_EMPTY_PATH = 1, 0x1000, 4
 
@@ -35,6 +36,12 @@ def renameat2(old: str, new: str, flags: int) -> None:
 
 def fallocate(fd: int, mode: int, offset: int, length: int) -> None:
     checked(libc.fallocate(fd, mode, ctypes.c_int64(offset), ctypes.c_int64(length)))
+
+
+def set_modification_time(path: str, ns: int) -> None:
+    """As ``touch -m`` does: the access time is left as it is."""
+    times = struct.pack("=4q", 0, _UTIME_OMIT, *divmod(ns, 10**9))
+    checked(libc.utimensat(AT_FDCWD, os.fsencode(path), times, 0))
 
 
 def set_inode_flag(path: str, flag: int) -> None:

@@ -41,6 +41,8 @@ pub enum LossReason {
     UnseenLinks,
     /// An overlay was mounted whose upper directory is here: what is written through it raises no event.
     NestedOverlay,
+    /// So much was written that the kernel was asked to tell of no more writes: to look is cheaper.
+    WriteStorm,
 }
 
 /// A part of the tree that a watcher does not vouch for. `path` is the root of the smallest subtree now unknown.

@@ -92,7 +92,7 @@ fn scope_name(scope: Scope) -> &'static str {
     }
 }
 
-const REASONS: [(&str, LossReason); 11] = [
+const REASONS: [(&str, LossReason); 12] = [
     ("queue-overflow", LossReason::QueueOverflow),
     ("watch-limit", LossReason::WatchLimit),
     ("unmounted", LossReason::Unmounted),
@@ -104,6 +104,7 @@ const REASONS: [(&str, LossReason); 11] = [
     ("vanished-links", LossReason::VanishedLinks),
     ("unseen-links", LossReason::UnseenLinks),
     ("nested-overlay", LossReason::NestedOverlay),
+    ("write-storm", LossReason::WriteStorm),
 ];
 
 fn reason_from_name(name: &str) -> PyResult<LossReason> {

@@ -207,6 +207,14 @@ impl Sieve {
         known
     }
 
+    /// Whether an event is about the tree, as far as the baseline knows it: of an inode, or in a directory.
+    pub(super) fn concerns(&mut self, event: &Event<'_>) -> bool {
+        let place = event.place.map(|place| place.directory);
+        let told = event.target.into_iter().chain(place);
+        told.filter_map(Handle::inode)
+            .any(|inode| self.knows(inode))
+    }
+
     /// Keeps what an event says about the tree.
     pub(super) fn pass(&mut self, event: &Event<'_>, gathered: &mut Gathered) {
         if event.mask & libc::FAN_Q_OVERFLOW != 0 {

@@ -10,6 +10,7 @@ mod gathered;
 mod group;
 mod heat;
 mod processes;
+mod storm;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +33,7 @@ pub use group::Queue;
 use heat::Heat;
 use processes::Recorder;
 pub use processes::{Process, Record, State as ProcessState};
+use storm::LOOKS;
 
 /// Bytes per read: about 700 events with short names.
 const BUFFER: usize = 64 * 1024;
@@ -82,7 +84,7 @@ impl Marked {
             group,
             sieve: Sieve::new(baseline.inodes(), subvolume),
             gathered: Gathered::default(),
-            heat: Heat::default(),
+            heat: Heat::new(baseline.len()),
             elsewhere: baseline.on_other_devices(),
             buffer: vec![0; BUFFER],
             events: 0,
@@ -104,6 +106,9 @@ impl Marked {
             state
                 .sieve
                 .hint_muted(state.heat.muted(), &mut state.gathered);
+            if state.heat.is_silent() {
+                state.gathered.lose(LossReason::WriteStorm);
+            }
             let gathered = std::mem::take(&mut state.gathered);
             Ok((gathered, state.elsewhere.clone()))
         })?;
@@ -117,11 +122,16 @@ impl Marked {
     /// Goes on with a new baseline, of which `changes` have become part. Events up to here are accounted for by them.
     pub fn advance(&self, baseline: &Baseline, changes: &ChangeSet) -> Result<()> {
         let elsewhere = baseline.on_other_devices();
+        let entries = baseline.len();
         self.reader.with(|state| {
-            state.group.unmute()?;
-            state.heat.unmuted();
+            if state.heat.is_silent() {
+                state.group.tell_of_modifications()?;
+            }
+            state.group.unmute_all()?;
+            state.heat = Heat::new(entries);
             state.read()?;
-            state.heat.unmuted();
+            // What was read now is accounted for.
+            state.heat = Heat::new(entries);
             state.gathered = Gathered::default();
             if let Some(recorder) = &mut state.recorder {
                 recorder.forget()?;
@@ -184,7 +194,9 @@ impl State {
                             Some(recorder) => {
                                 recorder.note(&event, |inode| self.sieve.knows(inode))
                             }
-                            None => self.heat.note(&event),
+                            None => {
+                                self.heat.note(&event, || self.sieve.concerns(&event));
+                            }
                         }
                     }
                     None => self.gathered.lose(LossReason::UnreadableEvent),
@@ -198,8 +210,23 @@ impl State {
 
 impl Source for State {
     fn drain(&mut self) -> Result<u64> {
-        let read = self.read()?;
+        let mut read = self.read()?;
+        if self.heat.is_warm() {
+            for _ in 0..LOOKS {
+                self.heat.looked();
+                read += self.read()?;
+            }
+        }
         self.heat.drained(&self.group);
+        if let Some(file) = self.heat.listen(&self.group) {
+            for _ in 0..LOOKS {
+                read += self.read()?;
+            }
+            self.heat.listened(&self.group, &file);
+        }
+        if !self.heat.is_silent() {
+            self.heat.weigh(&self.group);
+        }
         if let Some(recorder) = &mut self.recorder {
             recorder.drain()?;
         }
