@@ -118,6 +118,13 @@ def map_and_store() -> None:
 
 
 @mutation
+def map_and_read_and_store() -> None:
+    """On tmpfs no stamp tells of the store: the page is mapped for writing since it was read."""
+    with open("usr/bin/tool", "r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        mapped[0] = mapped[0] ^ 1
+
+
+@mutation
 def remove_a_file() -> None:
     os.remove("data/c/two")
 

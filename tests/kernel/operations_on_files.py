@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.kernel.operations import ON_DISK, Operation, operation, write
 from tests.support.fanotify import Handle, handle_of, open_by_handle
+from tests.support.rare_calls import move_extents, swap_extents
 from tests.support.system_calls import (
     FALLOC_FL_KEEP_SIZE,
     FALLOC_FL_PUNCH_HOLE,
@@ -225,6 +226,62 @@ def stored_into_a_mapping() -> Iterator[None]:
     mapped.flush()
     yield
     mapped.close()
+
+
+@operation(FILES, " / CLOSE_WRITE f", " / CLOSE_WRITE d/f")
+def stored_into_a_mapping_that_was_read_first() -> Iterator[None]:
+    """On tmpfs not even a stamp tells: test_stat.py."""
+    fd = opened()
+    mapped = mmap.mmap(fd, 0)
+    os.close(fd)
+    mapped[0] = mapped[0] ^ 1
+    yield
+    mapped.close()
+
+
+def two_of_one_size() -> None:
+    """On disk and not in memory: a call that exchanges blocks need not look at pages."""
+    for path in ("d/f", "d/g"):
+        with open(path, "r+b") as file:
+            file.write(path.encode() * 2048)
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+@operation(
+    FILES,
+    " / CLOSE_WRITE f, CLOSE_WRITE g",
+    " / CLOSE_WRITE d/f, CLOSE_WRITE d/g",
+    before=two_of_one_size,
+    on=("xfs",),
+    root=True,
+    missed_by=("scan",),
+    lacks=NOT_HAD,
+)
+def exchanged_with_another_file(_: None) -> Iterator[None]:
+    with open("d/g", "r+b") as other, open("d/f", "r+b") as one:
+        swap_extents(one.fileno(), other.fileno())
+        yield
+
+
+@operation(
+    FILES,
+    " / CLOSE_WRITE f, CLOSE_WRITE g",
+    " / CLOSE_WRITE d/f, CLOSE_WRITE d/g",
+    before=two_of_one_size,
+    on=("ext4",),
+    root=True,
+    missed_by=("scan",),
+    lacks=NOT_HAD,
+)
+def its_blocks_given_to_another_file(_: None) -> Iterator[None]:
+    """As e4defrag does to a file of its own; g is what that file is."""
+    with open("d/g", "r+b") as other, open("d/f", "r+b") as one:
+        move_extents(one.fileno(), other.fileno(), 8192)
+        for file in (one, other):
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        yield
 
 
 @operation(FILES, " / CLOSE_WRITE f", " / CLOSE_WRITE d/f")

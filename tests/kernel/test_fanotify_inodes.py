@@ -210,10 +210,11 @@ def test_an_execution_tells_the_program_and_then_its_loader(tree: Path) -> None:
     assert executed == [handle_of("sh"), handle_of("ld")]
 
 
-def test_the_length_of_the_queue_is_told_in_fixed_parts_of_events(group: Fanotify) -> None:
+def test_the_length_of_the_queue_is_no_less_than_the_fixed_part_of_each_event(group: Fanotify) -> None:
+    """Linux 6.18.44 counts the fixed parts alone, 6.12.117 all of an event."""
     for number in range(100):
         os.mkdir(f"e/{'n' * number}x")
-    assert group.queued() == 24 * 100
+    assert group.queued() >= 24 * 100
     assert len(group.read()) == 100
     assert group.queued() == 0
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from fswatch_builder._native import is_multigrain
+from fswatch_builder._native import Baseline, ChangeSet, Rootfs, is_multigrain
 from tests.support.system_calls import FS_NODUMP_FL, set_inode_flag
+from tests.support.tracked import described, whole
 
 ON = [
     "here",
@@ -221,6 +222,51 @@ def test_in_memory_no_store_after_the_first_moves_a_stamp_synced_or_not(place: P
     mapped.flush()
     assert stamp("f") == before
     mapped.close()
+
+
+def store_after_a_load(path: str) -> None:
+    fd = os.open(path, os.O_RDWR)
+    mapped = mmap.mmap(fd, 0)
+    os.close(fd)
+    mapped[0] = mapped[0] ^ 1
+    mapped.close()
+
+
+@pytest.mark.parametrize(
+    ("place", "moves"),
+    [
+        *(pytest.param(kind, True, marks=pytest.mark.root) for kind in ("ext4", "xfs", "btrfs", "ext2", "ramfs")),
+        pytest.param("tmpfs", False, marks=pytest.mark.root),
+    ],
+    indirect=["place"],
+)
+def test_a_store_into_a_page_that_was_read_moves_a_stamp_but_on_tmpfs(place: Path, moves: bool) -> None:
+    """There the page was mapped for writing when it was read, so the store makes no fault."""
+    write("f", b"content")
+    wait_for_the_clock("f")
+    before = stamp("f")
+    store_after_a_load("f")
+    assert (stamp("f") != before) == moves
+
+
+@everywhere
+def test_a_scan_finds_what_a_store_may_hide(place: Path) -> None:
+    """By reading all files where it does, and none where it does not."""
+    Path("tree").mkdir()
+    write("tree/f", b"content")
+    write("tree/other", b"content")
+    wait_for_the_clock("tree/other")
+    rootfs = Rootfs(os.fsencode(place / "tree"))
+    baseline, _ = Baseline.record(rootfs)
+    store_after_a_load("tree/f")
+    found = baseline.reconcile(rootfs, whole())
+    assert described(found) == [(b"f", "modified", frozenset({"content", *mtime(found)}))]
+    in_memory = not mtime(found)
+    assert found.hashed_files == (2 if in_memory else 1)
+
+
+def mtime(found: ChangeSet) -> set[str]:
+    return {"mtime"} & found.changes[0].why
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ _OPEN_TREE, _MOUNT_SETATTR, _SETXATTRAT, _REMOVEXATTRAT = 428, 442, 463, 466
 _OPEN_TREE_CLONE, _AT_EMPTY_PATH, _AT_RECURSIVE = 1, 0x1000, 0x8000
 _MOUNT_ATTR_IDMAP = 0x0010_0000
 
+_EXT4_IOC_MOVE_EXT, _XFS_IOC_SWAPEXT = 0xC028660F, 0xC0C0586D
+
 _FS_IOC_FSGETXATTR, _FS_IOC_FSSETXATTR = 0x801C581F, 0x401C5820
 
 
@@ -96,3 +98,27 @@ def aio_write(fd: int, data: bytes, offset: int) -> None:
     result = struct.unpack_from("=q", events, 16)[0]
     checked(libc.syscall(_IO_DESTROY, context))
     assert result == len(data), result
+
+
+def move_extents(fd: int, donor: int, length: int) -> None:
+    """EXT4_IOC_MOVE_EXT: the blocks of two files change places. What ``fd`` holds goes along, ``donor`` gets the rest.
+
+    struct move_extent: what is not used, donor; where in either, and length, in blocks of 4096 bytes; blocks moved.
+    """
+    argument = bytearray(struct.pack("=IIQQQQ", 0, donor, 0, 0, length // 4096, 0))
+    fcntl.ioctl(fd, _EXT4_IOC_MOVE_EXT, argument)
+    assert struct.unpack_from("=Q", argument, 32)[0] == length // 4096
+
+
+def swap_extents(fd: int, other: int) -> None:
+    """XFS_IOC_SWAPEXT, which xfs_fsr uses: two files of one size change what they hold.
+
+    struct xfs_swapext: version, both files, offset, length, what is not used; then struct xfs_bstat, of which size,
+    mtime and ctime have to be those of the first file.
+    """
+    state = os.fstat(fd)
+    known = bytearray(136)
+    struct.pack_into("=q", known, 32, state.st_size)
+    struct.pack_into("=qi", known, 56, *divmod(state.st_mtime_ns, 10**9))
+    struct.pack_into("=qi", known, 72, *divmod(state.st_ctime_ns, 10**9))
+    fcntl.ioctl(fd, _XFS_IOC_SWAPEXT, bytearray(struct.pack("=qqqqq16x", 0, fd, other, 0, state.st_size) + known))

@@ -2,10 +2,11 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{self, FsWord, Mode, OFlags};
+use memmap2::MmapOptions;
+use rustix::fs::{self, FsWord, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 
-use crate::entry::{Entry, nanoseconds};
+use crate::entry::{Entry, Kind, nanoseconds};
 use crate::error::{Context, Error, Result};
 use crate::root::Root;
 
@@ -23,9 +24,19 @@ const FOREIGN: [FsWord; 6] = [
     0x00c3_6400, // CEPH_SUPER_MAGIC
 ];
 
-/// Which ctimes are evidence. To be made before the first stat that it judges.
+/// Which stats are evidence. To be made before the first one that it judges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Clock {
+pub struct Clock {
+    /// What it stamps ctimes with.
+    pub ticks: Ticks,
+    /// Whether a store into a shared mapping moves the times of its file. On tmpfs a page is mapped for writing as
+    /// soon as it is read, so the store makes no fault, and nobody hears of it (tests/kernel/test_stat.py).
+    pub shows_stores: bool,
+}
+
+/// Which ctimes are evidence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ticks {
     /// After a stat the next change always has a new ctime (Linux 6.13, ext4, xfs, btrfs, tmpfs): all are.
     Multigrain,
     /// The clock stands still within a tick. Those before this one, in nanoseconds, are; a change in the tick of the stat
@@ -41,19 +52,34 @@ impl Clock {
         let kind = fs::fstatfs(root.fd())
             .during("fstatfs", root.path())?
             .f_type;
-        if FOREIGN.contains(&kind) {
-            return Ok(Self::Unknown);
-        }
-        scratch(root).and_then(|file| file.map_or(Ok(Self::Unknown), |file| probe(file.as_fd())))
+        let file = if FOREIGN.contains(&kind) {
+            None
+        } else {
+            scratch(root)?
+        };
+        let Some(file) = file else {
+            return Ok(Self {
+                ticks: Ticks::Unknown,
+                shows_stores: false,
+            });
+        };
+        // Stores first: of two calls the ticks of the later one are the ones to judge by.
+        let shows_stores = probe_stores(file.as_fd())?;
+        Ok(Self {
+            ticks: probe(file.as_fd())?,
+            shows_stores,
+        })
     }
 
     /// Whether equal evidence will prove nothing about this entry.
     pub fn is_racy(self, entry: &Entry) -> bool {
-        match self {
-            Self::Multigrain => false,
-            Self::Coarse(tick) => entry.ctime_ns >= tick,
-            Self::Unknown => true,
-        }
+        let may_hide_stores = !self.shows_stores && entry.kind == Kind::File;
+        may_hide_stores
+            || match self.ticks {
+                Ticks::Multigrain => false,
+                Ticks::Coarse(tick) => entry.ctime_ns >= tick,
+                Ticks::Unknown => true,
+            }
     }
 }
 
@@ -82,7 +108,7 @@ fn ctime(file: BorrowedFd<'_>) -> Result<i64> {
     Ok(nanoseconds(stat.st_ctime as i64, stat.st_ctime_nsec as u32))
 }
 
-fn probe(file: BorrowedFd<'_>) -> Result<Clock> {
+fn probe(file: BorrowedFd<'_>) -> Result<Ticks> {
     let mut before = ctime(file)?;
     let mut equal = false;
     for _ in 0..PROBES {
@@ -91,10 +117,43 @@ fn probe(file: BorrowedFd<'_>) -> Result<Clock> {
         before = after;
     }
     Ok(if equal {
-        Clock::Coarse(before)
+        Ticks::Coarse(before)
     } else {
-        Clock::Multigrain
+        Ticks::Multigrain
     })
+}
+
+/// Whether a store moves the mtime of a file whose page was read through the same mapping before. mtime, since that can be
+/// set to what no clock says: a coarse one stands still.
+fn probe_stores(file: BorrowedFd<'_>) -> Result<bool> {
+    const LONG_AGO: Timespec = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    rustix::io::pwrite(file, b".", 0).during("pwrite", b"")?;
+    let times = Timestamps {
+        last_access: LONG_AGO,
+        last_modification: LONG_AGO,
+    };
+    fs::futimens(file, &times).during("utimensat", b"")?;
+    // SAFETY: nobody else has the file, which has no name, so nobody cuts it off below us.
+    let mapped = unsafe { MmapOptions::new().len(1).map_mut(&file) };
+    let mut mapped = match mapped {
+        Ok(mapped) => mapped,
+        // mmap(2): the file system maps nothing, or nothing for writing. Then nobody stores.
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return Ok(true),
+        Err(error) => return Err(error).during("mmap", b""),
+    };
+    let byte: *mut u8 = mapped.as_mut_ptr();
+    // SAFETY: the byte lies in the mapping, which is ours. Volatile, and the black box: two accesses, not one instruction
+    // that does both, whose fault would be that of a write.
+    unsafe {
+        std::hint::black_box(byte.read_volatile());
+        byte.write_volatile(b'x');
+    }
+    drop(mapped);
+    let stat = fs::fstat(file).during("fstat", b"")?;
+    Ok((stat.st_mtime, stat.st_mtime_nsec) != (0, 0))
 }
 
 /// A nameless file on the root's file system. Beside the root rather than in it, where a watch would hear of it.
@@ -138,11 +197,32 @@ mod tests {
         let root = Root::open(directory.path().as_os_str().as_bytes()).unwrap();
         let entry = root.entry(&RelPath::ROOT).unwrap().unwrap();
         let at = entry.ctime_ns;
-        assert!(!Clock::Coarse(at + 1).is_racy(&entry));
-        assert!(Clock::Coarse(at).is_racy(&entry));
-        assert!(Clock::Coarse(at - 1).is_racy(&entry));
-        assert!(!Clock::Multigrain.is_racy(&entry));
-        assert!(Clock::Unknown.is_racy(&entry));
+        let is_racy = |ticks| {
+            let clock = Clock {
+                ticks,
+                shows_stores: true,
+            };
+            clock.is_racy(&entry)
+        };
+        assert!(!is_racy(Ticks::Coarse(at + 1)));
+        assert!(is_racy(Ticks::Coarse(at)));
+        assert!(is_racy(Ticks::Coarse(at - 1)));
+        assert!(!is_racy(Ticks::Multigrain));
+        assert!(is_racy(Ticks::Unknown));
+    }
+
+    #[test]
+    fn where_stores_are_silent_no_file_is_proven_and_everything_else_is() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("f"), b"0").unwrap();
+        let root = Root::open(directory.path().as_os_str().as_bytes()).unwrap();
+        let entry = |path: &RelPath| root.entry(path).unwrap().unwrap();
+        let silent = Clock {
+            ticks: Ticks::Multigrain,
+            shows_stores: false,
+        };
+        assert!(silent.is_racy(&entry(&RelPath::new("f").unwrap())));
+        assert!(!silent.is_racy(&entry(&RelPath::ROOT)));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `is_multigrain`.
 
-use fswb_core::clock::Clock;
+use fswb_core::clock::{Clock, Ticks};
 use fswb_core::root::Root;
 use pyo3::prelude::*;
 
@@ -10,7 +10,7 @@ use crate::convert::IntoPy;
 fn is_multigrain(py: Python<'_>, directory: &[u8]) -> PyResult<bool> {
     py.detach(|| Clock::of(&Root::open(directory)?))
         .into_py(py)
-        .map(|clock| clock == Clock::Multigrain)
+        .map(|clock| clock.ticks == Ticks::Multigrain)
 }
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -241,7 +241,8 @@ def test_a_step_costs_what_the_stage_changed_and_not_the_tree(tree: Tree) -> Non
     assert paths(changes) == [b"usr/lib", b"usr/lib/3/3"]
     assert (changes.stats, changes.listings) == (5, 0)
     again = tree.step()
-    assert (len(again), again.stats, again.hashed_files) == (0, 5, 0)
+    # On tmpfs stat proves nothing of a file.
+    assert (len(again), again.stats, again.hashed_files) == (0, 5, int(tree.lower.is_relative_to("/dev/shm")))
 
 
 def test_thousands_of_names_in_one_directory_are_one_hint(tree: Tree) -> None:

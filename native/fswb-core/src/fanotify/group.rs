@@ -171,8 +171,8 @@ impl Group {
 
     /// How many events are queued, or more.
     ///
-    /// `FIONREAD` counts the fixed part of each event and not what follows it (tests/kernel pins that). Should it
-    /// one day count all, this is too many, and reading ends when the queue is empty.
+    /// `FIONREAD` counts the fixed part of each event (Linux 6.18.44), or all of it (6.12.117): never less
+    /// (tests/kernel pins that). Of the latter this is too many, and reading ends when the queue is empty.
     pub(super) fn queued(&self) -> Result<u64> {
         let bytes = rustix::io::ioctl_fionread(self.fd()?).during("ioctl", b"")?;
         Ok(bytes / METADATA as u64)

@@ -37,6 +37,19 @@ pub(super) enum Below {
     Unknown,
 }
 
+/// How closely to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Care {
+    /// What stat proves untouched is.
+    Passing,
+    /// Something happened to this very entry: a file is read, whatever its stat says. There are calls that exchange what two
+    /// files hold and move no stamp (`XFS_IOC_SWAPEXT`, `EXT4_IOC_MOVE_EXT`; tests/kernel/test_stat.py): they take files open
+    /// for writing, which raises an event in the end.
+    Named,
+    /// It must leave an observation.
+    Listed,
+}
+
 /// Where to look: a name in an open directory. The root is `""` in itself.
 #[derive(Clone, Copy)]
 pub(super) struct Site<'a> {
@@ -117,13 +130,14 @@ impl Looker {
         }
     }
 
-    /// Looks at one entry. Untouched ones leave no observation, unless `always` or they share their inode with others.
+    /// Looks at one entry. Untouched ones leave no observation, unless they are listed or share their inode with others.
     pub(super) fn look(
         &mut self,
         site: Site<'_>,
         known: Option<Cursor<'_>>,
-        always: bool,
+        care: Care,
     ) -> Result<Below> {
+        let always = care == Care::Listed;
         let (now, is_mount) = match self.stat(site)? {
             Stat::Entry { entry, is_mount } => (entry, is_mount),
             Stat::Socket => {
@@ -150,7 +164,7 @@ impl Looker {
         };
         if let Some(before) = &before {
             let untouched = before.is_untouched(&now);
-            if untouched && !(self.mode.reads_untouched() && now.kind == Kind::File) {
+            if untouched && !self.reads_untouched(before, care) {
                 if now.is_shared() || always {
                     let after = Arc::new(Entry {
                         dev: now.dev,
@@ -187,6 +201,18 @@ impl Looker {
             },
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether the content is read though stat shows no difference. An overlay hands no such call on to the file below it
+    /// (`Care::Named`), and its tracker names all that its stage has written, at each step.
+    fn reads_untouched(&self, before: &Entry, care: Care) -> bool {
+        let in_doubt = care == Care::Named && self.lower.is_none() && before.sha256.is_some();
+        let reads = match self.mode {
+            HashMode::All | HashMode::Record => true,
+            HashMode::Evidence => in_doubt,
+            HashMode::Never => false,
+        };
+        reads && before.kind == Kind::File
     }
 
     /// Whether a directory is the one that was recorded. An inode number may be used again (ext4 does so at once); together

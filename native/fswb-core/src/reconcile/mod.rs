@@ -31,8 +31,9 @@ use crate::witness::Links;
 /// When the content of a file is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HashMode {
-    /// Where stat evidence does not prove that the inode is untouched and the size is the same. If the baseline has no
-    /// digest to compare with, a touched file counts as changed. A new size is a change without reading.
+    /// Where stat evidence does not prove that the inode is untouched, or a hint names the file itself, and the size is the
+    /// same. If the baseline has no digest to compare with, a file counts as changed if stat shows that it was touched. A
+    /// new size is a change without reading.
     Evidence,
     /// Every file looked at that has the same size as before, whatever the evidence says.
     All,
@@ -40,12 +41,6 @@ pub enum HashMode {
     Never,
     /// As `All`, and files that are new too: to record a tree that nobody unpacked.
     Record,
-}
-
-impl HashMode {
-    fn reads_untouched(self) -> bool {
-        matches!(self, Self::All | Self::Record)
-    }
 }
 
 /// What was seen, by path. Later looks at a path replace earlier ones.

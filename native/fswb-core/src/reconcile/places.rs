@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::look::Care;
 use crate::hint::Scope;
 use crate::path::RelPath;
 
@@ -34,6 +35,14 @@ pub(super) enum Todo<'a> {
     Everything,
     /// Places at or below the directory.
     Places(&'a [Place]),
+}
+
+/// How closely to look at an entry, as `places` have it, which are sorted.
+pub(super) fn care(path: &RelPath, places: &[Place]) -> Care {
+    match places.binary_search_by(|(place, _)| place.cmp(path)) {
+        Ok(_) => Care::Named,
+        Err(_) => Care::Passing,
+    }
 }
 
 /// What of `places` is to be done in and below a directory; `None` if nothing is.

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::fs::{self, Mode, OFlags, RawDir, ResolveFlags};
 
-use super::look::{Below, Looker, Site};
-use super::places::{Place, Places, Todo, is_children, narrow};
+use super::look::{Below, Care, Looker, Site};
+use super::places::{Place, Places, Todo, care, is_children, narrow};
 use super::queue::Queue;
 use super::{Found, HashMode};
 use crate::baseline::{Baseline, Cursor};
@@ -99,7 +99,7 @@ impl<'a> Walk<'a> {
             directory: &RelPath::ROOT,
             name: b"",
         };
-        let todo = match looker.look(site, Some(self.baseline.root()), false)? {
+        let todo = match looker.look(site, Some(self.baseline.root()), Care::Passing)? {
             Below::Known => narrow(&RelPath::ROOT, &places),
             // Another directory under the root's name.
             Below::Unknown => Some(Todo::Everything),
@@ -141,7 +141,7 @@ impl<'a> Walk<'a> {
             name: &name,
         };
         let mut looker = Looker::new(self.clock, self.mode, self.lower());
-        looker.look(site, self.baseline.cursor(path), true)?;
+        looker.look(site, self.baseline.cursor(path), Care::Listed)?;
         self.absorb(looker, found);
         if found.get(path).is_none_or(|seen| seen.after.is_none()) {
             return Err(Error::refused(
@@ -224,10 +224,10 @@ impl<'a> Worker<'a> {
     fn directory(&mut self, task: &Task<'a>, more: &mut Vec<Task<'a>>) -> Result<()> {
         let own = Arc::new(self.enter(task)?);
         match task.todo {
-            Todo::Everything => self.list(task, &own, |_| Some(Todo::Everything), more),
+            Todo::Everything => self.list(task, &own, more),
             // An event has the name as somebody spelled it, which need not be how the directory does.
             Todo::Places(places) if is_children(&task.path, places) || folds_case(&own.fd) => {
-                self.list(task, &own, |child| narrow(child, places), more)
+                self.list(task, &own, more)
             }
             Todo::Places(places) => self.named(task, &own, places, more),
         }
@@ -255,7 +255,6 @@ impl<'a> Worker<'a> {
         &mut self,
         task: &Task<'a>,
         own: &Arc<Opened<'a>>,
-        below: impl Fn(&RelPath) -> Option<Todo<'a>>,
         more: &mut Vec<Task<'a>>,
     ) -> Result<()> {
         let names = self.names(own, &task.path)?;
@@ -267,7 +266,7 @@ impl<'a> Worker<'a> {
             }
             let known = recorded.next_if(|(known, _)| *known == name);
             let known = known.map(|(_, known)| known);
-            self.child(task, own, name, known, &below, more)?;
+            self.child(task, own, name, known, task.todo, more)?;
         }
         for (gone, known) in recorded {
             self.looker.gone(task.path.join(gone)?, known);
@@ -294,7 +293,7 @@ impl<'a> Worker<'a> {
             let end = places.partition_point(|(path, _)| path.is_within(&child));
             let (inside, rest) = places.split_at(end);
             let known = task.known.and_then(|known| known.child(name));
-            self.child(task, own, name, known, &|_| narrow(&child, inside), more)?;
+            self.child(task, own, name, known, Todo::Places(inside), more)?;
             places = rest;
         }
         Ok(())
@@ -306,7 +305,7 @@ impl<'a> Worker<'a> {
         own: &Arc<Opened<'a>>,
         name: &[u8],
         known: Option<Cursor<'a>>,
-        below: &impl Fn(&RelPath) -> Option<Todo<'a>>,
+        todo: Todo<'a>,
         more: &mut Vec<Task<'a>>,
     ) -> Result<()> {
         let site = Site {
@@ -314,16 +313,22 @@ impl<'a> Worker<'a> {
             directory: &task.path,
             name,
         };
-        let found = self.looker.look(site, known, false)?;
-        if found == Below::Nothing {
-            return Ok(());
-        }
-        let path = task.path.join(name)?;
-        let todo = match found {
-            Below::Unknown => Some(Todo::Everything),
-            Below::Known | Below::Nothing => below(&path),
+        // A scan makes no path for what it only passes.
+        let mut path = None;
+        let (care, below) = match todo {
+            Todo::Everything => (Care::Passing, Some(todo)),
+            Todo::Places(places) => {
+                let path = path.insert(task.path.join(name)?);
+                (care(path, places), narrow(path, places))
+            }
         };
-        if let Some(todo) = todo {
+        let below = match self.looker.look(site, known, care)? {
+            Below::Nothing => return Ok(()),
+            Below::Unknown => Some(Todo::Everything),
+            Below::Known => below,
+        };
+        if let Some(todo) = below {
+            let path = path.map_or_else(|| task.path.join(name), Ok)?;
             let held = self.open.load(Ordering::Relaxed) < OPEN_DIRECTORIES;
             more.push(Task {
                 path,

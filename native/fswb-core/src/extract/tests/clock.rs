@@ -1,8 +1,12 @@
 use super::*;
-use crate::clock::Clock;
+use crate::clock::{Clock, Ticks};
 use crate::extract::layer::unpack_by;
 
-fn racy_by(clock: Clock) -> Vec<(RelPath, bool)> {
+fn racy_by(ticks: Ticks) -> Vec<(RelPath, bool)> {
+    let clock = Clock {
+        ticks,
+        shows_stores: true,
+    };
     let mut rootfs = Rootfs::new();
     let layer = tar()
         .directory("d")
@@ -21,17 +25,17 @@ fn racy_by(clock: Clock) -> Vec<(RelPath, bool)> {
 
 #[test]
 fn on_a_coarse_clock_no_entry_is_believed_that_was_written_in_the_tick_of_its_stat() {
-    let racy = racy_by(Clock::Coarse(0));
+    let racy = racy_by(Ticks::Coarse(0));
     assert_eq!(racy.len(), 7);
     assert!(racy.iter().all(|(_, racy)| *racy), "{racy:?}");
-    let racy = racy_by(Clock::Unknown);
+    let racy = racy_by(Ticks::Unknown);
     assert!(racy.iter().all(|(_, racy)| *racy), "{racy:?}");
 }
 
 #[test]
 fn evidence_from_before_the_current_tick_is_believed() {
-    for clock in [Clock::Coarse(i64::MAX), Clock::Multigrain] {
-        let racy = racy_by(clock);
+    for ticks in [Ticks::Coarse(i64::MAX), Ticks::Multigrain] {
+        let racy = racy_by(ticks);
         assert!(racy.iter().all(|(_, racy)| !*racy), "{racy:?}");
     }
 }
