@@ -307,20 +307,23 @@ except _native.ArchiveError as error:
     assert refused == ["dev/null", "a device, which may not be made here: that needs CAP_MKNOD on the host"]
 
 
-def test_a_sparse_file_keeps_its_holes(tmp_path: Path, directory: Path, rootfs: _native.Rootfs) -> None:
+@pytest.mark.parametrize("half", [50 << 20, 16 << 10])
+def test_a_sparse_file_keeps_its_holes(
+    half: int, tmp_path: Path, directory: Path, rootfs: _native.Rootfs
+) -> None:
     source = tmp_path / "source"
     source.mkdir()
     with (source / "sparse").open("wb") as file:
-        file.seek(50 << 20)
+        file.seek(half)
         file.write(b"end")
-        file.truncate(100 << 20)
+        file.truncate(2 * half)
     for options in ("--format=gnu", "--format=posix"):
         packed = ["tar", "-C", str(source), options, "--sparse", "-cf", str(tmp_path / "layer.tar"), "sparse"]
         subprocess.run(packed, check=True)
         assert (tmp_path / "layer.tar").stat().st_size < 1 << 20
         unpack(rootfs, tmp_path / "layer.tar")
         found = (directory / "sparse").stat()
-        assert (found.st_size, found.st_blocks * 512 < 1 << 20) == (100 << 20, True)
+        assert (found.st_size, found.st_blocks * 512 <= half // 2) == (2 * half, True)
         assert hashlib.sha256((directory / "sparse").read_bytes()).digest() == (
             hashlib.sha256((source / "sparse").read_bytes()).digest()
         )

@@ -137,6 +137,11 @@ impl<R: Read> Reader<R> {
         self.members
     }
 
+    /// Whether the member's content has holes, or is at least stored as if.
+    pub fn has_holes(&self) -> bool {
+        self.layout.is_some()
+    }
+
     /// The next piece of the member's content; `None` at its end.
     pub fn piece(&mut self) -> Result<Option<Piece<'_>>> {
         let most = match self.layout.as_mut().map(Layout::next) {

@@ -80,8 +80,8 @@ pub fn add_archive(
             MemberKind::New(kind) => {
                 let owner = owner.unwrap_or((member.uid, member.gid));
                 let made = tree.place(&directory, &path, kind, &member, owner, &mut reader)?;
-                if let Made::File(written) = made {
-                    written.finish(&mut tree.warnings)?;
+                if let Made::File(file) = made {
+                    file.finish(&mut tree.warnings)?;
                     added.files += 1;
                     added.size += member.size;
                 }

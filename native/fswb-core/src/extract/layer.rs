@@ -135,7 +135,7 @@ impl Layer<'_, '_> {
                     .tree
                     .place(&directory, &path, kind, member, owner, content)?;
                 match made {
-                    Made::File(written) => Note::File(written),
+                    Made::File(file) => Note::File(file),
                     Made::Whole(entry) => Note::Entry(path, entry),
                 }
             }

@@ -5,11 +5,12 @@
 //!
 //! Order of metadata, for one entry: content, owner (which clears set-user-ID and capabilities), mode, extended attributes
 //! (capabilities among them), times. Times of directories come last of all, since every new entry moves them. Of a layer's
-//! file all but the content comes in another thread, by its descriptor (`record`).
+//! file all but the making, and the writing if it is large, is done in another thread, by its descriptor (`record`).
 
 mod add;
 mod brought;
 mod clone;
+mod file;
 mod layer;
 mod meaning;
 mod metadata;

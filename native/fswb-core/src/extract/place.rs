@@ -1,15 +1,15 @@
 //! One member of an archive becomes one entry of the root file system.
 
 use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
-use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, SeekFrom};
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
-use sha2::{Digest as _, Sha256 as Hasher};
 
-use crate::archive::{Member, Piece, Reader};
-use crate::entry::{Entry, Kind, Sha256, Xattrs};
+use crate::archive::{Member, Reader};
+use crate::entry::{Entry, Kind};
 use crate::error::{Context, Error, Result};
+use crate::extract::file::{Content, Draft};
 use crate::extract::metadata::{Fresh, Owner, Place, Wanted};
 use crate::extract::tree::{Directory, Tree};
 use crate::path::RelPath;
@@ -56,8 +56,8 @@ impl Tree<'_> {
         content: &mut Reader<impl Read>,
     ) -> Result<Made> {
         if kind == Kind::File {
-            let written = self.write(directory, path, member, owner, content)?;
-            return Ok(Made::File(written));
+            let file = self.make_file(directory, path, member, owner, content)?;
+            return Ok(Made::File(file));
         }
         let name = path.name().unwrap_or(b".");
         let merged = self.make_other(directory, path, kind, member)?;
@@ -86,26 +86,25 @@ impl Tree<'_> {
         }))
     }
 
-    fn write(
+    fn make_file(
         &mut self,
         directory: &Directory,
         path: &RelPath,
         member: &Member,
         owner: Owner,
         content: &mut Reader<impl Read>,
-    ) -> Result<Written> {
+    ) -> Result<Draft> {
         let name = path.name().unwrap_or(b".");
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = permissions(member);
         let open = || fs::openat(&directory.fd, name, flags, mode);
         let file = self.make(directory, path, open, "openat")?;
-        let sha256 = write_content(&file, path, content)?;
         let bare = Self::is_bare(directory, Kind::File, &Place::open(file.as_fd(), path));
-        Ok(Written {
+        Ok(Draft {
+            content: Content::take(&file, path, member.size, content)?,
             file,
             path: path.clone(),
-            sha256,
             owner,
             mode: member.mode,
             xattrs: member.xattrs.clone(),
@@ -250,37 +249,7 @@ pub(super) enum Made {
     /// An entry, in its last state.
     Whole(Entry),
     /// A file that lacks its metadata.
-    File(Written),
-}
-
-/// A file that was made and has its content. Nothing else changes its inode, whatever becomes of its name: so the rest can
-/// be done at any time, by any thread.
-pub(super) struct Written {
-    file: OwnedFd,
-    path: RelPath,
-    sha256: Sha256,
-    owner: Owner,
-    mode: u32,
-    xattrs: Xattrs,
-    mtime_ns: i64,
-    fresh: Fresh,
-}
-
-impl Written {
-    /// Gives it its metadata. Where it was made, and its evidence.
-    pub(super) fn finish(self, warnings: &mut Vec<String>) -> Result<(RelPath, Entry)> {
-        let wanted = Wanted {
-            kind: Kind::File,
-            owner: self.owner,
-            mode: self.mode,
-            xattrs: &self.xattrs,
-            mtime_ns: Some(self.mtime_ns),
-        };
-        let place = Place::open(self.file.as_fd(), &self.path);
-        let entry = place.dress(&wanted, Some(self.fresh), warnings)?;
-        let sha256 = Some(self.sha256);
-        Ok((self.path, Entry { sha256, ..entry }))
-    }
+    File(Draft),
 }
 
 /// A hard link that was made.
@@ -304,40 +273,4 @@ fn not_permitted(member: &Member, error: Error) -> Error {
         } => member.error("a device, which may not be made here: that needs CAP_MKNOD on the host"),
         other => other,
     }
-}
-
-fn write_content(
-    file: &OwnedFd,
-    path: &RelPath,
-    content: &mut Reader<impl Read>,
-) -> Result<Sha256> {
-    let mut hasher = Hasher::new();
-    let mut ends_in_hole = false;
-    while let Some(piece) = content.piece()? {
-        ends_in_hole = matches!(piece, Piece::Hole(_));
-        piece.update(&mut hasher);
-        match piece {
-            Piece::Data(bytes) => write_all(file, path, bytes)?,
-            Piece::Hole(length) => {
-                // Less than what a file can have: the archive's reader has seen to it.
-                fs::seek(file, SeekFrom::Current(length as i64)).during("lseek", path)?;
-            }
-        }
-    }
-    if ends_in_hole {
-        let size = fs::tell(file).during("lseek", path)?;
-        fs::ftruncate(file, size).during("ftruncate", path)?;
-    }
-    Ok(hasher.finalize().into())
-}
-
-fn write_all(file: &OwnedFd, path: &RelPath, mut bytes: &[u8]) -> Result<()> {
-    while !bytes.is_empty() {
-        match rustix::io::write(file, bytes) {
-            Ok(written) => bytes = &bytes[written..],
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(Error::system("write", path, errno)),
-        }
-    }
-    Ok(())
 }

@@ -1,5 +1,5 @@
-//! The record of a layer, kept in a thread of its own: while a file is made, those before it get their metadata, are looked
-//! at for the last time and recorded.
+//! The record of a layer, kept in a thread of its own: while a file is made, those before it get their content and
+//! metadata, are looked at for the last time and recorded.
 //!
 //! Notes are taken in the order of the archive, so the record goes through the same states as if there were one thread.
 
@@ -11,7 +11,8 @@ use crate::baseline::Baseline;
 use crate::clock::Clock;
 use crate::entry::{Entry, Inode, Kind};
 use crate::error::{Context, Error, Result};
-use crate::extract::place::{Linked, Written};
+use crate::extract::file::Draft;
+use crate::extract::place::Linked;
 use crate::path::RelPath;
 
 /// Notes handed over at a time. One by one they would wake the other thread for each file.
@@ -22,7 +23,7 @@ const QUEUE: usize = 1;
 /// What happened to the root file system.
 pub(super) enum Note {
     /// A file was made, in place of whatever had its name.
-    File(Written),
+    File(Draft),
     /// An entry is in its last state, in place of whatever had its name: but a directory is merged with a directory.
     Entry(RelPath, Entry),
     /// An inode has one more name, in place of whatever had it.
@@ -109,8 +110,8 @@ impl<'a> Record<'a> {
 
     fn take(&mut self, note: Note) -> Result<()> {
         match note {
-            Note::File(written) => {
-                let (path, entry) = written.finish(&mut self.warnings)?;
+            Note::File(file) => {
+                let (path, entry) = file.finish(&mut self.warnings)?;
                 self.forget(&path);
                 self.put(&path, entry)
             }

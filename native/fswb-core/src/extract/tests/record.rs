@@ -99,3 +99,18 @@ fn a_failure_of_the_record_ends_a_layer_of_many_files() {
     });
     assert_eq!(failure(many), refused_by_the_kernel("f"));
 }
+
+#[test]
+fn files_that_are_held_and_files_that_are_not_have_their_content() {
+    let sizes = [0, 1, 64 << 10, (64 << 10) + 1, 300_000];
+    let layer = sizes.iter().fold(tar(), |layer, size| {
+        layer.file(&size.to_string(), &"content".repeat(*size)[..*size])
+    });
+    let rootfs = Rootfs::new().with(layer);
+    for size in sizes {
+        assert_eq!(
+            rootfs.read(&size.to_string()),
+            "content".repeat(size)[..size]
+        );
+    }
+}
