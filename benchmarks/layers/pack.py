@@ -1,7 +1,7 @@
 """One layer of 8,000 files, from the disk to a blob in the store, against each part of it alone.
 
 The parts work at the same time, so the slowest sets the pace where there is a processor for each. Where there are
-fewer, what all take together does: processor time has a row of its own.
+fewer, what all take together does: processor time has a row of its own, and so has the time that so many need at least.
 """
 
 import hashlib
@@ -9,7 +9,9 @@ import os
 import resource
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
+from statistics import median
 
 from benchmarks.corpora.package import FILES, make_package
 from benchmarks.row import Row, in_turns, row, seconds
@@ -39,16 +41,43 @@ def pack_rows(work: str, repeat: int) -> Iterator[Row]:
                 "SHA-256": lambda: lambda: hashlib.sha256(tar),
                 compression.value: partial(partial, _compress, tar, compression),
             }
-            yield from _time_rows(parts, compression.value, len(tar), repeat)
-            yield from _processor_rows(parts, compression.value, repeat)
+            times = _figures(parts, seconds, repeat)
+            processor = _figures(parts, _processor_seconds, repeat)
+            yield from _rows(_Figures(compression.value, times, processor), len(tar))
 
 
-def _time_rows(parts: dict[str, Part], name: str, size: int, repeat: int) -> Iterator[Row]:
-    figures = _figures(parts, seconds, repeat)
-    ours = figures.pop("ours")
-    for part, values in figures.items():
-        yield row(f"pack {FILES:,} files: {part} alone", part, FILES, values, "ms")
-    slowest = max(figures, key=lambda part: sorted(figures[part])[repeat // 2])
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """Of one compressor and of all beside it, in milliseconds, by part; "ours" is among them."""
+
+    name: str
+    times: dict[str, list[float]]
+    processor: dict[str, list[float]]
+
+    @property
+    def slowest(self) -> str:
+        """The part that sets the pace where each has a processor."""
+        return max((part for part in self.times if part != "ours"), key=lambda part: median(self.times[part]))
+
+    @property
+    def together(self) -> list[float]:
+        """Processor time of all parts. The tar is digested, and so is the content of each file in it."""
+        names = ("tar", "SHA-256", self.name)
+        runs = zip(*(self.processor[name] for name in names), strict=True)
+        return [tar + 2 * digest + packer for tar, digest, packer in runs]
+
+    def least(self, processors: int) -> list[float]:
+        """No less time can it take on so many processors, were nothing lost between the parts."""
+        slowest = self.times[self.slowest]
+        return [max(one, all_ / processors) for one, all_ in zip(slowest, self.together, strict=True)]
+
+
+def _rows(figures: _Figures, size: int) -> Iterator[Row]:
+    name, ours, slowest = figures.name, figures.times["ours"], figures.slowest
+    processors = len(os.sched_getaffinity(0))
+    for part, values in figures.times.items():
+        if part != "ours":
+            yield row(f"pack {FILES:,} files: {part} alone", part, FILES, values, "ms")
     yield row(
         f"pack {FILES:,} files, {size / 1e6:.0f} MB",
         name,
@@ -56,23 +85,26 @@ def _time_rows(parts: dict[str, Part], name: str, size: int, repeat: int) -> Ite
         ours,
         "ms",
         peer=f"the slowest part, {slowest}",
-        peer_values=figures[slowest],
+        peer_values=figures.times[slowest],
         most=MOST_RATIO,
     )
-
-
-def _processor_rows(parts: dict[str, Part], name: str, repeat: int) -> Iterator[Row]:
-    figures = _figures(parts, _processor_seconds, repeat)
-    # The tar is digested, and so is the content of each file in it.
-    together = [tar + 2 * digest + packer for tar, digest, packer in zip(*list(figures.values())[1:], strict=True)]
     yield row(
         f"pack {FILES:,} files: processor time",
         name,
         FILES,
-        figures["ours"],
+        figures.processor["ours"],
         "ms",
-        peer=f"the parts together, for {len(os.sched_getaffinity(0))} processors",
-        peer_values=together,
+        peer=f"the parts together, for {processors} processors",
+        peer_values=figures.together,
+    )
+    yield row(
+        f"pack {FILES:,} files: what the processors allow",
+        name,
+        FILES,
+        ours,
+        "ms",
+        peer=f"all parts' processor time / {processors}, or the slowest part",
+        peer_values=figures.least(processors),
     )
 
 

@@ -308,9 +308,7 @@ except _native.ArchiveError as error:
 
 
 @pytest.mark.parametrize("half", [50 << 20, 16 << 10])
-def test_a_sparse_file_keeps_its_holes(
-    half: int, tmp_path: Path, directory: Path, rootfs: _native.Rootfs
-) -> None:
+def test_a_sparse_file_keeps_its_holes(half: int, tmp_path: Path, directory: Path, rootfs: _native.Rootfs) -> None:
     source = tmp_path / "source"
     source.mkdir()
     with (source / "sparse").open("wb") as file:
