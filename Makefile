@@ -9,7 +9,7 @@ RUST_SOURCES := $(shell find native -name target -prune -o \( -name '*.rs' -o -n
 # The Rust toolchain that .ci/prerequisites found or fetched.
 RUST_ENV = if [ -f $(VENV)/rust.env ]; then . $(VENV)/rust.env; fi
 
-.PHONY: help demo test lint cargo-test pytest test-kernels limits-guest test-kills soak bench wheel native clean
+.PHONY: help demo test lint cargo-test pytest test-kernels limits-guest test-kills soak bench record wheel native clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -67,6 +67,10 @@ limits-guest: kernels-prerequisites $(VENV)/.installed ## what limits may measur
 KILLS ?= 200
 test-kills: $(VENV)/.installed ## KILLS users of a store are killed at random moments, and it has to be whole; SEED=N for others
 	KILLS=$(KILLS) $(BIN)/pytest tests/faults/test_store_kills.py
+
+record: $(VENV)/.installed ## the recorded page, its figure and the README's table of costs: 25 quiet minutes, as root
+	$(BIN)/python -m benchmarks --directory /dev/shm --record tmpfs
+	$(BIN)/python -m benchmarks report --directory /dev/shm --record bench
 
 bench: $(VENV)/.installed ## the measurements in benchmarks/, against whatever peers are installed
 	$(BIN)/python -m benchmarks

@@ -15,6 +15,7 @@ from benchmarks import break_even, machine
 from benchmarks.corpora.tree import make_rootfs
 from benchmarks.layers import suite as layers
 from benchmarks.peers.kaniko import VERSION, executor
+from benchmarks.recorded import costs
 from benchmarks.tracking import suite as tracking
 from benchmarks.workloads.cached import STEPS, measure_cached
 from benchmarks.workloads.extra_run import RUNS, Row, measure_peer
@@ -37,6 +38,7 @@ def _say(text: str) -> None:
 def _peers(cache: str, names: list[str]) -> list[Peer]:
     kaniko = executor(cache)
     known: list[Peer] = [
+        Ours("auto"),
         Ours("inotify"),
         Ours("scan"),
         Ours("scan", "all"),
@@ -105,6 +107,7 @@ def main() -> None:
         "layers": layers.main,
         "break-even": break_even.main,
         "report": recorded,
+        "costs": costs.main,
     }
     if sys.argv[1:2] and (suite := suites.get(sys.argv[1])):
         suite(sys.argv[2:])
@@ -112,7 +115,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
-        epilog="others: tracking, the trackers alone; layers, bases and outputs; report, a page of `bench`",
+        epilog="others: tracking, the trackers alone; layers, bases and outputs; report, a page of `bench`; costs, the "
+        "table of the README",
     )
     parser.add_argument("--files", type=int, action="append", help="tree size; repeatable (default: 10000, 100000)")
     parser.add_argument("--repeat", type=int, default=3, help="builds of each kind, the fastest counts (default: 3)")
@@ -142,6 +146,8 @@ def main() -> None:
         with open(os.path.join(RESULTS, f"{arguments.record}.json"), "w") as file:
             json.dump(document, file, indent=2)
             file.write("\n")
+        if arguments.record == "tmpfs":
+            costs.main([])
 
 
 if __name__ == "__main__":

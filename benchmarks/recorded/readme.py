@@ -1,4 +1,4 @@
-"""The figure's place in the README: between two comments, and empty until there is one."""
+"""Places in the README for what is recorded: each between two comments."""
 
 import os
 
@@ -10,14 +10,20 @@ BEGIN, END = "<!-- figure -->", "<!-- end of figure -->"
 
 def show(readme: str, name: str, document: Document) -> None:
     """Puts the recorded figure there, with what it was taken on. ValueError if the README has no such place."""
+    put(readme, (BEGIN, END), _figure(name, document))
+
+
+def put(readme: str, place: tuple[str, str], content: str) -> None:
+    """Between those two lines. ValueError if the README has no such place."""
+    begin, end = place
     with open(readme) as file:
         text = file.read()
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ValueError(f"{readme} has no place for a figure")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
+    if text.count(begin) != 1 or text.count(end) != 1:
+        raise ValueError(f"{readme} has no place {begin}")
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
     with whole_file(os.path.abspath(readme)) as written:
-        written.write("".join((before, BEGIN, "\n", _figure(name, document), END, after)).encode())
+        written.write("".join((before, begin, "\n", content, end, after)).encode())
 
 
 def _figure(name: str, document: Document) -> str:

@@ -50,7 +50,7 @@ class BuildProgress(Shown):
 
     def has_no_time(self, repetitions: int) -> None:
         """Time is up."""
-        self.say(f"the time is up after {repetitions} of each")
+        self.say(f"the time is up {f'after {repetitions} of each' if repetitions else 'before each had its turn'}")
 
 
 def build_lines(document: BuildDocument) -> Iterator[str]:
@@ -58,7 +58,9 @@ def build_lines(document: BuildDocument) -> Iterator[str]:
     contest, plan = document.contest, document.plan
     yield from machine_line(plan.machine, document.noise, "warm cache")
     yield ""
-    yield f"{printable_name(plan.context)}: {max((it.builds for it in contest.summaries), default=0)} builds of each"
+    builds = max((it.builds for it in contest.summaries), default=0)
+    each = "one build of each, so nothing is known of chance" if builds == 1 else f"{builds:,} builds of each"
+    yield f"{printable_name(plan.context)}: {each}"
     yield from (f"  {line}" for line in aligned([_COLUMNS, *map(_cells, contest.summaries)]))
     yield from (f"  {line}" for line in _remarks(document, contest))
     yield f"  {document.sentence}"
@@ -81,7 +83,7 @@ def _cells(summary: BuildSummary) -> tuple[str, ...]:
 
 def _remarks(document: BuildDocument, contest: BuildContest) -> Iterator[str]:
     for failure in contest.failures:
-        yield f"{failure.builder}: {printable_name(failure.problem)}"
+        yield f"{failure.builder}: {printable_name(' '.join(failure.problem.split()))}"
     for absent in document.plan.absent:
         yield f"{absent.name} is absent: {absent.reason}"
     for summary in contest.summaries:
@@ -94,7 +96,7 @@ def _remarks(document: BuildDocument, contest: BuildContest) -> Iterator[str]:
         yield f"from build to build, whoever finds changes, commands make something else of {_some(contest.varying)}"
     for one in document.differences:
         if one.problem is not None:
-            yield f"{one.builder}: its image was not compared: {printable_name(one.problem)}"
+            yield f"{one.builder}: its image was not compared: {printable_name(' '.join(one.problem.split()))}"
         elif not one.paths:
             yield f"{one.builder}: its image has the same files as ours, times aside"
         else:

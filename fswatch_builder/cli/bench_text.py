@@ -17,7 +17,7 @@ from fswatch_builder.research.workloads.registry import workloads
 if TYPE_CHECKING:
     from fswatch_builder.research.bench.document import Document, Judged
     from fswatch_builder.research.bench.rows import Plan
-    from fswatch_builder.research.bench.summary import BuilderSummary, Summary
+    from fswatch_builder.research.bench.summary import BuilderSummary, Contest, Summary
     from fswatch_builder.research.machine import Machine
 
 _COLUMNS = (
@@ -86,12 +86,15 @@ class Progress(Shown):
     def __init__(self, plan: "Plan", done: int) -> None:
         """``done`` rows are there already."""
         super().__init__()
+        self._corpora = plan.corpora
         if done:
             self.say(f"{done:,} of {plan.trials:,} trials are there already")
 
     def begins(self, corpus: str) -> None:
         """A tree is being made."""
-        self.say(f"{printable_name(corpus)}: making the tree")
+        many = len(self._corpora)
+        number = f" ({self._corpora.index(corpus) + 1} of {many})" if many > 1 else ""
+        self.say(f"{printable_name(corpus)}: making the tree{number}")
 
     def prepares(self, corpus: str, what: str) -> None:
         """Something else may take a while."""
@@ -103,13 +106,14 @@ class Progress(Shown):
 
     def is_at(self, corpus: str, done: int, of: int, seconds_left: float | None) -> None:
         """Trials are done."""
-        left = "" if seconds_left is None else f", about {minutes(seconds_left)} left"
+        left = "" if seconds_left is None else f", about {minutes(seconds_left)} left for this tree"
         text = f"{printable_name(corpus)}: {done:,} of {of:,} trials{left}"
         self.show(text, worth_a_line=seconds_left is not None)
 
     def has_no_time(self, corpus: str, repetitions: int) -> None:
         """Time is up."""
-        self.say(f"{printable_name(corpus)}: the time is up after {repetitions} of each")
+        when = f"after {repetitions} of each" if repetitions else "before each had its turn"
+        self.say(f"{printable_name(corpus)}: the time is up {when}")
 
 
 def minutes(seconds: float) -> str:
@@ -125,7 +129,7 @@ def lines(document: "Document") -> Iterator[str]:
     entries = {tree.name: tree.entries for tree in document.trees}
     for judged in document.results:
         yield ""
-        yield from _table(judged, entries.get(judged.contest.corpus))
+        yield from _table(judged, entries.get(judged.contest.corpus), document.plan)
 
 
 def machine_line(machine: "Machine", noise: float, more: str) -> Iterator[str]:
@@ -135,17 +139,20 @@ def machine_line(machine: "Machine", noise: float, more: str) -> Iterator[str]:
         yield f"noisy: other programs kept {noise:.0%} of the processors busy; take the figures with care"
 
 
-def _table(judged: "Judged", entries: int | None) -> Iterator[str]:
+def _table(judged: "Judged", entries: int | None, plan: "Plan") -> Iterator[str]:
     contest = judged.contest
     trials = max(summary.trials for summary in contest.summaries)
     size = "" if entries is None else f", {entries:,} entries"
-    yield f"{printable_name(contest.corpus)}{size}: {contest.workload}, {trials} trials"
+    each = f"{trials:,} trials" if trials > 1 else "one trial, so nothing is known of chance"
+    yield f"{printable_name(contest.corpus)}{size}: {contest.workload}, {plan.cache} cache, {each}"
     yield from (f"  {line}" for line in aligned([_COLUMNS, *map(_cells, contest.summaries)]))
     if contest.builders:
         yield "  and as the last RUN of a Dockerfile, on an image of that tree:"
         yield from (f"  {line}" for line in aligned([_BUILDER_COLUMNS, *map(_builder, contest.builders)]))
+    if rest := _without_a_turn(contest, plan):
+        yield f"  not measured: {', '.join(rest)}"
     for names, problem in failures(contest):
-        yield f"  {', '.join(names)}: {printable_name(problem)}"
+        yield f"  {', '.join(names)}: {printable_name(' '.join(problem.split()))}"
     for summary in contest.summaries:
         if summary.losses:
             yield f"  {summary.cell.strategy} looked at whole parts of the tree: {', '.join(summary.losses)}"
@@ -153,6 +160,13 @@ def _table(judged: "Judged", entries: int | None) -> Iterator[str]:
         yield f"  {judged.sentence}"
     if judged.of_builders is not None:
         yield f"  {judged.of_builders}"
+
+
+def _without_a_turn(contest: "Contest", plan: "Plan") -> list[str]:
+    """Left out, or not reached in time: which of them was said when it came up."""
+    measured = [*(it.cell.strategy for it in contest.summaries), *(it.builder for it in contest.builders)]
+    known = {*measured, *(it.cell.strategy for it in contest.failures)}
+    return [name for name in plan.names if name not in known]
 
 
 def _builder(summary: "BuilderSummary") -> tuple[str, ...]:
@@ -187,9 +201,11 @@ def _cells(summary: "Summary") -> tuple[str, ...]:
 
 
 def time_text(estimate: Estimate | None) -> str:
-    """The median, and how far off it may be."""
+    """The median, and how far off it may be: of one measurement nobody knows."""
     if estimate is None:
         return ""
+    if estimate.count == 1:
+        return f"{estimate.median:.2f} s" if abs(estimate.median) >= 1 else f"{estimate.median * 1000:.2f} ms"
     half = (estimate.high - estimate.low) / 2
     if max(abs(estimate.median), half) >= 1:
         return f"{estimate.median:.2f} s ±{half:.2f}"

@@ -132,7 +132,14 @@ class Campaign(Struct, frozen=True):
                 if until is not None and now + longest > until and count < total:
                     onlooker.has_no_time(there.tree.name, repetitions)
                     return
-            left = (now - begun) / count * (total - count) if count >= a_repetition else None
+            # Something has been compared by then.
+            if until is not None and now > until and len(names) <= count < total:
+                onlooker.has_no_time(there.tree.name, count // a_repetition)
+                return
+            # Once every strategy has been seen.
+            left = (now - begun) / count * (total - count) if count >= len(names) else None
+            if left is not None and until is not None:
+                left = min(left, until - now)
             onlooker.is_at(there.tree.name, count, total, left)
 
 

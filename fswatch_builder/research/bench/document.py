@@ -42,7 +42,8 @@ def document(plan: Plan, rows: Sequence[Row], *, taken: str, command: str) -> Do
     for contest in contests(rows):
         found = verdict(contest)
         judged.append(Judged(contest, found, None if found is None else str(found), of_builders(contest)))
-    loads = [row.load for row in rows if row.problem is None]
+    # What a daemon does for a build that is measured is done by others, too.
+    loads = [row.load for row in rows if row.trial is not None]
     return Document(
         schema=SCHEMA,
         taken=taken,

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from fswatch_builder.research.builds.campaign import REFERENCE, Difference
 from fswatch_builder.research.builds.rows import BuildPlan, BuildRow
-from fswatch_builder.research.builds.summary import BuildContest, build_contest
+from fswatch_builder.research.builds.summary import PEER, BuildContest, build_contest
 from fswatch_builder.research.builds.verdict import BuildVerdict, build_verdict, sentence
 
 SCHEMA = 2
@@ -37,7 +37,9 @@ def build_document(
     """Everything that is to be told of a run."""
     contest = build_contest(plan, rows, REFERENCE)
     verdict = build_verdict(contest, rows)
-    loads = [row.load for row in rows if row.build is not None]
+    # What a daemon does for a build that is measured is done by others, too.
+    ours = {it.name for it in plan.contestants if it.kind != PEER}
+    loads = [row.load for row in rows if row.build is not None and row.builder in ours]
     return BuildDocument(
         schema=SCHEMA,
         taken=taken,

@@ -1,6 +1,7 @@
 """BuildKit, inside a dockerd of our own: its own data, its own socket, no bridge, the firewall left alone."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -12,6 +13,18 @@ from fswatch_builder.research.peers.measuring import Cost, PeerError, measure, s
 from fswatch_builder.research.peers.peer import Built, Job
 
 _OUT = "bench-out"
+_OF_ITS_OWN = 22
+"""The last major version of the client that builds by itself with BuildKit."""
+
+
+def _can_build() -> bool:
+    """A plug-in of the user's own does not count: nothing of the user's configuration does."""
+    version = re.search(r"version (\d+)\.", version_of("docker", "--version") or "")
+    if version is not None and int(version[1]) <= _OF_ITS_OWN:
+        return True
+    nobodys = {"PATH": os.environ.get("PATH", os.defpath), "HOME": os.devnull, "DOCKER_CONFIG": os.devnull}
+    asked = subprocess.run(["docker", "buildx", "version"], env=nobodys, capture_output=True, check=False)
+    return asked.returncode == 0
 
 
 class BuildKitInDocker:
@@ -25,9 +38,11 @@ class BuildKitInDocker:
         self._daemon: Daemon | None = None
 
     def missing(self) -> str | None:
-        """See Peer. Clients since 23 leave building to a plug-in."""
+        """See Peer."""
         absent = [name for name in ("docker", "dockerd") if shutil.which(name) is None]
-        return f"{' and '.join(absent)} not on PATH" if absent else None
+        if absent:
+            return f"{' and '.join(absent)} not on PATH"
+        return None if _can_build() else "this docker leaves building to its plug-in buildx, which is not installed"
 
     def version(self) -> str:
         """See Peer."""

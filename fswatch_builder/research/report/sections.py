@@ -12,6 +12,7 @@ from fswatch_builder.research.limits.middles import columns, middles
 from fswatch_builder.research.limits.model import Model, advice, models
 from fswatch_builder.research.limits.run import LOAD
 from fswatch_builder.research.machine import NOISY, Machine
+from fswatch_builder.research.peers.ours import OURS
 from fswatch_builder.research.report import charts
 from fswatch_builder.research.report.charts import Spec
 from fswatch_builder.research.report.tables import Cell, number, table
@@ -31,13 +32,13 @@ _BUILDERS_HEADER = (
     ("builder", "who builds an image, with the command as its last RUN"),
     ("whole build, ms", "nothing from the cache, the program's start included"),
     ("±", "half the interval that holds the median with 95 % confidence"),
+    ("missed", "changes that its layers do not list, judged independently"),
+    ("spurious", "paths of the tree that they list and the command did not change"),
     ("a RUN takes, ms", "by the builder's own clock, the command included"),
     ("a RUN costs, ms", "what of that is more than the command alone, with nobody watching"),
     ("processor, ms", "of the builder and its commands; a daemon's is not known"),
     ("memory, MiB", "of the largest process; a daemon's is not known"),
     ("listed", "paths of the tree that its layers list"),
-    ("missed", "changes that are not among them, judged independently"),
-    ("spurious", "paths among them that the command did not change"),
 )
 _BENCH_HEADER = (
     ("strategy", "how changes are found"),
@@ -82,9 +83,10 @@ def bench(page: Page, document: "Document") -> None:
     page.parts.append(_wins(document))
     for number_, corpus in enumerate(charts.corpora(document)):
         anchor = f"tree-{len(page.links)}-{number_}"
-        page.links.append((anchor, corpus))
+        cache = f"{document.plan.cache} cache"
+        page.links.append((anchor, f"{corpus}, {cache}"))
         entries = next((tree.entries for tree in document.trees if tree.name == corpus), 0)
-        page.parts.append(f'<section><h2 id="{anchor}">{escape(corpus)}: {entries:,} entries</h2>')
+        page.parts.append(f'<section><h2 id="{anchor}">{escape(corpus)}: {entries:,} entries, {cache}</h2>')
         page.parts.append(page.chart(charts.costs(document, corpus), f"What a RUN costs on {corpus}"))
         for judged in document.results:
             if judged.contest.corpus == corpus:
@@ -209,7 +211,8 @@ def _contest(judged: "Judged") -> str:
     if contest.builders:
         parts.append("<h4>As the last RUN of a Dockerfile, on an image of that tree</h4>")
         if judged.of_builders is not None:
-            parts.append(f"<p>{escape(judged.of_builders)}</p>")
+            loses = "" if contest.builders[0].builder == OURS else " loses"
+            parts.append(f'<p class="verdict{loses}">{escape(judged.of_builders)}</p>')
         parts.append(table(_BUILDERS_HEADER, [_builder(summary) for summary in contest.builders]))
     parts += [f"<p>{escape(', '.join(names))}: {escape(problem)}</p>" for names, problem in failures(contest)]
     return "".join(parts)
@@ -224,13 +227,13 @@ def _builder(summary: "BuilderSummary") -> list[Cell]:
         Cell(summary.builder),
         ms(summary.whole),
         number(half, scale=1000),
+        number(summary.missed, kind="bad" if summary.missed else ""),
+        number(summary.spurious, kind="bad" if summary.spurious else ""),
         ms(summary.run),
         ms(summary.costs),
         ms(summary.cpu),
         number(None if summary.peak_rss is None else float(summary.peak_rss), scale=1 / 2**20, digits=0),
         number(summary.listed),
-        number(summary.missed, kind="bad" if summary.missed else ""),
-        number(summary.spurious, kind="bad" if summary.spurious else ""),
     ]
 
 

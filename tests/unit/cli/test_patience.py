@@ -18,6 +18,7 @@ def test_what_is_slow_says_so_and_what_is_quick_does_not(monkeypatch: pytest.Mon
         while not err.getvalue() and time.monotonic() < deadline:
             time.sleep(0.005)
     assert err.getvalue() == "recording tree ...\n"
+    monkeypatch.setattr(patience, "PATIENCE_S", 600)
     with patience.patience("recording again"):
         pass
     assert err.getvalue() == "recording tree ...\n"

@@ -4,13 +4,19 @@ import pytest
 from msgspec.structs import replace
 
 from fswatch_builder.errors import CommandError, TrackingError
+from fswatch_builder.research.bench import room
+from fswatch_builder.research.bench.campaign import Campaign
 from fswatch_builder.research.bench.engine import rows
-from fswatch_builder.research.bench.rows import Cell, ImageTrial, Row, Tree
+from fswatch_builder.research.bench.ground import Ground
+from fswatch_builder.research.bench.rows import Cell, ImageTrial, Plan, Row, Tree
 from fswatch_builder.research.bench.schedule import turns
 from fswatch_builder.research.bench.summary import contests, failures
 from fswatch_builder.research.bench.trial import FoundOut, Trial
 from fswatch_builder.research.bench.verdict import Outcome, of_builders, verdict
-from fswatch_builder.research.strategies import UNWATCHED
+from fswatch_builder.research.corpora.registry import corpus
+from fswatch_builder.research.machine import describe
+from fswatch_builder.research.strategies import UNWATCHED, strategies
+from fswatch_builder.research.workloads.registry import workloads
 
 TREE = Tree("tree", 7, "sha256:0")
 STRATEGIES = (UNWATCHED, "fanotify", "scan", "scan-time")
@@ -262,3 +268,50 @@ def test_a_builder_that_cannot_do_it_is_named_with_the_others_that_cannot():
     (contest,) = contests(with_builders(BUILDERS, attempt))
     assert failures(contest) == [(sorted(BUILDERS), "no compiler there")]
     assert contest.builders == ()
+
+
+class Silent:
+    """An onlooker that looks away, but for what comes too late."""
+
+    def __init__(self):
+        self.late = []
+
+    def begins(self, corpus):
+        pass
+
+    def prepares(self, corpus, what):
+        pass
+
+    def left_out(self, strategy, reason):
+        pass
+
+    def is_at(self, corpus, done, of, seconds_left):
+        pass
+
+    def has_no_time(self, corpus, repetitions):
+        self.late.append((corpus, repetitions))
+
+
+@pytest.mark.root
+def test_when_time_is_up_a_run_ends_with_something_to_compare_and_not_after_a_whole_repetition(tmp_path):
+    plan = Plan(("wide-100",), ("nothing", "one-file"), (UNWATCHED, "scan"), 9, 1, "warm", describe(str(tmp_path)))
+    work = [workloads()[name] for name in plan.workloads]
+    onlooker = Silent()
+    campaign = Campaign(plan, [corpus("wide-100")], work, str(tmp_path), named=True, seconds=0.0)
+    done = list(campaign.run(onlooker))
+    assert {row.cell.strategy for row in done} == {UNWATCHED, "scan"}
+    assert len({row.cell.workload for row in done}) == 1
+    assert onlooker.late == [("wide-100", 0)]
+
+
+def test_too_few_watches_for_what_was_asked_for_by_name_are_told_before_anything_is_measured(tmp_path, monkeypatch):
+    for number in range(5):
+        (tmp_path / "tree" / str(number)).mkdir(parents=True)
+    (tmp_path / "home").mkdir()
+    ground = Ground(str(tmp_path / "home"), str(tmp_path / "tree"))
+    monkeypatch.setattr(room, "watch_budget", lambda needed: needed)
+    room.check_strategy(strategies()["inotify"], ground)
+    monkeypatch.setattr(room, "watch_budget", lambda needed: needed - 1)
+    with pytest.raises(TrackingError, match="needs 6 watches, and 5 are to be had"):
+        room.check_strategy(strategies()["inotify"], ground)
+    room.check_strategy(strategies()["scan"], ground)

@@ -10,6 +10,7 @@ from fswatch_builder.errors import UsageError
 from fswatch_builder.research.peers import registry
 from fswatch_builder.research.peers.buildah import Buildah
 from fswatch_builder.research.peers.clocks import buildah_runs, buildkit_runs, kaniko_runs
+from fswatch_builder.research.peers.dockerd import BuildKitInDocker
 from fswatch_builder.research.peers.kaniko import Kaniko
 from fswatch_builder.research.peers.measuring import Line, OutOfTimeError, PeerError, measure, said
 from fswatch_builder.research.peers.own_log import environment
@@ -74,6 +75,18 @@ def test_a_builder_that_fails_says_how(tmp_path, bin_directory, job):
     with pytest.raises(PeerError, match="buildah ended with status 3:\nno room") as caught:
         peer.build(job)
     assert caught.value.status == 3
+
+
+@pytest.mark.parametrize(
+    ("version", "plugin", "says"),
+    [("20.10.24+dfsg1", 1, None), ("28.2.2", 0, None), ("28.2.2", 1, "plug-in buildx, which is not installed")],
+)
+def test_a_docker_that_cannot_build_by_itself_is_absent_unless_it_has_its_plug_in(bin_directory, version, plugin, says):
+    client = f'#!/bin/sh\n[ "$1" != buildx ] || exit {plugin}\necho "Docker version {version}, build 5"\n'
+    for name in ("docker", "dockerd"):
+        program(bin_directory, name, client)
+    missing = BuildKitInDocker().missing()
+    assert missing is None if says is None else says in str(missing)
 
 
 def test_auto_takes_who_is_there_and_lists_the_rest(bin_directory, monkeypatch):
