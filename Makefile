@@ -68,7 +68,7 @@ KILLS ?= 200
 test-kills: $(VENV)/.installed ## KILLS users of a store are killed at random moments, and it has to be whole; SEED=N for others
 	KILLS=$(KILLS) $(BIN)/pytest tests/faults/test_store_kills.py
 
-record: $(VENV)/.installed ## the recorded page, its figure and the README's table of costs: 25 quiet minutes, as root
+record: $(VENV)/.installed ## the recorded page, its figure and the README's table of costs: 30 quiet minutes, as root
 	$(BIN)/python -m benchmarks --directory /dev/shm --record tmpfs
 	$(BIN)/python -m benchmarks report --directory /dev/shm --record bench
 

@@ -59,9 +59,9 @@ class Part(NamedTuple):
 
 
 PARTS = {
-    "trees": Part(CORPORA, WORKLOADS, 0.3),
-    "builders": Part(("wide-10k", "node-modules-10k"), ("one-file", "one-percent", "untar"), 0.35, peers=True),
-    "debian": Part(("debian",), ("one-file", "apt-install"), 0.75, peers=True),
+    "trees": Part(CORPORA, WORKLOADS, 0.25),
+    "builders": Part(("wide-10k",), ("one-file", "disguised", "untar"), 0.25, peers=True),
+    "debian": Part(("debian",), ("one-file", "apt-install"), 0.85, peers=True),
     "cold": Part(("wide-10k",), ("nothing", "one-file"), 1.0, cache=caches.COLD),
 }
 """In this order."""
@@ -169,7 +169,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument(
         "--corpus", action="append", help=f"of the part trees; repeatable (default: {', '.join(CORPORA)})"
     )
-    parser.add_argument("--minutes", type=float, default=18, help="for all of it, about (default: 18)")
+    parser.add_argument("--minutes", type=float, default=20, help="for all of it, about (default: 20)")
     parser.add_argument("--builds", type=int, default=5, help="of each builder (default: 5)")
     parser.add_argument("--files", type=int, default=10_000, help="of the base that is built on (default: 10000)")
     parser.add_argument("--directory", default=tempfile.gettempdir(), help="where trees and stores are put")

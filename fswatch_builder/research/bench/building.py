@@ -99,11 +99,12 @@ class _OneBuilder:
         job = self._jobs.get(cell.workload)
         if job is None:
             raise PeerError("more than programs would have to be brought into the image for this command")
-        self._there.before()
-        built = self._peer.build(job)
+        # First of all: that build unpacks the base, for builders that keep it.
         if cell.workload not in self._found:
             self._found[cell.workload] = self._look(job, self._there.truth(cell.workload))
         found = self._found[cell.workload]
+        self._there.before()
+        built = self._peer.build(job)
         return ImageTrial(
             whole_s=built.cost.seconds,
             run_s=built.runs[-1] if built.runs else None,
