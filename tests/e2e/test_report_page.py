@@ -114,6 +114,22 @@ def test_it_prints_with_all_its_plots(browser, report):
     assert complaints == []
 
 
+def test_it_prints_dark_on_light_and_whole_whatever_the_screen_is(browser, report):
+    page, _ = opened(browser, report, "dark")
+    page.set_viewport_size({"width": 720, "height": 1000})  # a sheet of A4 between its margins
+    page.emulate_media(media="print")
+    inks = page.evaluate(
+        """['body', '.chart svg text'].map(of => {
+            const style = getComputedStyle(document.querySelector(of));
+            return of === 'body' ? style.color : style.fill;
+        })"""
+    )
+    assert inks == ["rgb(29, 35, 39)"] * 2
+    sizes = page.locator("section:has(h2#tree-0-0) table").first.bounding_box()
+    assert sizes is not None
+    assert sizes["x"] + sizes["width"] <= 720
+
+
 def test_builds_of_a_dockerfile_have_a_plot_a_table_and_their_differences(browser, tmp_path):
     plan = BuildPlan(".", "sha256:0", (*OURS, PEER), (Absent("kaniko full", "not on PATH"),), 3, 1, describe("/tmp"))
     found = build_document(
@@ -123,9 +139,9 @@ def test_builds_of_a_dockerfile_have_a_plot_a_table_and_their_differences(browse
     out.write_bytes(page([], [], [found]))
     shown, complaints = opened(browser, out)
     bars = shown.locator(".chart g.mark-rect.role-mark path")
-    assert bars.count() == 4
+    assert bars.count() == 8  # whole builds, and a RUN of them
     shown.locator("g.role-legend-label text", has_text="peer").click()
-    assert bars.evaluate_all("all => all.filter(it => it.getAttribute('opacity') === '0.12').length") == 3
+    assert bars.evaluate_all("all => all.filter(it => it.getAttribute('opacity') === '0.12').length") == 6
     assert shown.locator("tr.best").inner_text().startswith("inotify")
     shown.locator("summary", has_text="From the image of buildah to ours").click()
     assert shown.locator("li").all_inner_texts() == ["/dev: deleted", "/<b>: added"]

@@ -166,7 +166,10 @@ def _is_clear(longer: Estimate | None) -> bool:
 def sentence(contest: BuildContest, verdict: BuildVerdict | None) -> str:
     """Always one."""
     if verdict is not None:
-        return f"{_comparison(contest, verdict)}; use {verdict.use}{_chosen(verdict)}{_turning(verdict)}"
+        said = f"{_comparison(contest, verdict)}; use {verdict.use}{_chosen(verdict)}{_turning(verdict)}"
+        return (
+            said if verdict.run.saves.count > 1 else f"{said} (by one build of each, so that chance may have decided)"
+        )
     ours = [it for it in contest.summaries if it.contestant.kind in (WATCHING, SCANNING)]
     if ours and all(it.run is None for it in ours):
         return "there is no RUN here, so nothing to watch for"

@@ -254,3 +254,9 @@ def test_what_a_build_tells_of_itself_is_read():
     assert costs is not None
     assert (step.is_run, costs.again, costs.find, step.once) == (True, 3.5, 0.5, 5.5)
     assert (found.manifest, found.said) == ("sha256:m", ("ERROR: something else",))
+
+
+def test_what_one_build_of_each_says_is_said_to_be_no_more_than_that(plan):
+    assert document(plan, run(repeat=1)).sentence.endswith(
+        "; use inotify (by one build of each, so that chance may have decided)"
+    )
