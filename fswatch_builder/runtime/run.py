@@ -74,9 +74,11 @@ class Outcome(Struct, frozen=True):
 
 
 def run(rootfs: Rootfs, command: Command, output: Output, *, witness: bool = False) -> Outcome:
-    """Runs ``command`` to its end; no process of it is alive on return, whatever the way out.
+    """Runs ``command`` to its end; no process of it is alive on return, whatever the way out, and nobody can write to a
+    file that it had open.
 
-    It is killed if this thread shall end (`stopping`). A host that cannot isolate it is a `SandboxError`; a working
+    It is killed if this thread shall end (`stopping`). A host that cannot isolate it is a `SandboxError`, and so is one
+    where somebody else keeps a file open for writing; a working
     directory that is not there, or a file where something has to be mounted, a `RunError`; for a user that is not there
     see `resolve_user`. ``witness``: hard links are counted.
     """
@@ -113,6 +115,11 @@ def run(rootfs: Rootfs, command: Command, output: Output, *, witness: bool = Fal
             raise
         try:
             code = sandbox.wait()
+        except RefusedError as error:
+            raise SandboxError(
+                f"cannot tell what a RUN changes: {error.reason}",
+                hint="a process outside of the RUN was sent it over a socket, or what it wrote hangs in the kernel",
+            ) from error
         except OSError as error:
             path = os.fsdecode(error.filename or "")
             raise SandboxError(f"cannot take away what was mounted for a RUN: {path}: {error.strerror}") from error

@@ -22,6 +22,7 @@ pub mod extract;
 pub mod fanotify;
 pub mod glob;
 mod handle;
+mod handover;
 pub mod hash;
 mod heat;
 pub mod hint;

@@ -19,6 +19,7 @@ use super::mounts;
 use super::network;
 use super::plan::Plan;
 use super::report::{During, Operation, Step};
+use super::writers;
 
 /// Becomes the command, or reports why not and exits.
 pub(super) fn run(plan: &Plan<'_>) -> ! {
@@ -35,6 +36,7 @@ fn become_command<'a>(plan: &'a Plan<'_>) -> Step<'a, Infallible> {
     reset_signals()?;
     rustix::process::umask(Mode::empty());
     mounts::enter(plan)?;
+    writers::send(&plan.place);
     if plan.network == Network::Loopback {
         network::raise_loopback()?;
     }

@@ -4,6 +4,7 @@
 //! [`plan`] lays everything out, [`placing`] finds where each [`mount`] goes, [`stubs`] makes the missing mount points,
 //! then the child is cloned. [`child`] tells its story: [`mounts`] leaves the host, [`network`] raises the loopback device,
 //! [`identity`] becomes the user, [`launcher`] executes the command. What fails on the way comes back through [`report`].
+//! When the tree is dead, [`writers`] sees to it that nothing is written any more.
 //! Needs root and Linux 5.12 (`mount_setattr`). Its hard links are counted by a
 //! [`crate::witness`] on demand. [`emulators`] are for programs of other
 //! machines. Not here: seccomp that forbids.
@@ -19,6 +20,7 @@ mod placing;
 mod plan;
 mod report;
 mod stubs;
+mod writers;
 
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,9 +35,11 @@ use rustix::process::{
 pub use self::emulators::Emulators;
 pub(crate) use self::identity::last_errno;
 pub use self::mount::{Limit, Mount, Network, Security, Source};
-use self::plan::Plan;
+use self::plan::{Ends, Plan};
 use self::stubs::Stubs;
+use self::writers::Writers;
 use crate::error::{Context, Error, Result};
+use crate::handover;
 use crate::root::Root;
 use crate::witness::{self, Expectation, Links, Witness};
 
@@ -98,6 +102,8 @@ struct State {
     /// Set once it is reaped.
     status: Option<i32>,
     stubs: Stubs,
+    /// Until they are gone.
+    writers: Option<Writers>,
     /// Until it has testified.
     witness: Option<Witness>,
     links: Links,
@@ -130,12 +136,13 @@ pub fn spawn(root: &Root, spec: &RunSpec, streams: Streams<'_>) -> Result<Sandbo
     let mut stubs = Stubs::default();
     let started = start(root, spec, streams, &mut stubs);
     match started {
-        Ok((pid, pidfd, witness)) => Ok(Sandbox {
+        Ok((pid, pidfd, writers, witness)) => Ok(Sandbox {
             pid,
             pidfd,
             state: Mutex::new(State {
                 status: None,
                 stubs,
+                writers: Some(writers),
                 witness,
                 links: Links::Unknown,
             }),
@@ -154,15 +161,22 @@ fn start(
     spec: &RunSpec,
     streams: Streams<'_>,
     stubs: &mut Stubs,
-) -> Result<(Pid, OwnedFd, Option<Witness>)> {
+) -> Result<(Pid, OwnedFd, Writers, Option<Witness>)> {
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).during("pipe2", "")?;
     let (instruction, expectation) = spec.witness.then(witness::prepare).transpose()?.unzip();
+    let (namespace, place) = handover::channel()?;
     let released = eventfd(0, EventfdFlags::CLOEXEC).during("eventfd2", "")?;
-    let plan = Plan::new(root, spec, streams, &writer, &released, instruction, stubs)?;
+    let ends = Ends {
+        report: &writer,
+        released: &released,
+        place: &place,
+        witness: instruction,
+    };
+    let plan = Plan::new(root, spec, streams, ends, stubs)?;
     let starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
     let (pid, pidfd) = clone(&plan)?;
     // The pipe ends when the last writer is gone, and that must be the child. A mount that is open here is busy there.
-    drop((plan, writer));
+    drop((plan, writer, place));
     let told = rustix::io::write(&released, &1_u64.to_ne_bytes()).during("write", "eventfd");
     if let Err(error) = told {
         kill(&pidfd)?;
@@ -171,12 +185,15 @@ fn start(
     }
     let report = report::receive(reader);
     drop(starting);
-    let witness = match report {
-        Ok(None) => expectation.map(Expectation::meet).transpose(),
+    let started = match report {
+        Ok(None) => Writers::receive(&namespace).and_then(|writers| {
+            let witness = expectation.map(Expectation::meet).transpose()?;
+            Ok((writers, witness))
+        }),
         Ok(Some(error)) | Err(error) => Err(error),
     };
-    match witness {
-        Ok(witness) => Ok((pid, pidfd, witness)),
+    match started {
+        Ok((writers, witness)) => Ok((pid, pidfd, writers, witness)),
         Err(error) => {
             kill(&pidfd)?;
             reap(&pidfd)?;
@@ -272,7 +289,8 @@ impl Sandbox {
         self.pid.as_raw_nonzero().get()
     }
 
-    /// Blocks until the whole tree is dead, then removes the mount points that were made for it.
+    /// Blocks until the whole tree is dead and what it wrote is written, then removes the mount points that were made for
+    /// it. An error if something still has a file of the root file system open for writing after [`writers`]' patience.
     ///
     /// Returns the exit status as a shell gives it: the code, or 128 + the signal. `EINTR` when this thread gets a
     /// signal meanwhile: call again.
@@ -286,7 +304,9 @@ impl Sandbox {
         if let Some(witness) = state.witness.take() {
             state.links = witness.testify()?;
         }
+        let gone = state.writers.take().map_or(Ok(()), Writers::wait);
         state.stubs.remove()?;
+        gone?;
         Ok(status)
     }
 

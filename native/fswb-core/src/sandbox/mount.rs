@@ -180,7 +180,7 @@ struct Attributes {
 }
 
 /// mount_setattr(2), Linux 5.12.
-fn set_attributes(
+pub(super) fn set_attributes(
     mount: &OwnedFd,
     set: MountAttrFlags,
     clear: MountAttrFlags,

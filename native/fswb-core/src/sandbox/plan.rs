@@ -56,6 +56,14 @@ impl Strings {
     }
 }
 
+/// The child's ends of what leads to its parent; [`Plan`] says what each is for.
+pub(super) struct Ends<'a> {
+    pub(super) report: &'a OwnedFd,
+    pub(super) released: &'a OwnedFd,
+    pub(super) place: &'a OwnedFd,
+    pub(super) witness: Option<Instruction>,
+}
+
 pub(super) struct Plan<'a> {
     pub(super) root: BorrowedFd<'a>,
     pub(super) stdin: Option<OwnedFd>,
@@ -66,6 +74,8 @@ pub(super) struct Plan<'a> {
     pub(super) report: OwnedFd,
     /// Can be read when nothing of this plan is open in the parent any more.
     pub(super) released: OwnedFd,
+    /// Where the child sends its mount namespace.
+    pub(super) place: OwnedFd,
     /// What executes the command.
     pub(super) launcher: OwnedFd,
     pub(super) witness: Option<Instruction>,
@@ -96,9 +106,7 @@ impl<'a> Plan<'a> {
         root: &'a Root,
         spec: &'a RunSpec,
         streams: Streams<'_>,
-        report: &OwnedFd,
-        released: &OwnedFd,
-        witness: Option<Instruction>,
+        ends: Ends<'_>,
         stubs: &mut Stubs,
     ) -> Result<Self> {
         // 4294967295 means "leave it" to the kernel: the command would keep running as root.
@@ -120,10 +128,12 @@ impl<'a> Plan<'a> {
             stdout: above_standard(streams.stdout)?,
             stderr: above_standard(streams.stderr)?,
             terminal: streams.terminal,
-            report: above_standard(report.as_fd())?,
-            released: above_standard(released.as_fd())?,
+            report: above_standard(ends.report.as_fd())?,
+            released: above_standard(ends.released.as_fd())?,
+            place: above_standard(ends.place.as_fd())?,
             launcher: above_standard(launcher()?.as_fd())?,
-            witness: witness
+            witness: ends
+                .witness
                 .map(|witness| witness.above(launcher::REPORT + 1))
                 .transpose()?,
             mounts,

@@ -8,11 +8,10 @@
 //! it was looked at (seccomp_unotify(2)). It counts before it lets go on, so no link is made uncounted; calls that fail
 //! are counted too.
 //!
-//! The filter is installed in the child, which sends the kernel's descriptor for it to the parent ([`handover`]).
+//! The filter is installed in the child, which sends the kernel's descriptor for it to the parent ([`crate::handover`]).
 //! It stays with every descendant, whatever that executes or becomes, until it ends.
 
 mod filter;
-mod handover;
 mod supervisor;
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -23,6 +22,7 @@ use rustix::io::fcntl_dupfd_cloexec;
 use self::filter::Filter;
 use self::supervisor::Supervisor;
 use crate::error::{Context, Error, Result};
+use crate::handover;
 
 /// How many hard links were made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
