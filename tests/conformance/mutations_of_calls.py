@@ -4,6 +4,8 @@ import ctypes
 import errno
 import mmap
 import os
+import resource
+import struct
 from collections.abc import Callable
 
 from tests.conformance.tree import OLD, Impossible, mutation, write
@@ -13,10 +15,12 @@ from tests.support.rare_calls import (
     FALLOC_FL_ZERO_RANGE,
     aio_write,
     idmapped_clone,
+    link_descriptor,
     process_vm_writev,
     removexattrat,
     set_project,
     setxattrat,
+    take_descriptor,
     vmsplice,
 )
 from tests.support.system_calls import FALLOC_FL_KEEP_SIZE, Ring, fallocate
@@ -204,3 +208,69 @@ def use_a_number_again_and_again() -> None:
         write("tmp/passing/f", str(number))
         os.unlink("tmp/passing/f")
     write("tmp/passing/f", "the last\n")
+
+
+@mutation
+def write_away_a_capability() -> None:
+    """The kernel takes away what lets a program do more, when it is written to: an attribute, and the setuid bit."""
+    os.setxattr("usr/bin/tool", "security.capability", struct.pack("<5I", 0x02000001, 1 << 13, 0, 0, 0))
+    os.chmod("usr/bin/tool", 0o4777)
+    if os.fork() == 0:
+        fd = os.open("usr/bin/tool", os.O_WRONLY)
+        os.setuid(12)
+        os.write(fd, b"WRITTEN")
+        os._exit(0)
+    os.wait()
+
+
+@mutation
+def change_through_a_descriptor_that_only_names() -> None:
+    fd = os.open("usr/bin/tool", os.O_PATH)
+    os.setxattr(f"/proc/self/fd/{fd}", "user.note", b"hello")
+    os.chmod(f"/proc/self/fd/{fd}", 0o600)
+
+
+@mutation
+def link_what_is_open_and_write_to_it() -> None:
+    """linkat(2), AT_EMPTY_PATH: no name of the file is looked up."""
+    fd = os.open("usr/bin/tool", os.O_RDWR)
+    try:
+        link_descriptor(fd, "var/again")
+    except OSError as error:
+        raise Impossible("no CAP_DAC_READ_SEARCH") from error
+    os.unlink("usr/bin/tool")
+    os.write(fd, b"AGAIN")
+
+
+@mutation
+def write_by_a_descriptor_taken_from_another_process() -> None:
+    """pidfd_getfd(2). The one it was taken from never wrote."""
+    ready, tell = os.pipe()
+    waits, end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(tell, str(os.open("usr/bin/tool", os.O_WRONLY | os.O_APPEND)).encode())
+        os.read(waits, 1)
+        os._exit(0)
+    fd = take_descriptor(child, int(os.read(ready, 8)))
+    os.write(end, b"x")
+    os.waitpid(child, 0)
+    os.write(fd, b"taken\n")
+
+
+@mutation
+def dump_core() -> None:
+    """The kernel writes the file, as the process dies."""
+    with open("/proc/sys/kernel/core_pattern") as setting:
+        if setting.read(1) in "|/@":
+            raise Impossible("cores are not left in the working directory")
+    child = os.fork()
+    if child == 0:
+        os.chdir("var/lib")
+        resource.setrlimit(resource.RLIMIT_CORE, (1 << 24, 1 << 24))
+        os.abort()
+    os.waitpid(child, 0)
+    (core,) = os.listdir("var/lib")
+    # What is in it differs between two runs.
+    os.truncate(f"var/lib/{core}", 0)
+    os.rename(f"var/lib/{core}", "var/lib/core")

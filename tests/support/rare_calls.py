@@ -16,7 +16,7 @@ _IO_SETUP, _IO_DESTROY, _IO_GETEVENTS, _IO_SUBMIT = 206, 207, 208, 209
 _IOCB_CMD_PWRITE = 1
 
 # The same on all architectures.
-_OPEN_TREE, _MOUNT_SETATTR, _SETXATTRAT, _REMOVEXATTRAT = 428, 442, 463, 466
+_OPEN_TREE, _PIDFD_GETFD, _MOUNT_SETATTR, _SETXATTRAT, _REMOVEXATTRAT = 428, 438, 442, 463, 466
 _OPEN_TREE_CLONE, _AT_EMPTY_PATH, _AT_RECURSIVE = 1, 0x1000, 0x8000
 _MOUNT_ATTR_IDMAP = 0x0010_0000
 
@@ -67,6 +67,20 @@ def idmapped_clone(directory: str, *, outside: int) -> int:
     checked(libc.syscall(_MOUNT_SETATTR, clone, b"", _AT_EMPTY_PATH, attributes, size))
     os.close(namespace)
     return clone
+
+
+def link_descriptor(fd: int, path: str) -> None:
+    """linkat(2) with AT_EMPTY_PATH."""
+    checked(libc.linkat(fd, b"", AT_FDCWD, os.fsencode(path), _AT_EMPTY_PATH))
+
+
+def take_descriptor(pid: int, number: int) -> int:
+    """pidfd_getfd(2), Linux 5.6."""
+    pidfd = os.pidfd_open(pid)
+    try:
+        return checked(libc.syscall(_PIDFD_GETFD, pidfd, number, 0))
+    finally:
+        os.close(pidfd)
 
 
 def process_vm_writev(pid: int, address: int, data: bytes) -> None:
