@@ -3,6 +3,7 @@ can in a user namespace: overlayfs writes to them by descriptors of its own.
 """
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from fswatch_builder import _native as native
 from fswatch_builder.changes import oracle
 from fswatch_builder.changes.widen import widen
 from fswatch_builder.runtime.run import run
+from tests.support.fanotify import Fanotify, handle_of
 from tests.support.hints import baseline_of
 from tests.support.rootfs import busybox_rootfs
 from tests.support.running import Recorder, shell
@@ -65,3 +67,32 @@ def test_every_tracker_finds_what_the_oracle_finds(name: str, again: bool, rootf
         for session in sessions:
             session.close()
     assert (b"up/f" in dict(judged)) == ("write" in name or "same" in name or "removal" in name)
+
+
+def test_an_overlay_that_works_outside_is_found_where_the_kernel_tells_of_its_writes(tmp_path: Path) -> None:
+    """`track`, where the work directory need not lie in the tree. Linux 6.1 does not tell, 6.18 does: docs/cli.md.
+    (inotify is followed by a scan wherever something was mounted.)
+    """
+    root = tmp_path / "rootfs"
+    for name in ("rootfs/up", "low", "work", "merged"):
+        (tmp_path / name).mkdir(parents=True)
+    (root / "up/f").write_text("content\n")
+    mount = (
+        f"mount -t overlay -o lowerdir={tmp_path}/low,upperdir={root}/up,workdir={tmp_path}/work none {tmp_path}/merged"
+    )
+    rootfs = native.Rootfs(os.fsencode(root))
+    usable = usable_here(rootfs)
+    baseline, _ = native.Baseline.record(rootfs)
+    sessions = [tracker.arm(rootfs, baseline) for tracker in usable if tracker.name != "inotify"]
+    with Fanotify() as group:
+        group.mark(root)
+        try:
+            script = f"{mount}; echo more >>{tmp_path}/merged/f"
+            subprocess.run(["unshare", "--mount", "sh", "-ec", script], check=True)
+            told = handle_of(root / "up/f") in {record.target for record in group.read()}
+            for session in sessions:
+                found = baseline.reconcile(rootfs, widen(session.settle())[0])
+                assert (b"up/f" in {change.path for change in found.changes}) == (told or session.tracker == "scan")
+        finally:
+            for session in sessions:
+                session.close()

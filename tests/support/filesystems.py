@@ -5,6 +5,8 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from select import select
+from time import monotonic
 
 import pytest
 
@@ -38,9 +40,19 @@ def mounted(kind: str, directory: Path, options: str = "") -> Iterator[Path]:
         yield point
     finally:
         # A loop device that `mount` made goes with the mount.
-        if subprocess.run(["umount", point], check=False).returncode != 0:
+        if not _unmounted(point):
             subprocess.run(["umount", "--lazy", point], check=True)
             raise AssertionError(f"a test left something open on {kind}")
+
+
+def _unmounted(point: Path) -> bool:
+    """The kernel takes down an io_uring, and what it holds, behind its last process: nobody tells when that is done."""
+    deadline = monotonic() + 10
+    while subprocess.run(["umount", point], check=False).returncode != 0:
+        if monotonic() > deadline:
+            return False
+        select([], [], [], 0.05)
+    return True
 
 
 def _image(kind: str, directory: Path) -> Path:
