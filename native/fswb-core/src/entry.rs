@@ -130,8 +130,12 @@ impl Entry {
 
     /// Whether the stat evidence proves that `self` and `now` are one untouched inode. (`dev` is left out: see there.)
     pub fn is_untouched(&self, now: &Self) -> bool {
-        !self.racy
-            && self.ino == now.ino
+        !self.racy && self.looks_untouched(now)
+    }
+
+    /// Whether stat shows no difference, which need not prove that there is none.
+    pub fn looks_untouched(&self, now: &Self) -> bool {
+        self.ino == now.ino
             && self.ctime_ns == now.ctime_ns
             && self.btime_ns == now.btime_ns
             && self.kind == now.kind
