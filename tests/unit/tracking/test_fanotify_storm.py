@@ -11,6 +11,7 @@ import pytest
 from fswatch_builder._native import Baseline, FilesystemMark, HintSet, Rootfs
 from fswatch_builder.changes.widen import widen
 from fswatch_builder.tracking.strategies.fanotify import FanotifySession, FanotifyTracker
+from tests.support.confined import run_confined
 from tests.support.hints import baseline_of, covers
 from tests.support.storms import FILES, make_many, silent_groups, storm, truncate_all
 from tests.support.system_calls import set_modification_time
@@ -161,6 +162,31 @@ def test_one_file_written_without_end_is_a_storm_whether_it_is_new_or_not(tracke
     hints, changed = tracked.step()
     assert hints.losses == LOST
     assert changed >= {os.fsencode(name), b"d/g"}
+
+
+WITHOUT_HANDLES = """
+import json, os, subprocess, sys, time
+from fswatch_builder._native import Rootfs
+from fswatch_builder.tracking.strategies.fanotify import FanotifyTracker
+from tests.support.hints import baseline_of
+rootfs = Rootfs(os.fsencode(sys.argv[-1]))
+session = FanotifyTracker().arm(rootfs, baseline_of(rootfs))
+limit = time.monotonic() + 60
+with subprocess.Popen(["dd", "if=/dev/zero", "of=d/f", "bs=1", "status=none"], cwd=sys.argv[-1]) as process:
+    try:
+        while not session.settle().losses:
+            assert time.monotonic() < limit
+    finally:
+        process.kill()
+print(json.dumps([[reason, os.fsdecode(path)] for reason, path in session.settle().losses]))
+session.close()
+"""
+
+
+def test_a_file_that_cannot_be_muted_is_a_storm_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/f").touch()
+    assert run_confined(WITHOUT_HANDLES, str(tmp_path), capabilities=["sys_admin"]) == [["write-storm", ""]]
 
 
 def test_who_asks_for_processes_is_told_of_every_write(tracked: Tracked) -> None:

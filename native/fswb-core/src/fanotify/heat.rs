@@ -20,10 +20,13 @@ const MUTED: usize = 256;
 #[derive(Debug)]
 pub(super) struct Heat {
     files: HashMap<Inode, Warm>,
-    /// Whether a file was modified in this drain.
+    /// Whether a file was modified in this drain, and whether this is one more look in it.
     is_warm: bool,
+    is_looking: bool,
     hot: Vec<Hot>,
     muted: HashSet<Inode>,
+    /// Hot files that cannot be muted.
+    loud: HashSet<Inode>,
     /// Those of the muted ones that are in the tree; the first is listened to next.
     ours: VecDeque<Hot>,
     /// The one that is unmuted for the moment, and whether it was heard.
@@ -56,8 +59,10 @@ impl Heat {
         Self {
             files: HashMap::new(),
             is_warm: false,
+            is_looking: false,
             hot: Vec::new(),
             muted: HashSet::new(),
+            loud: HashSet::new(),
             ours: VecDeque::new(),
             listening: None,
             storm: Storm::new(entries),
@@ -85,7 +90,11 @@ impl Heat {
             }
         }
         if is_ours() {
-            self.storm.told();
+            if self.is_looking && self.loud.contains(&inode) {
+                self.storm.heard();
+            } else {
+                self.storm.told();
+            }
         }
         self.is_warm = true;
         let room = self.files.len() < REMEMBERED;
@@ -110,27 +119,31 @@ impl Heat {
 
     /// Another look follows in the same drain.
     pub(super) fn looked(&mut self) {
+        self.is_looking = true;
         self.files.values_mut().for_each(Warm::looked);
     }
 
     /// A drain is over: what is hot by now is muted, if the kernel lets us.
     pub(super) fn drained(&mut self, group: &Group) {
         self.is_warm = false;
+        self.is_looking = false;
         self.files.retain(|_, warm| warm.drained());
         for hot in std::mem::take(&mut self.hot) {
             if self.muted.len() >= MUTED {
                 continue;
             }
             // Whatever the reason that it cannot be done: the file goes on being told of, which is always right.
-            let Ok(file) = hot.open(group) else {
+            let file = hot.open(group);
+            let Some(file) = file.ok().filter(|file| group.mute(file).is_ok()) else {
+                if self.loud.len() < MUTED {
+                    self.loud.insert(hot.inode);
+                }
                 continue;
             };
-            if group.mute(&file).is_ok() {
-                self.muted.insert(hot.inode);
-                self.ours.retain(|known| known.inode != hot.inode);
-                if group.has(&file) {
-                    self.ours.push_front(hot);
-                }
+            self.muted.insert(hot.inode);
+            self.ours.retain(|known| known.inode != hot.inode);
+            if group.has(&file) {
+                self.ours.push_front(hot);
             }
         }
     }
