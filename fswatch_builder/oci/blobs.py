@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from fswatch_builder.errors import OutputError, StoreError
 from fswatch_builder.model.digest import Digest
+from fswatch_builder.oci.filesystem import ask
 
 if TYPE_CHECKING:
     from fswatch_builder.oci.keeping.sessions import Session
@@ -47,8 +48,9 @@ def sync_directory(path: str) -> None:
 
 
 def is_there(path: str) -> bool:
-    """Whether there is a file or directory. By opening it: over a network file system only that asks the server."""
+    """Whether there is a file or directory, now, on whichever machine it came or went."""
     try:
+        ask(os.path.dirname(path))
         os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
     except (FileNotFoundError, NotADirectoryError):
         return False
@@ -151,6 +153,7 @@ class Blobs:
     def read(self, digest: Digest, limit: int) -> bytes:
         """A small blob, checked against its digest. Raises StoreError."""
         try:
+            ask(self.home)
             with open(self.path(digest), "rb") as file:
                 content = file.read(limit + 1)
         except FileNotFoundError:

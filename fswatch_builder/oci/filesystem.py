@@ -4,7 +4,8 @@ import os
 from collections.abc import Iterator
 from typing import Final
 
-from fswatch_builder.mountinfo import mount_lines
+from fswatch_builder.errors import StoreError
+from fswatch_builder.mountinfo import MountLine, mount_lines
 
 _TABLE: Final = "/proc/self/mountinfo"
 _MNT_DETACH: Final = 2  # umount2(2)
@@ -34,18 +35,80 @@ _LOCAL: Final = frozenset(
 
 def is_local(directory: str, table: str = _TABLE) -> bool:
     """Whether this machine alone uses the file system; False where that cannot be told."""
+    mount = _mount_of(directory, table)
+    return mount is not None and mount.kind in _LOCAL
+
+
+def kept_apart(directory: str, table: str = _TABLE) -> str | None:
+    """The option of a mount of NFS for which machines that share it do not see each other's locks, or each other's
+    files in time (nfs(5)); None if there is none.
+    """
+    mount = _mount_of(directory, table)
+    if mount is None or mount.kind not in ("nfs", "nfs4"):
+        return None
+    for option in mount.super_options:
+        name, _, value = option.partition(b"=")
+        # nolock is told as a local_lock, too.
+        if option in (b"nolock", b"nocto") or (name == b"local_lock" and value != b"none"):
+            return option.decode()
+    return None
+
+
+def check_locks(directory: str) -> None:
+    """Raises StoreError if a store there would be used by machines that see nothing of each other."""
+    option = kept_apart(directory)
+    if option is not None:
+        raise StoreError(
+            f"cannot use the store {directory}: it is on NFS mounted with {option}, so machines that share it do not "
+            "see each other's locks or changes",
+            hint="mount it without that option, best as NFS 4, or choose another place with --store",
+        )
+
+
+def clock(directory: str) -> float:
+    """Now, by the clock that stamps files there, in seconds since the epoch: of NFS the server's. Raises OSError."""
+    path = os.path.join(directory, f".clock-{os.urandom(8).hex()}")
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        return os.fstat(descriptor).st_mtime
+    finally:
+        os.close(descriptor)
+        os.unlink(path)
+
+
+def ask(directory: str) -> None:
+    """Has what is looked up in ``directory`` after this be what is there now. Raises OSError.
+
+    An NFS client believes for up to a minute what it knows of a name: that it is not there, or which file it stands
+    for. Opening the file does not help: NFS 4.1 opens by handle, a file that was replaced or moved since too. Whether
+    the directory has changed is asked when the directory is opened (nfs(5), close-to-open); then nothing old is
+    believed.
+    """
+    os.close(os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+
+
+def is_removed(name: str) -> bool:
+    """Whether a file was removed while a process of an NFS client had it open. It goes when that process closes it, and
+    cannot be removed before by the same client; if the client never comes back, it stays.
+    """
+    return name.startswith(".nfs")
+
+
+def _mount_of(directory: str, table: str) -> MountLine | None:
     inside = _closed(os.fsencode(os.path.realpath(directory)))
-    longest, kind = b"", ""
-    for point, mounted in _mounts(table):
+    found, longest = None, b""
+    for mount in _mounts(table):
+        point = _closed(mount.point)
         if inside.startswith(point) and len(point) >= len(longest):  # the later mount hides the earlier one
-            longest, kind = point, mounted
-    return kind in _LOCAL
+            found, longest = mount, point
+    return found
 
 
 def mounts_below(directory: str) -> list[str]:
     """The mount points on ``directory`` and in it, in the order of mounting."""
     inside = _closed(os.fsencode(os.path.realpath(directory)))
-    return [os.fsdecode(point.rstrip(b"/")) for point, _ in _mounts(_TABLE) if point.startswith(inside)]
+    points = [_closed(mount.point) for mount in _mounts(_TABLE)]
+    return [os.fsdecode(point.rstrip(b"/")) for point in points if point.startswith(inside)]
 
 
 def unmount_below(directory: str) -> list[str]:
@@ -63,10 +126,9 @@ def _closed(path: bytes) -> bytes:
     return path.rstrip(b"/") + b"/"
 
 
-def _mounts(table: str) -> Iterator[tuple[bytes, str]]:
-    """Mount points, closed by a slash, and kinds of file system, in the order of mounting; none without /proc."""
+def _mounts(table: str) -> Iterator[MountLine]:
+    """In the order of mounting; none without /proc."""
     try:
-        for mount in mount_lines(table):
-            yield _closed(mount.point), mount.kind
+        yield from mount_lines(table)
     except FileNotFoundError:
         return

@@ -17,6 +17,7 @@ from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci import documents, media_types
 from fswatch_builder.oci.blobs import sync_directory, write_errors, write_whole
 from fswatch_builder.oci.documents import DescriptorDocument, PlatformDocument
+from fswatch_builder.oci.filesystem import ask
 from fswatch_builder.oci.reference import Reference
 from fswatch_builder.oci.workspace import workspace
 
@@ -57,6 +58,7 @@ class Names:
     def entries(self) -> tuple[Entry, ...]:
         """All of them, as they stand there. Raises StoreError."""
         try:
+            ask(self._directory)  # it is replaced at every change
             with open(self._path, "rb") as file:
                 content = file.read(documents.MAX_DOCUMENT + 1)
         except OSError as error:

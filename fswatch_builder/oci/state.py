@@ -5,7 +5,19 @@ All of it can be lost: images and their names are in the layout.
 
 A transaction that writes holds the database's lock; the store uses it as its lock for everything that must not happen
 at once, on several machines too (sqlite locks by fcntl(2), which network file systems carry). A write-ahead log wants
-memory shared by all its users, so it is for local file systems only (sqlite.org/wal.html).
+memory shared by all its users, so it is for local file systems only (sqlite.org/wal.html). Elsewhere the journal is a
+file that is never removed nor emptied (``PERSIST``): whether one was left by a machine that is gone, sqlite asks with
+stat(2), and an NFS client may answer that from memory, up to a minute old. Of a file that is always there, it has to
+open it.
+
+    machine A                          machine B
+                                       its last transaction removed the journal
+    writes a journal, then the
+    database, and dies
+                                       locks the database, believes that there is no journal, reads half a transaction
+
+A store that was once on a shared file system keeps that journal, whoever opens it: on the file server itself it looks
+like a local one.
 """
 
 import errno
@@ -92,6 +104,7 @@ class State:
         """
         self._directory = directory
         self._path = os.path.join(directory, _FILES[0])
+        self._journal = os.path.join(directory, _FILES[-1])
         self._lock = threading.RLock()
         #: Made by this very call: there was none, or it was damaged.
         self.is_new = False
@@ -112,11 +125,23 @@ class State:
         # our lock.
         connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
-            wanted = "WAL" if is_local(self._directory) else "DELETE"
+            local = is_local(self._directory)
+            (journal,) = connection.execute("PRAGMA journal_mode").fetchone()
+            log = local and (journal == "wal" or _version(connection) == 0)
             # Told, not enforced: where WAL cannot be had the old journal stays.
-            (journal,) = connection.execute(f"PRAGMA journal_mode={wanted}").fetchone()
+            try:
+                (journal,) = connection.execute(f"PRAGMA journal_mode={'WAL' if log else 'PERSIST'}").fetchone()
+            except sqlite3.OperationalError as error:
+                if log or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    raise
+                raise StoreError(
+                    f"{self._path} is used by a process that believes the file system to be its own",
+                    hint="end what uses the store on the file server; to use it there too, mount it there as well",
+                ) from error
             connection.execute(f"PRAGMA synchronous={'NORMAL' if journal == 'wal' else 'FULL'}")
             self._prepare(connection)
+            if journal != "wal":
+                self._have_journal(connection)
         except BaseException:
             connection.close()
             raise
@@ -143,6 +168,18 @@ class State:
         connection.execute("COMMIT")
         self.is_new = version == 0
 
+    def _have_journal(self, connection: sqlite3.Connection) -> None:
+        """The first transaction makes one; it was removed where the store was used with another kind before."""
+        try:
+            with open(self._journal, "rb") as journal:
+                if os.fstat(journal.fileno()).st_size:
+                    return
+        except FileNotFoundError:
+            pass
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(f"PRAGMA user_version={VERSION}")
+        connection.execute("COMMIT")
+
     def _put_aside(self) -> None:
         os.replace(self._path, f"{self._path}.damaged")
         for name in _FILES[1:]:
@@ -167,7 +204,7 @@ class State:
 
     @property
     def journal(self) -> str:
-        """``wal``, or ``delete`` where several machines may use the store."""
+        """``wal``, or ``persist`` where several machines may use the store."""
         return str(self.rows("PRAGMA journal_mode")[0][0])
 
     def close(self) -> None:

@@ -30,6 +30,7 @@ from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci import documents, index, media_types
 from fswatch_builder.oci.blobs import NO_SPACE, Blobs, BlobWriter, is_there, write_error, write_errors, write_whole
 from fswatch_builder.oci.compression import Compression
+from fswatch_builder.oci.filesystem import check_locks
 from fswatch_builder.oci.index import Member
 from fswatch_builder.oci.keeping.kept import KeptThings
 from fswatch_builder.oci.keeping.reserve import keep_reserve
@@ -94,6 +95,7 @@ class Store:
         One that is there and cannot be written to, for it may not be or the disk is full, can be read, nothing else.
         """
         directory = os.path.abspath(directory)
+        check_locks(directory)
         try:
             _prepare(directory)
         except OSError as error:
@@ -437,10 +439,10 @@ def _prepare(directory: str) -> None:
     os.makedirs(os.path.join(directory, "blobs", "sha256"), exist_ok=True)
     os.makedirs(work, mode=0o700, exist_ok=True)
     sweep(work)
-    if not os.path.exists(os.path.join(directory, "oci-layout")):
+    if not is_there(os.path.join(directory, "oci-layout")):
         # Two that found none at once must not both write an empty index: the second would wipe out names.
         with exclusive(directory), workspace(work) as drafts:
-            if not os.path.exists(os.path.join(directory, "oci-layout")):
-                if not os.path.exists(os.path.join(directory, INDEX)):
+            if not is_there(os.path.join(directory, "oci-layout")):
+                if not is_there(os.path.join(directory, INDEX)):
                     write_whole(os.path.join(directory, INDEX), documents.write_index([]), drafts)
                 write_whole(os.path.join(directory, "oci-layout"), LAYOUT, drafts)

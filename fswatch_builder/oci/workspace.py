@@ -10,20 +10,20 @@ being, and stale ones are looked for, under ``work/.lock`` only, so that no swee
 
 The kernel drops the lock with its holder, however that ends; a name without a lock file is not ours and is left alone.
 Where machines share the file system, a lock may be lost on the way while its holder lives: a workspace that was begun
-under another kernel there is taken for stale only after a day.
+under another kernel there is taken for stale only after a day. And a file that somebody has open is there until it is
+closed, under another name: what cannot be removed for that is left to the next ``sweep``.
 """
 
 import errno
 import fcntl
 import os
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Final
 
 from fswatch_builder import _native
 from fswatch_builder.oci.boot import boot_id
-from fswatch_builder.oci.filesystem import is_local, unmount_below
+from fswatch_builder.oci.filesystem import clock, is_local, is_removed, unmount_below
 
 _LOCK_SUFFIX = ".lock"
 _STALE_S: Final = 24 * 3600
@@ -58,11 +58,23 @@ def _create(work: str) -> tuple[str, int]:
 
 def _remove(directory: str, lock: int) -> None:
     try:
-        with suppress(FileNotFoundError):
-            _native.remove_tree(os.fsencode(directory))
-        os.unlink(directory + _LOCK_SUFFIX)  # last: as long as the tree is there, so is its lock file
+        if _remove_tree(directory):
+            os.unlink(directory + _LOCK_SUFFIX)  # last: as long as the tree is there, so is its lock file
     finally:
         os.close(lock)
+
+
+def _remove_tree(directory: str) -> bool:
+    """Whether it is gone; if not, files in it are open that were removed on a network file system."""
+    try:
+        _native.remove_tree(os.fsencode(directory))
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EBUSY) or is_local(directory):
+            raise
+        return False
+    return True
 
 
 @contextmanager
@@ -95,12 +107,15 @@ def sweep_strays(work: str) -> list[str]:
         names = set(os.listdir(work)) - {_LOCK_SUFFIX}
         for name in sorted(names):
             path = os.path.join(work, name)
-            if not name.endswith(_LOCK_SUFFIX) and name + _LOCK_SUFFIX not in names:
-                unmount_below(path)
-                if os.path.isdir(path) and not os.path.islink(path):
-                    _native.remove_tree(os.fsencode(path))
-                else:
-                    os.unlink(path)
+            if name.endswith(_LOCK_SUFFIX) or name + _LOCK_SUFFIX in names or is_removed(name):
+                continue
+            unmount_below(path)
+            if os.path.isdir(path) and not os.path.islink(path):
+                gone = _remove_tree(path)
+            else:
+                os.unlink(path)
+                gone = True
+            if gone:
                 removed.append(path)
     return removed
 
@@ -115,15 +130,18 @@ def _lock_if_stale(work: str, name: str) -> int | None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # No link: its owner removed it between our open and our lock.
-        if os.fstat(lock).st_nlink and not (_may_be_of_another(lock) and not is_local(work)):
+        if os.fstat(lock).st_nlink and (is_local(work) or not _may_be_of_another(lock, work)):
             return lock
     except OSError as error:
-        if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN):
+        # ESTALE: its owner, on another machine, has just removed it.
+        if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.ESTALE):
             os.close(lock)
             raise
     os.close(lock)
     return None
 
 
-def _may_be_of_another(lock: int) -> bool:
-    return os.read(lock, 64) not in (b"", boot_id().encode()) and time.time() - os.fstat(lock).st_mtime < _STALE_S
+def _may_be_of_another(lock: int, work: str) -> bool:
+    if os.read(lock, 64) in (b"", boot_id().encode()):
+        return False
+    return clock(work) - os.fstat(lock).st_mtime < _STALE_S

@@ -47,7 +47,7 @@ def command(kernel: Kernel, accelerator: Accelerator, directory: Path) -> list[s
         *("-machine", "q35", "-accel", accelerator, "-cpu", "host" if accelerator == "kvm" else "max"),
         *("-smp", str(min(os.cpu_count() or 1, 4)), "-m", "3G"),
         *("-kernel", str(kernel.image), "-initrd", str(directory / "initramfs")),
-        *("-append", "console=ttyS0 panic=-1 quiet"),
+        *("-append", "console=ttyS0 panic=-1 quiet no_timer_check"),
         *("-drive", f"file={directory / 'scratch'},format=raw,if=virtio,cache=unsafe"),
         *shares,
         *("-serial", f"file:{directory / 'console.log'}"),

@@ -22,7 +22,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
@@ -33,7 +33,7 @@ from fswatch_builder.errors import StoreError
 from fswatch_builder.model.digest import Digest
 from fswatch_builder.oci.blobs import Blobs, is_there, sync_directory, write_error, write_errors
 from fswatch_builder.oci.boot import boot_id
-from fswatch_builder.oci.filesystem import mounts_below
+from fswatch_builder.oci.filesystem import ask, is_removed, mounts_below
 from fswatch_builder.oci.keeping.sessions import Session
 from fswatch_builder.oci.keeping.turns import is_turn, turn
 from fswatch_builder.oci.state import State
@@ -222,6 +222,7 @@ class KeptThings:
                 for name in self._names(kind)
                 if not _NAME.fullmatch(name)
                 and not name.startswith(_GONE)
+                and not is_removed(name)
                 and not is_turn(os.path.join(self.home(kind), name))
             ]
             for number, path in enumerate(strays):
@@ -250,6 +251,8 @@ class KeptThings:
                 row[0]: row[1:] for row in self._state.rows("SELECT key, label, boot FROM kept WHERE kind = ?", kind)
             }
         now = int(time.time())
+        with suppress(FileNotFoundError):
+            ask(self.home(kind))
         for key in keys:
             path = self.path(kind, key)
             try:

@@ -15,10 +15,11 @@ Leasing is a transaction, and so is removing:
     leases blob C (waited for the commit)
     looks for C: it is gone, so it makes it anew
 
-So a lease always comes first and the look after it; what was seen before the lease proves nothing. A look opens the
-file: over a network file system only that asks the server.
+So a lease always comes first and the look after it; what was seen before the lease proves nothing, and of a network
+file system a look has to ask the server (``blobs.is_there``).
 """
 
+import errno
 import fcntl
 import os
 import threading
@@ -32,7 +33,7 @@ from msgspec import Struct
 from fswatch_builder.errors import BuildError
 from fswatch_builder.oci.blobs import write_errors
 from fswatch_builder.oci.boot import boot_id
-from fswatch_builder.oci.filesystem import is_local
+from fswatch_builder.oci.filesystem import ask, clock, is_local, is_removed
 from fswatch_builder.oci.state import State
 
 DIRECTORY: Final = "sessions"
@@ -108,7 +109,8 @@ class Session:
         with self._state.transaction():
             self._bury()
             known = {name for (name,) in self._state.rows("SELECT id FROM sessions")}
-            found = set(os.listdir(self._directory)) if os.path.isdir(self._directory) else set()
+            listed = os.listdir(self._directory) if os.path.isdir(self._directory) else []
+            found = {name for name in listed if not is_removed(name)}
             living = False
             for name in found - known:
                 if self._lives(name, boot_id()):
@@ -170,6 +172,8 @@ class Session:
 
     def _lives(self, name: str, boot: str) -> bool:
         try:
+            for directory in (os.path.dirname(self._directory), self._directory):
+                ask(directory)
             lock = os.open(self._path(name), os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
             return False
@@ -177,12 +181,17 @@ class Session:
             return True  # another user's: not ours to judge
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            silent = time.time() - os.fstat(lock).st_mtime
+            sign_of_life = os.fstat(lock).st_mtime
         except BlockingIOError:
             return True
+        except OSError as error:
+            if error.errno == errno.ESTALE:
+                return False  # it has just been removed on another machine
+            raise
         finally:
             os.close(lock)
-        return boot != boot_id() and silent < _EXPIRES_S
+        # By one clock: the file server's is not ours.
+        return boot != boot_id() and clock(self._directory) - sign_of_life < _EXPIRES_S
 
     def _path(self, name: str) -> str:
         return os.path.join(self._directory, name)

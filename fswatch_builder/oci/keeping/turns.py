@@ -1,5 +1,6 @@
 """One at a time: a lock on a file that is there only as long as somebody has, or wants, the lock."""
 
+import errno
 import fcntl
 import os
 from collections.abc import Callable, Iterator
@@ -7,6 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 from fswatch_builder import stopping
+from fswatch_builder.oci.filesystem import ask
 
 #: Seconds between two looks: who waits in the kernel for a lock of flock(2) hears of nothing else in a thread.
 _AGAIN_S: Final = 0.1
@@ -51,14 +53,20 @@ def _lock(descriptor: int) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        if error.errno != errno.ESTALE:  # it was removed on another machine: a lock on it is worth nothing, and is had
+            raise
     return True
 
 
 def _is_at(descriptor: int, path: str) -> bool:
+    ask(os.path.dirname(path))
     try:
         return os.path.samestat(os.fstat(descriptor), os.lstat(path))
-    except FileNotFoundError:
-        return False
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ESTALE):
+            return False
+        raise
 
 
 def is_turn(path: str) -> bool:

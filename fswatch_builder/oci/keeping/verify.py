@@ -3,6 +3,7 @@
 Damage is content that is not what its name says, a name whose image is not whole, a database that sqlite finds wrong.
 """
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable, Generator, Mapping
@@ -85,6 +86,8 @@ def _read_blobs(store: Store, report: Report) -> Generator[Progress, None, dict[
         except FileNotFoundError:
             continue  # a prune beside us
         except OSError as error:
+            if error.errno == errno.ESTALE:
+                continue  # a prune on another machine
             damaged[thing.key] = f"blob {thing.key} cannot be read: {error.strerror}"
             continue
         report.blobs += 1

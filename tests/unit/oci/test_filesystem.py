@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fswatch_builder.oci.filesystem import is_local
+from fswatch_builder.oci.filesystem import is_local, kept_apart
 
 TABLE = """\
 22 1 8:1 / / rw - ext4 /dev/sda1 rw
@@ -40,3 +40,23 @@ def test_the_mount_a_directory_is_on_decides(tmp_path: Path, directory: str, loc
 
 def test_without_proc_nothing_is_believed(tmp_path: Path) -> None:
     assert not is_local("/", str(tmp_path / "gone"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "told"),
+    [
+        ("nfs4", "rw,vers=4.2,hard,local_lock=none,addr=10.0.0.1", None),
+        ("nfs", "rw,vers=3,hard,mountproto=tcp,local_lock=none,addr=10.0.0.1", None),
+        ("nfs", "rw,vers=3,hard,nolock,proto=tcp,local_lock=all,addr=10.0.0.1", "nolock"),
+        ("nfs", "rw,vers=3,hard,local_lock=flock,addr=10.0.0.1", "local_lock=flock"),
+        ("nfs4", "rw,vers=4.2,nocto,local_lock=none", "nocto"),
+        ("ext4", "rw,nolock", None),
+    ],
+)
+def test_a_mount_whose_locks_others_do_not_see_is_known(
+    tmp_path: Path, kind: str, options: str, told: str | None
+) -> None:
+    table = tmp_path / "mountinfo"
+    table.write_text(f"22 1 8:1 / / rw - ext4 /dev/sda1 rw\n23 22 0:30 / /srv/shared rw - {kind} server:/ {options}\n")
+    assert kept_apart("/srv/shared/store", str(table)) == told
+    assert kept_apart("/srv", str(table)) is None

@@ -1,12 +1,14 @@
 """The database of a store under several processes."""
 
 import multiprocessing
+import os
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
 
+from fswatch_builder.errors import StoreError
 from fswatch_builder.oci import state
 from fswatch_builder.oci.state import State
 
@@ -37,7 +39,7 @@ def test_several_processes_make_one_new_database_at_once(tmp_path: Path) -> None
             process.join()
 
 
-@pytest.mark.parametrize(("local", "journal"), [(True, "wal"), (False, "delete")])
+@pytest.mark.parametrize(("local", "journal"), [(True, "wal"), (False, "persist")])
 def test_no_write_ahead_log_where_machines_share_the_file_system(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, local: bool, journal: str
 ) -> None:
@@ -55,9 +57,57 @@ def test_a_store_that_moved_to_a_shared_file_system_gives_up_its_log(
     opened.close()
     monkeypatch.setattr(state, "is_local", lambda _: False)
     opened = State(str(tmp_path))
-    assert opened.journal == "delete"
+    assert opened.journal == "persist"
     assert opened.rows("SELECT value FROM notes") == [(b"\x01",)]
     opened.close()
+
+
+def test_the_journal_of_a_shared_store_is_always_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether there is one sqlite asks with stat(2), which an NFS client answers from memory, its size too."""
+    monkeypatch.setattr(state, "is_local", lambda _: False)
+    journal = tmp_path / "state.db-journal"
+    opened = State(str(tmp_path))
+    inode = journal.stat().st_ino
+    assert journal.stat().st_size > 0
+    opened.change("INSERT INTO notes VALUES ('kind', x'00', x'01', 0)")
+    opened.close()
+    assert journal.stat().st_size > 0
+    for emptied in (journal.unlink, lambda: os.truncate(journal, 0)):
+        emptied()
+        State(str(tmp_path)).close()
+        assert journal.stat().st_size > 0
+    opened = State(str(tmp_path))
+    inode = journal.stat().st_ino
+    opened.change("INSERT INTO notes VALUES ('kind', x'01', x'01', 0)")
+    opened.close()
+    assert journal.stat().st_ino == inode
+
+
+def test_a_store_that_was_shared_gets_no_log_on_the_file_server_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There it looks like a local one."""
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(state, "is_local", lambda _: False)
+        State(str(tmp_path)).close()
+    monkeypatch.setattr(state, "is_local", lambda _: True)
+    opened = State(str(tmp_path))
+    assert opened.journal == "persist"
+    opened.close()
+
+
+def test_a_store_is_refused_whose_log_another_machine_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It cannot be given up while somebody has it open, and two machines cannot share it."""
+    with monkeypatch.context() as server:
+        server.setattr(state, "is_local", lambda _: True)
+        local = State(str(tmp_path))
+        local.change("INSERT INTO notes VALUES ('kind', x'00', x'01', 0)")
+    monkeypatch.setattr(state, "is_local", lambda _: False)
+    with pytest.raises(StoreError, match="used by a process"):
+        State(str(tmp_path))
+    assert local.rows("SELECT value FROM notes") == [(b"\x01",)]
+    local.close()
+    State(str(tmp_path)).close()
 
 
 def _write_often(directory: str, together: Barrier, results: "multiprocessing.Queue[str]") -> None:
