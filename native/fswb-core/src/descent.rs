@@ -2,6 +2,7 @@
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir};
 
@@ -21,14 +22,14 @@ const DIRECTORY: OFlags = OFlags::RDONLY
 #[derive(Debug)]
 pub struct Descent {
     above: Vec<Level>,
-    current: OwnedFd,
+    current: Arc<OwnedFd>,
     path: RelPath,
 }
 
 #[derive(Debug)]
 struct Level {
     /// `None` once it is too far up to be kept open.
-    fd: Option<OwnedFd>,
+    fd: Option<Arc<OwnedFd>>,
     device: u64,
     inode: u64,
 }
@@ -38,7 +39,7 @@ impl Descent {
     pub fn new(directory: OwnedFd, path: RelPath) -> Self {
         Self {
             above: Vec::new(),
-            current: directory,
+            current: Arc::new(directory),
             path,
         }
     }
@@ -46,6 +47,11 @@ impl Descent {
     /// The directory it is in.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.current.as_fd()
+    }
+
+    /// The same, for somebody who needs it longer than the descent stays in it.
+    pub(crate) fn shared(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.current)
     }
 
     /// Its path.
@@ -62,13 +68,13 @@ impl Descent {
     pub fn enter(&mut self, name: &[u8]) -> Result<()> {
         let path = self.path.join(name)?;
         let child =
-            fs::openat(&self.current, name, DIRECTORY, Mode::empty()).during("openat", &path)?;
-        let stat = fs::fstat(&self.current).during("fstat", &self.path)?;
+            fs::openat(self.fd(), name, DIRECTORY, Mode::empty()).during("openat", &path)?;
+        let stat = fs::fstat(self.fd()).during("fstat", &self.path)?;
         if let Some(far) = self.above.len().checked_sub(OPEN_LEVELS) {
             self.above[far].fd = None;
         }
         self.above.push(Level {
-            fd: Some(std::mem::replace(&mut self.current, child)),
+            fd: Some(std::mem::replace(&mut self.current, Arc::new(child))),
             device: stat.st_dev,
             inode: stat.st_ino,
         });
@@ -85,14 +91,14 @@ impl Descent {
         let parent = match level.fd {
             Some(fd) => fd,
             None => {
-                let fd = fs::openat(&self.current, b"..".as_slice(), DIRECTORY, Mode::empty())
+                let fd = fs::openat(self.fd(), b"..".as_slice(), DIRECTORY, Mode::empty())
                     .during("openat", &path)?;
                 let stat = fs::fstat(&fd).during("fstat", &path)?;
                 // `..` leads elsewhere once a directory was moved: then this way is no longer below its start.
                 if (stat.st_dev, stat.st_ino) != (level.device, level.inode) {
                     return Err(Error::refused(&path, "moved while it was being read"));
                 }
-                fd
+                Arc::new(fd)
             }
         };
         self.current = parent;

@@ -36,18 +36,28 @@ pub fn open_file(directory: BorrowedFd<'_>, name: &[u8], path: &RelPath) -> Resu
 
 /// Digest and length in bytes of what is left to read of `file`. `path` is for messages.
 ///
+/// `size` is how much that should be, by a stat: a read that ends short of its buffer, and there, was the last one. Any
+/// other file, one that grew or shrank or whose size says 0 as in procfs, is read until there is no more.
+///
 /// `buffer` is scratch space for many calls: a new one of this size is a mapping of its own, whose pages cost more than the
 /// digest of a small file.
-pub fn hash_rest(file: impl AsFd, path: &RelPath, buffer: &mut Vec<u8>) -> Result<(Sha256, u64)> {
+pub fn hash_rest(
+    file: impl AsFd,
+    size: u64,
+    path: &RelPath,
+    buffer: &mut Vec<u8>,
+) -> Result<(Sha256, u64)> {
     let mut hasher = Hasher::new();
     buffer.resize(BUFFER, 0);
-    let mut size = 0;
+    let mut hashed = 0;
     loop {
         match rustix::io::read(&file, &mut *buffer) {
-            Ok(0) => return Ok((hasher.finalize().into(), size)),
             Ok(length) => {
                 hasher.update(&buffer[..length]);
-                size += length as u64;
+                hashed += length as u64;
+                if length == 0 || (length < BUFFER && hashed == size) {
+                    return Ok((hasher.finalize().into(), hashed));
+                }
             }
             Err(Errno::INTR) => {}
             Err(errno) => return Err(Error::system("read", path, errno)),
@@ -64,12 +74,14 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         let content: Vec<u8> = (0..BUFFER * 2 + 1).map(|index| index as u8).collect();
         std::io::Write::write_all(&mut file, &content).unwrap();
-        std::io::Seek::rewind(&mut file).unwrap();
         let expected: Sha256 = Hasher::digest(&content).into();
-        assert_eq!(
-            hash_rest(&file, &RelPath::ROOT, &mut Vec::new()).unwrap(),
-            (expected, content.len() as u64)
-        );
+        let length = content.len() as u64;
+        // Also of a file that grew or shrank since it was looked at, to the end of a buffer too.
+        for size in [length, 0, 1, BUFFER as u64, 2 * BUFFER as u64, length + 1] {
+            std::io::Seek::rewind(&mut file).unwrap();
+            let hashed = hash_rest(&file, size, &RelPath::ROOT, &mut Vec::new());
+            assert_eq!(hashed.unwrap(), (expected, length), "{size}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! An open root directory. Every path is resolved inside it, whatever links an image has planted.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -321,54 +321,56 @@ pub fn read_xattrs(directory: BorrowedFd<'_>, name: &[u8], path: &RelPath) -> Re
         link.extend_from_slice(name);
     }
     let link = c_string(&link)?;
-    let follow = name.is_empty();
-    let list = |buffer: &mut Vec<u8>| {
-        if follow {
-            fs::listxattr(link.as_c_str(), buffer)
-        } else {
-            fs::llistxattr(link.as_c_str(), buffer)
-        }
+    let link = link.as_c_str();
+    if name.is_empty() {
+        let list = |names: &mut [u8]| fs::listxattr(link, names);
+        xattrs(list, |key, value| fs::getxattr(link, key, value), path)
+    } else {
+        let list = |names: &mut [u8]| fs::llistxattr(link, names);
+        xattrs(list, |key, value| fs::lgetxattr(link, key, value), path)
+    }
+}
+
+/// Those of a file that is open for reading, sorted.
+pub(crate) fn xattrs_of_open(file: BorrowedFd<'_>, path: &RelPath) -> Result<Xattrs> {
+    let list = |names: &mut [u8]| fs::flistxattr(file, names);
+    xattrs(list, |key, value| fs::fgetxattr(file, key, value), path)
+}
+
+fn xattrs(
+    list: impl Fn(&mut [u8]) -> rustix::io::Result<usize>,
+    get: impl Fn(&CStr, &mut [u8]) -> rustix::io::Result<usize>,
+    path: &RelPath,
+) -> Result<Xattrs> {
+    let names = match whole(list) {
+        Err(rustix::io::Errno::NOTSUP) => return Ok(Vec::new()),
+        names => names.during("llistxattr", path)?,
     };
-    let mut names = vec![0_u8; 256];
-    let length = loop {
-        match list(&mut names) {
-            Ok(length) => break length,
-            Err(rustix::io::Errno::RANGE) => {
-                let doubled = names.len() * 2;
-                names.resize(doubled, 0);
-            }
-            Err(rustix::io::Errno::NOTSUP) => return Ok(Vec::new()),
-            Err(errno) => return Err(Error::system("llistxattr", path, errno)),
-        }
-    };
-    names.truncate(length);
     let mut attributes = Xattrs::new();
     for attribute in names
         .split(|&byte| byte == 0)
         .filter(|n| !n.is_empty() && !is_host_attribute(n))
     {
         let key = c_string(attribute)?;
-        let mut value = vec![0_u8; 256];
-        let length = loop {
-            let got = if follow {
-                fs::getxattr(link.as_c_str(), key.as_c_str(), &mut value)
-            } else {
-                fs::lgetxattr(link.as_c_str(), key.as_c_str(), &mut value)
-            };
-            match got {
-                Ok(length) => break length,
-                Err(rustix::io::Errno::RANGE) => {
-                    let doubled = value.len() * 2;
-                    value.resize(doubled, 0);
-                }
-                Err(errno) => return Err(Error::system("lgetxattr", path, errno)),
-            }
-        };
-        value.truncate(length);
+        let value = whole(|value| get(key.as_c_str(), value)).during("lgetxattr", path)?;
         attributes.push((attribute.to_vec(), value));
     }
     attributes.sort();
     Ok(attributes)
+}
+
+/// What a call writes into a buffer that is large enough for it.
+fn whole(read: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> rustix::io::Result<Vec<u8>> {
+    let mut buffer = vec![0_u8; 256];
+    loop {
+        match read(&mut buffer) {
+            Err(rustix::io::Errno::RANGE) => buffer.resize(buffer.len() * 2, 0),
+            length => {
+                buffer.truncate(length?);
+                return Ok(buffer);
+            }
+        }
+    }
 }
 
 /// A path as the C library wants it; one with a NUL byte is refused.

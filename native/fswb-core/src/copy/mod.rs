@@ -4,8 +4,8 @@
 //! The source (a build context, or the root file system of another stage) and the destination are both hostile: only
 //! the path a Dockerfile gives follows links, and those are clamped at its root.
 
+mod content;
 mod data;
-mod digest;
 mod expand;
 mod listing;
 pub(crate) mod metadata;
@@ -13,7 +13,7 @@ mod mode;
 mod place;
 mod walk;
 
-pub use digest::{Content, content};
+pub use content::{Content, content};
 pub use expand::expand;
 pub use listing::{Aspect, Difference, differences};
 pub use mode::{Clause, Mode};

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::vec::IntoIter;
 
 use rustix::fs::{self, AtFlags, Mode, OFlags};
@@ -160,6 +161,11 @@ impl<'a> Walk<'a> {
     /// The directory that the last item is in, or that was entered last.
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.descent.fd()
+    }
+
+    /// The same, for somebody who needs it longer than the walk is there.
+    pub(crate) fn shared_fd(&self) -> Arc<OwnedFd> {
+        self.descent.shared()
     }
 
     /// The next step; `None` at the end.

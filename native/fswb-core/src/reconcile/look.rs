@@ -284,7 +284,7 @@ impl Looker {
         now.racy = self.clock.is_racy(&now);
         let Some(before) = before.filter(|before| before.kind == now.kind) else {
             if self.mode == HashMode::Record && now.kind == Kind::File && now.size > 0 {
-                now.sha256 = Some(self.digest(site, path)?);
+                now.sha256 = Some(self.digest(site, now.size, path)?);
             }
             return Ok((now, Why::empty()));
         };
@@ -325,7 +325,7 @@ impl Looker {
             }
             (HashMode::Evidence | HashMode::All | HashMode::Record, _) => {}
         }
-        let digest = self.digest(site, path)?;
+        let digest = self.digest(site, now.size, path)?;
         now.sha256 = Some(digest);
         Ok(match before.sha256 {
             Some(known) => known != digest,
@@ -333,11 +333,11 @@ impl Looker {
         })
     }
 
-    fn digest(&mut self, site: Site<'_>, path: &RelPath) -> Result<Sha256> {
+    fn digest(&mut self, site: Site<'_>, size: u64, path: &RelPath) -> Result<Sha256> {
         let file = open_file(site.fd, site.name, path)?;
-        let (digest, size) = hash_rest(&file, path, &mut self.buffer)?;
+        let (digest, hashed) = hash_rest(&file, size, path, &mut self.buffer)?;
         self.effort.hashed_files += 1;
-        self.effort.hashed_bytes += size;
+        self.effort.hashed_bytes += hashed;
         Ok(digest)
     }
 }

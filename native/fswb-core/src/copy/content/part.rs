@@ -1,0 +1,151 @@
+//! What COPY would take, piece by piece, in the order in which the digest takes it.
+
+use std::collections::HashSet;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use crate::copy::Source;
+use crate::copy::walk::{Found, Step, Walk, open_file};
+use crate::entry::{Entry, Kind};
+use crate::error::Result;
+use crate::hash::hash_rest;
+use crate::path::RelPath;
+use crate::root::{complete, xattrs_of_open};
+
+/// A piece of what COPY would take.
+#[derive(Debug)]
+pub(super) enum Part {
+    /// What follows, to `End`, is in a directory that was given by this path.
+    Contents(RelPath),
+    /// Into a directory.
+    Enter { name: Vec<u8>, entry: Entry },
+    /// Anything else.
+    Item(Item),
+    /// Out of the directory entered last.
+    Leave,
+    /// Of `Contents`.
+    End,
+}
+
+/// Anything but a directory.
+#[derive(Debug)]
+pub(super) struct Item {
+    /// As it was given, if it was not found in a directory that was.
+    pub(super) given: Option<RelPath>,
+    pub(super) name: Vec<u8>,
+    pub(super) path: RelPath,
+    pub(super) found: Found,
+    /// A file whose content did not come under another name before.
+    pub(super) has_content: bool,
+    directory: Arc<OwnedFd>,
+}
+
+impl Item {
+    /// Reads what a stat does not tell: link target, extended attributes, and the digest of the content.
+    pub(super) fn read(&mut self, buffer: &mut Vec<u8>) -> Result<()> {
+        let (directory, path) = (self.directory.as_fd(), &self.path);
+        let entry = &mut self.found.entry;
+        if self.found.is_socket {
+            return Ok(());
+        }
+        if !self.has_content {
+            return complete(directory, &self.name, path, entry);
+        }
+        let file = open_file(directory, &self.name, path)?;
+        entry.xattrs = xattrs_of_open(file.as_fd(), path)?;
+        entry.sha256 = Some(hash_rest(&file, entry.size, path, buffer)?.0);
+        Ok(())
+    }
+}
+
+/// The parts that paths lead to. Items are not read.
+pub(super) struct Parts<'a> {
+    source: Source<'a>,
+    given: std::slice::Iter<'a, RelPath>,
+    walk: Option<Walk<'a>>,
+    /// The directory that the walk is in.
+    path: RelPath,
+    /// Files that have more than one name.
+    inodes: HashSet<(u64, u64)>,
+}
+
+impl<'a> Parts<'a> {
+    pub(super) fn new(source: Source<'a>, paths: &'a [RelPath]) -> Self {
+        Self {
+            source,
+            given: paths.iter(),
+            walk: None,
+            path: RelPath::ROOT,
+            inodes: HashSet::new(),
+        }
+    }
+
+    /// The next one; `None` at the end.
+    pub(super) fn next(&mut self) -> Result<Option<Part>> {
+        let Some(walk) = &mut self.walk else {
+            return self.next_given();
+        };
+        let part = match walk.next()? {
+            Some(Step::Enter { name, entry }) => {
+                self.path = self.path.join(&name)?;
+                Part::Enter { name, entry }
+            }
+            Some(Step::Item { name, found }) => {
+                let directory = walk.shared_fd();
+                let path = self.path.join(&name)?;
+                Part::Item(self.item(None, directory, name, path, found))
+            }
+            Some(Step::Leave) => {
+                self.path = self.path.parent().unwrap_or_default();
+                Part::Leave
+            }
+            None => {
+                self.walk = None;
+                Part::End
+            }
+        };
+        Ok(Some(part))
+    }
+
+    fn next_given(&mut self) -> Result<Option<Part>> {
+        for given in self.given.by_ref() {
+            let (path, found) = self.source.find(given)?;
+            if found.entry.kind == Kind::Directory {
+                self.walk = Some(Walk::new(self.source, &path)?);
+                self.path = path;
+                return Ok(Some(Part::Contents(given.clone())));
+            }
+            if let Some(Some((directory, name))) = self.source.root.directory_of(&path)? {
+                let given = Some(given.clone());
+                let item = self.item(given, Arc::new(directory), name, path, found);
+                return Ok(Some(Part::Item(item)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn item(
+        &mut self,
+        given: Option<RelPath>,
+        directory: Arc<OwnedFd>,
+        name: Vec<u8>,
+        path: RelPath,
+        found: Found,
+    ) -> Item {
+        let entry = &found.entry;
+        let inode = (entry.dev, entry.ino);
+        let has_content =
+            entry.kind == Kind::File && !found.is_socket && !self.inodes.contains(&inode);
+        if has_content && entry.nlink > 1 {
+            self.inodes.insert(inode);
+        }
+        Item {
+            given,
+            name,
+            path,
+            found,
+            has_content,
+            directory,
+        }
+    }
+}
