@@ -1,6 +1,5 @@
 """Images out of the store: as an archive in a file or a stream, or as a directory. Whole, or not at all."""
 
-import hashlib
 import os
 import stat
 import tarfile
@@ -12,11 +11,12 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fswatch_builder.errors import OutputError, StoreError
+from fswatch_builder.errors import OutputError
 from fswatch_builder.model.image import Descriptor
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci import documents, media_types
 from fswatch_builder.oci.blobs import sync_directory, write_errors
+from fswatch_builder.oci.checking import Checker, checking, damaged
 from fswatch_builder.oci.documents import DescriptorDocument, Manifest
 from fswatch_builder.oci.reference import Reference
 from fswatch_builder.oci.store import CONTAINERD_NAME, LAYOUT, REF_NAME, Store
@@ -77,11 +77,13 @@ def write_directory(store: Store, images: Sequence[NamedImage], form: Form, dest
         _check_replaceable(dest, store)
         with whole_directory(dest) as draft:
             os.makedirs(os.path.join(draft, "blobs", "sha256"))
-            for file in files:
-                with open(os.path.join(draft, file.name), "xb") as sink:
-                    _copy(file, sink)
-                    sink.flush()
-                    os.fsync(sink.fileno())
+            with checking() as checker:
+                for file in files:
+                    with open(os.path.join(draft, file.name), "xb") as sink:
+                        _copy(file, sink, checker)
+                        sink.flush()
+                        os.fsync(sink.fileno())
+                checker.settled()
             for directory in ("blobs/sha256", "blobs", "."):
                 sync_directory(os.path.join(draft, directory))
 
@@ -197,31 +199,31 @@ def _write_tar(files: Sequence[_File], sink: Sink) -> None:
         member = tarfile.TarInfo(directory + "/")
         member.type, member.mode = tarfile.DIRTYPE, 0o755
         sink.write(member.tobuf(tarfile.GNU_FORMAT))
-    for file in files:
-        member = tarfile.TarInfo(file.name)
-        member.mode, member.size = 0o644, file.size
-        sink.write(member.tobuf(tarfile.GNU_FORMAT))
-        _copy(file, sink)
-        sink.write(bytes(-file.size % BLOCKSIZE))
+    with checking() as checker:
+        for file in files:
+            member = tarfile.TarInfo(file.name)
+            member.mode, member.size = 0o644, file.size
+            sink.write(member.tobuf(tarfile.GNU_FORMAT))
+            _copy(file, sink, checker)
+            sink.write(bytes(-file.size % BLOCKSIZE))
+        checker.settled()
+    # Whoever reads a stream knows by this that it has all.
     sink.write(bytes(2 * BLOCKSIZE))
 
 
-def _copy(file: _File, sink: Sink) -> None:
-    """Exactly the bytes that the digest promises: damage on our disk must not reach others."""
+def _copy(file: _File, sink: Sink, checker: Checker) -> None:
     if isinstance(file, _Document):
         sink.write(file.content)
         return
-    copied, seen = 0, hashlib.sha256()
+    copied = 0
     with open(file.path, "rb", buffering=0) as source:
-        while chunk := source.read(_COPY):
-            seen.update(chunk)
-            sink.write(chunk)
-            copied += len(chunk)
-    if copied != file.size or seen.hexdigest() != os.path.basename(file.name):
-        raise StoreError(
-            f"{file.path} is damaged: its content has another digest",
-            hint="remove it, then load or pull the base again, or build with --no-cache",
-        )
+        while piece := source.read(_COPY):
+            checker.add(piece)
+            sink.write(piece)
+            copied += len(piece)
+    if copied != file.size:
+        raise damaged(file.path)
+    checker.end(file.path, os.path.basename(file.name))
 
 
 def _check_replaceable(dest: str, store: Store) -> None:
