@@ -44,6 +44,7 @@ __all__ = [
     "content",
     "copy",
     "copy_member",
+    "exchange",
     "expand",
     "is_multigrain",
     "listing_differences",
@@ -123,6 +124,9 @@ class Rootfs:
 
 def remove_tree(path: bytes) -> None:
     """Removes a directory and everything below it, by descriptors (any depth, any names; clears immutable flags)."""
+
+def exchange(one: bytes, other: bytes) -> None:
+    """Two paths of the host change places at once. EINVAL or ENOSYS where the file system or the kernel cannot."""
 
 # hint.rs
 

@@ -9,11 +9,11 @@ RUN.
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from typing import Final
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from fswatch_builder import _native
@@ -36,12 +36,14 @@ from fswatch_builder.remote.credentials import Credentials
 _STRICTEST: Final[tuple[Sharing, ...]] = ("locked", "private", "shared")
 
 
-@dataclass(frozen=True, slots=True)  # no Struct: those show every field in their repr
-class Lent:
+class Lent(Struct, frozen=True):
     """What the command line lends to whoever asks for it by name: secrets and the sockets of SSH agents."""
 
-    secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    secrets: Mapping[str, bytes] = field(default_factory=dict)
     agents: Mapping[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"Lent(agents={self.agents!r})"  # the secrets are nobody's to see
 
     @property
     def credentials(self) -> Credentials:
@@ -49,12 +51,14 @@ class Lent:
         return Credentials(self.secrets, self.agents.get("default"))
 
 
-@dataclass(frozen=True, slots=True)  # no Struct: those show every field in their repr
-class Prepared:
+class Prepared(Struct, frozen=True):
     """What a RUN gets. ``env`` are variables that overrule others; they are secrets."""
 
     mounts: tuple[_native.Mount, ...]
-    env: Mapping[str, str] = field(repr=False)
+    env: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return f"Prepared(mounts={self.mounts!r})"  # the secrets are nobody's to see
 
 
 class Mounting:

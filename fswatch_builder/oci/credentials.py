@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -27,13 +26,15 @@ _NOT_FOUND: Final = "credentials not found"  # as all helpers say it (docker-cre
 _TOKEN_USER: Final = "<token>"  # noqa: S105 - the user name that marks a secret as an identity token
 
 
-@dataclass(frozen=True, slots=True)  # no Struct: those show every field in their repr
-class Credentials:
+class Credentials(Struct, frozen=True):
     """A user name and password, or an identity token (an OAuth2 refresh token)."""
 
     username: str = ""
-    password: str = field(default="", repr=False)
-    identity_token: str = field(default="", repr=False)
+    password: str = ""
+    identity_token: str = ""
+
+    def __repr__(self) -> str:
+        return f"Credentials(username={self.username!r})"  # the secrets are nobody's to see
 
 
 class Lookup(Struct, frozen=True):

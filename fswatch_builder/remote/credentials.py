@@ -9,18 +9,21 @@ Each goes to the one server that an address names, and to no other that this one
 
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from urllib.parse import urlsplit
+
+from msgspec import Struct, field
 
 from fswatch_builder.errors import UsageError
 
 
-@dataclass(frozen=True, slots=True)  # no Struct: those show every field in their repr
-class Credentials:
+class Credentials(Struct, frozen=True):
     """``secrets`` by their ids; ``agent`` is the socket of an SSH agent, for repositories by ssh."""
 
-    secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    secrets: Mapping[str, bytes] = field(default_factory=dict)
     agent: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Credentials(agent={self.agent!r})"  # the secrets are nobody's to see
 
     def for_file(self, url: str) -> str | None:
         """The value of Authorization for a file; None if there is none. Raises UsageError."""

@@ -18,6 +18,7 @@ pub mod descent;
 pub mod directory;
 pub mod entry;
 pub mod error;
+pub mod exchange;
 pub mod extract;
 pub mod fanotify;
 pub mod glob;

@@ -96,7 +96,14 @@ fn remove_tree(py: Python<'_>, path: &[u8]) -> PyResult<()> {
         .into_py(py)
 }
 
+#[pyfunction]
+fn exchange(py: Python<'_>, one: &[u8], other: &[u8]) -> PyResult<()> {
+    py.detach(|| fswb_core::exchange::exchange(one, other))
+        .into_py(py)
+}
+
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Rootfs>()?;
-    module.add_function(wrap_pyfunction!(remove_tree, module)?)
+    module.add_function(wrap_pyfunction!(remove_tree, module)?)?;
+    module.add_function(wrap_pyfunction!(exchange, module)?)
 }
