@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from benchmarks.row import Row, in_turns, row, seconds
 from fswatch_builder._native import Baseline, Rootfs, remove_tree, unpack_layer
+from fswatch_builder.research.peers.own_log import environment
 from fswatch_builder.tracking.selection import select
 
 MOST_RATIO = 1.3
@@ -76,7 +77,10 @@ def _first_word(command: list[str]) -> float:
     started = time.perf_counter()
     begun = None
     with subprocess.Popen(
-        [*command, "--progress", "rawjson"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+        [*command, "--progress", "rawjson"],
+        env=environment(os.environ),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
     ) as process:
         for line in process.stderr or ():
             if begun is None and json.loads(line)["event"] == "StepOutput":

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 from fswatch_builder.research.peers.measuring import Cost, measure
+from fswatch_builder.research.peers.own_log import environment
 
 STEPS = 20
 
@@ -20,9 +21,10 @@ def measure_cached(rootfs: str, work: str, repeat: int) -> Cost:
         file.writelines(f"RUN echo {n} > /w/{n}\n" for n in range(STEPS - 3))
     command = [sys.executable, "-m", "fswatch_builder", "build", "--store", os.path.join(work, "store"), "-t", "cached"]
     command += ["--build-context", f"bench-base={rootfs}", "--progress", "plain", context]
-    subprocess.run(command, check=True, capture_output=True)
+    env = environment(os.environ)
+    subprocess.run(command, env=env, check=True, capture_output=True)
     log = os.path.join(work, "log")
-    costs = [measure(command, log=log) for _ in range(repeat)]
+    costs = [measure(command, env=env, log=log) for _ in range(repeat)]
     with open(log) as output:
         hits = output.read().count("CACHED")
     if hits < STEPS - 1:

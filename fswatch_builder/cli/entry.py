@@ -20,7 +20,11 @@ def main() -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from fswatch_builder.cli.app import main as run
 
-    run()
+    try:
+        run()
+    finally:
+        # Or the interpreter's end would look for garbage in all that goes with the process: a tenth of a short command.
+        gc.freeze()
 
 
 def _open_streams() -> None:

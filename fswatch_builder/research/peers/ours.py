@@ -50,7 +50,7 @@ class Ours:
             with open(warm, "w") as file:
                 file.write(f"FROM {name}\nLABEL warm=1\n")
             command = [*self.command(Job(work, warm)), "--quiet"]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            done = subprocess.run(command, env=environment(os.environ), capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 raise PeerError(f"the base cannot be read in: {done.stderr.strip()}")
 

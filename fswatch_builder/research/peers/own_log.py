@@ -112,16 +112,18 @@ def _steps(lines: Iterable[Line], reading: _Reading) -> Iterator[Step]:
 
 def environment(of: Mapping[str, str]) -> dict[str, str]:
     """Of a build that is measured: options that would send its image elsewhere, or say how it is to be built, are left
-    out; those that say what is built stay.
+    out; those that say what is built stay. Its modules are compiled once, as they are where a wheel was installed.
     """
     return {
         name: value
         for name, value in of.items()
-        if not name.startswith(_PREFIX) or name.removeprefix(_PREFIX) in _WHAT_IS_BUILT
+        if (not name.startswith(_PREFIX) or name.removeprefix(_PREFIX) in _WHAT_IS_BUILT) and name != _NEVER_COMPILED
     }
 
 
 _PREFIX = "FSWATCH_BUILDER_"
+#: Every start would compile what changed since it was last compiled.
+_NEVER_COMPILED = "PYTHONDONTWRITEBYTECODE"
 _WHAT_IS_BUILT = frozenset(
     {
         "BUILD_ARG",

@@ -31,7 +31,7 @@ def test_a_command_loads_no_other(command: str) -> None:
 
 
 def test_a_build_loads_neither_what_speaks_to_servers_nor_what_unpacks() -> None:
-    unwanted = {"httpx", "ssl", "email", "rich", "psutil", "ctypes", "tarfile"}
+    unwanted = {"httpx", "ssl", "email", "rich", "psutil", "ctypes", "tarfile", "dataclasses"}
     unwanted |= {"fswatch_builder.remote.http", "fswatch_builder.remote.git", "fswatch_builder.build.unpacking"}
     unwanted |= {"fswatch_builder.build.executor", "fswatch_builder.tracking.selection", "fswatch_builder.oci.registry"}
     assert unwanted & loaded("build") == set()
