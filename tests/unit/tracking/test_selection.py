@@ -1,5 +1,7 @@
 import errno
 import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -55,6 +57,15 @@ def test_every_file_in_strategies_is_a_tracker_under_its_own_name() -> None:
     found = trackers()
     assert set(PREFERRED) <= set(found)
     assert all(name == tracker.name for name, tracker in found.items())
+
+
+def test_a_tracker_loads_no_other() -> None:
+    script = (
+        "import sys; from fswatch_builder.tracking.registry import trackers; trackers()['overlay']; print(*sys.modules)"
+    )
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert "fswatch_builder.tracking.strategies.overlay" in loaded
+    assert not {"fswatch_builder.tracking.strategies.inotify", "inotify_simple", "ctypes"} & set(loaded)
 
 
 @pytest.mark.root
