@@ -10,8 +10,8 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 from typing import Protocol
 
@@ -64,12 +64,13 @@ def run_command(
     """
     if _has_children():
         raise RuntimeError("every child would be taken for one of the command: there must be none")
-    with _signals() as arrived:
+    with _signals() as arrived, _held_back() as release:
         try:
             command = HostCommand(argv, cwd=cwd, witness=witness)
         except OSError as error:
             return _not_started(error)
         try:
+            release()
             exit_status, survivors = _wait(command.pid, arrived, onlooker)
         except BaseException:
             _end_all()
@@ -130,6 +131,27 @@ def _signals() -> Iterator[_Arrived]:
         signal.set_wakeup_fd(woken_before)
         os.close(woken)
         os.close(wakes)
+
+
+@contextmanager
+def _held_back() -> Iterator[Callable[[], None]]:
+    """Handlers of the signals that end us run when what it gives is called, or after the block:
+
+    HostCommand: the command begins and prints | user: kill -TERM | handler raises, and nobody has the command to end
+    """
+    came: list[int] = []
+
+    def handle() -> None:
+        for number in came[:1]:
+            signal.raise_signal(number)
+
+    with ExitStack() as stack:
+        stack.callback(handle)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if callable(handler := signal.getsignal(number)):
+                stack.callback(signal.signal, number, handler)
+                signal.signal(number, lambda number, _: came.append(number))
+        yield stack.close
 
 
 def _wait(first: int, arrived: _Arrived, onlooker: Onlooker | None) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from fswatch_builder._native import HostCommand
 from fswatch_builder.errors import RunError
 from fswatch_builder.runtime import command
 from fswatch_builder.runtime.command import CommandOutcome, run_command
@@ -239,3 +240,28 @@ def nothing_grows(size: Callable[[], int]) -> bool:
     before = size()
     time.sleep(0.1)  # a writer that is alive writes in that time; one that is dead never does
     return size() == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_at_the_first_instant_of_a_command_ends_it(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Ended(BaseException):
+        pass
+
+    def end(_number: int, _frame: object) -> None:
+        raise Ended
+
+    def begin(*args: object, **settings: object) -> object:
+        begun = HostCommand(*args, **settings)  # type: ignore[arg-type]
+        signal.raise_signal(number)  # as one that comes before the call has returned
+        return begun
+
+    monkeypatch.setattr(command, "HostCommand", begin)
+    before = signal.signal(number, end)
+    try:
+        with pytest.raises(Ended):
+            attempt("sh", "-c", "trap '' TERM HUP; sleep 600 & wait")
+        assert signal.getsignal(number) is end
+    finally:
+        signal.signal(number, before)
+    with pytest.raises(ChildProcessError):
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG)
