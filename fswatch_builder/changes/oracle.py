@@ -23,7 +23,7 @@ _KINDS = {
 
 #: Attributes that belong to the host and its drivers, never to an image.
 _HOST_PREFIXES = (b"trusted.overlay.", b"user.overlay.")
-_HOST_NAMES = (b"security.selinux", b"security.ima", b"security.evm")
+_HOST_NAMES = (b"security.selinux", b"security.ima", b"security.evm", b"system.nfs4_acl")
 
 
 #: Times beyond count as these, the years 1677 and 2262: an index has 64 bits for the nanoseconds. (Some file systems

@@ -67,7 +67,7 @@ pub struct Entry {
     /// Target of a symbolic link, else empty.
     pub target: Vec<u8>,
     /// Extended attributes, without those that belong to the host's drivers (`trusted.overlay.*`, `user.overlay.*`)
-    /// and to its security modules (`security.selinux`, `security.ima`, `security.evm`).
+    /// and to its security modules (`security.selinux`, `security.ima`, `security.evm`), and without `system.nfs4_acl`.
     pub xattrs: Xattrs,
     /// Content of a regular file, if it was read.
     pub sha256: Option<Sha256>,

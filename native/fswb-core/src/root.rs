@@ -308,7 +308,13 @@ pub fn complete(
 /// Attributes that belong to the host and its drivers, never to an image.
 pub(crate) fn is_host_attribute(name: &[u8]) -> bool {
     const PREFIXES: [&[u8]; 2] = [b"trusted.overlay.", b"user.overlay."];
-    const NAMES: [&[u8]; 3] = [b"security.selinux", b"security.ima", b"security.evm"];
+    // The last is how an NFS 4 client tells the mode and the ACL that the server has.
+    const NAMES: [&[u8]; 4] = [
+        b"security.selinux",
+        b"security.ima",
+        b"security.evm",
+        b"system.nfs4_acl",
+    ];
     PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || NAMES.contains(&name)
 }
 
@@ -389,6 +395,20 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let root = Root::open(directory.path().as_os_str().as_bytes()).unwrap();
         (directory, root)
+    }
+
+    #[test]
+    fn what_the_host_and_its_drivers_add_is_told_from_what_users_set() {
+        for name in ["security.ima", "trusted.overlay.opaque", "system.nfs4_acl"] {
+            assert!(is_host_attribute(name.as_bytes()), "{name}");
+        }
+        for name in [
+            "security.capability",
+            "system.posix_acl_access",
+            "user.overlay",
+        ] {
+            assert!(!is_host_attribute(name.as_bytes()), "{name}");
+        }
     }
 
     #[test]
