@@ -8,6 +8,7 @@ import signal
 import stat
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.kernel.operations import ON_DISK, Operation, operation, write
@@ -109,31 +110,36 @@ def ring_and_file() -> tuple[Ring, int]:
     return Ring(), opened()
 
 
+@contextmanager
+def closed(both: tuple[Ring, int]) -> Iterator[tuple[Ring, int]]:
+    """At the end of the block, also of one that this kernel cannot do."""
+    ring, fd = both
+    try:
+        yield both
+    finally:
+        ring.close()
+        os.close(fd)
+
+
 @operation(FILES, **A_WRITE, before=ring_and_file, lacks=NOT_HAD)
 def written_by_io_uring(both: tuple[Ring, int]) -> Iterator[None]:
-    ring, fd = both
-    ring.write(fd, b"changed", 0)
-    yield
-    ring.close()
-    os.close(fd)
+    with closed(both) as (ring, fd):
+        ring.write(fd, b"changed", 0)
+        yield
 
 
 @operation(FILES, **A_WRITE, before=ring_and_file, lacks=NOT_HAD)
 def allocated_by_io_uring(both: tuple[Ring, int]) -> Iterator[None]:
-    ring, fd = both
-    ring.fallocate(fd, 0, 0, 20000)
-    yield
-    ring.close()
-    os.close(fd)
+    with closed(both) as (ring, fd):
+        ring.fallocate(fd, 0, 0, 20000)
+        yield
 
 
 @operation(FILES, **A_WRITE, before=ring_and_file, lacks=(*NOT_HAD, errno.EINVAL))
 def truncated_by_io_uring(both: tuple[Ring, int]) -> Iterator[None]:
-    ring, fd = both
-    ring.ftruncate(fd, 3)
-    yield
-    ring.close()
-    os.close(fd)
+    with closed(both) as (ring, fd):
+        ring.ftruncate(fd, 3)
+        yield
 
 
 @operation(FILES, "MODIFY f", "MODIFY d/f")
