@@ -164,9 +164,9 @@ class KeptThings:
         return next(iter(self._things(kind, [key])), None)
 
     def things(self, kind: Kind) -> list[Thing]:
-        """All things of a kind, the longest unused first."""
+        """All things of a kind, the longest unused first, and last those in use (of one second there may be others)."""
         keys = [Digest(f"sha256:{name}") for name in self._names(kind) if _NAME.fullmatch(name)]
-        return sorted(self._things(kind, keys), key=lambda thing: (thing.used, thing.key))
+        return sorted(self._things(kind, keys), key=lambda thing: (thing.in_use, thing.used, thing.key))
 
     def remove(self, kind: Kind, key: Digest) -> bool:
         """Removes a thing; False if it is in use, and stays. One that is not there counts as removed.
