@@ -32,7 +32,7 @@ def table(document: Document) -> str:
         times = [f"{found[name, size]['step_ms']:,.0f} ms" for size in sizes]
         lines.append(_line([_label(name, document["peers"]), *times, memory]))
     machine = document["machine"]
-    where = f"{machine['cores']} cores, Linux {machine['kernel']}, {machine['file system']}"
+    where = f"{machine['cores']} cores, Linux {machine['kernel']}, {machine['file_system']}"
     return "\n".join((*lines, "", f"Taken {document['taken']} ({where}; [figures]({_FIGURES})).", ""))
 
 

@@ -32,7 +32,7 @@ _BUILDERS_HEADER = (
     ("builder", "who builds an image, with the command as its last RUN"),
     ("whole build, ms", "nothing from the cache, the program's start included"),
     ("±", "half the interval that holds the median with 95 % confidence"),
-    ("missed", "changes that its layers do not list, judged independently"),
+    ("missed", "changes that its layers do not list; judged by what the command does here, some do else elsewhere"),
     ("spurious", "paths of the tree that they list and the command did not change"),
     ("a RUN takes, ms", "by the builder's own clock, the command included"),
     ("a RUN costs, ms", "what of that is more than the command alone, with nobody watching"),

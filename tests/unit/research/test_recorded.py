@@ -104,7 +104,7 @@ def test_known_figures_give_the_known_table_of_costs():
 
     document = {
         "taken": "2026-01-01",
-        "machine": {"cores": "2", "kernel": "6.1", "file system": "tmpfs"},
+        "machine": {"cores": "2", "kernel": "6.1", "file_system": "tmpfs"},
         "peers": {"buildah": "buildah version 1.28.2 (x)", "BuildKit (dockerd)": "Docker version 20.10.24, build 5"},
         "extra_run": [
             row("BuildKit (dockerd)", 10, 30.0),
