@@ -77,6 +77,11 @@ class Machine(RuleBasedStateMachine):
         flood = Operation("flood", MAIN, read_limits().queued_events, 0, 0, 0)
         self.do(Run((*before.operations, flood, *after.operations), is_read=False))
 
+    @rule(before=runs, after=runs, writes=numbers, other=numbers)
+    def run_a_program_with_a_storm(self, before: Run, after: Run, writes: int, other: int) -> None:
+        storm = Operation("storm", MAIN, writes, other, 0, 5)
+        self.do(Run((*before.operations, storm, *after.operations)))
+
     @rule()
     def run_true(self) -> None:
         self.do(Run(()))

@@ -86,6 +86,17 @@ def truncate(actor: Actor, take: Operation) -> None:
 
 
 @action
+def storm(actor: Actor, take: Operation) -> None:
+    """So many writes that a tracker may ask to be told of none, then what nothing but MODIFY tells of."""
+    path, other = actor.file(take.one), actor.file(take.other)
+    with opened(path, os.O_WRONLY) as file:
+        for _ in range(60_000):
+            os.pwrite(file, bytes([take.number]), 0)
+        os.truncate(other, take.number)
+    actor.say(f"write {path!r} 60,000 times, then truncate -s {take.number} {other!r}, then close the former")
+
+
+@action
 def map_and_store(actor: Actor, take: Operation) -> None:
     path = actor.file(take.one)
     if os.stat(path).st_size == 0:  # cannot be mapped

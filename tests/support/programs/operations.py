@@ -7,12 +7,14 @@ from tests.support.programs.actor import ACTIONS, HOST
 for _module in ("contents", "metadata", "names", "trees", "links", "lasting", "uring"):
     importlib.import_module(f"tests.support.programs.{_module}")
 
-INSIDE = tuple(sorted(set(ACTIONS) - {"flood"}))
-"""What a process of a RUN does; the flood is a fault, asked for by name."""
+FAULTS = {"flood", "storm"}
+"""More events than a queue holds, and than are worth being told of: asked for by name."""
+INSIDE = tuple(sorted(set(ACTIONS) - FAULTS))
+"""What a process of a RUN does."""
 
 importlib.import_module("tests.support.programs.outside")
 
-OUTSIDE = tuple(sorted(set(ACTIONS) - {*INSIDE, "flood"}))
+OUTSIDE = tuple(sorted(set(ACTIONS) - {*INSIDE, *FAULTS}))
 """What the process outside the tree does."""
 
 

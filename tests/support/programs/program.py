@@ -78,6 +78,9 @@ def drawn_run(source: random.Random, *, faults: bool) -> Run:
         flood = Operation("flood", MAIN, read_limits().queued_events, 0, 0, 0)
         operations.insert(source.randrange(len(operations) + 1), flood)
         return Run(tuple(operations), is_read=False)
+    if faults and source.random() < 0.05:
+        storm = Operation("storm", MAIN, source.randrange(41), source.randrange(41), 0, source.randrange(8))
+        operations.insert(source.randrange(len(operations) + 1), storm)
     kill = None
     if faults and source.random() < 0.3:
         kill = Kill(source.randrange(len(operations)), source.choice((0, 100, 300, 1000, 3000)))
