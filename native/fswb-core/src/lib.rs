@@ -40,3 +40,4 @@ pub mod root;
 pub mod sandbox;
 pub mod stack;
 pub mod witness;
+mod xattrs;

@@ -1,15 +1,16 @@
 //! An open root directory. Every path is resolved inside it, whatever links an image has planted.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{self, AtFlags, Mode, OFlags, ResolveFlags};
 
-use crate::entry::{Entry, Kind, STATX_WANTED, Xattrs};
+use crate::entry::{Entry, Kind, STATX_WANTED};
 use crate::error::{Context, Error, Result, present};
 use crate::overlay::Layers;
 use crate::path::RelPath;
+use crate::xattrs::read_xattrs;
 
 /// An open directory and a name in it; `None` for the root, which is in no directory of ours.
 pub type Place = Option<(OwnedFd, Vec<u8>)>;
@@ -305,80 +306,6 @@ pub fn complete(
     Ok(())
 }
 
-/// Attributes that belong to the host and its drivers, never to an image.
-pub(crate) fn is_host_attribute(name: &[u8]) -> bool {
-    const PREFIXES: [&[u8]; 2] = [b"trusted.overlay.", b"user.overlay."];
-    // The last is how an NFS 4 client tells the mode and the ACL that the server has.
-    const NAMES: [&[u8]; 4] = [
-        b"security.selinux",
-        b"security.ima",
-        b"security.evm",
-        b"system.nfs4_acl",
-    ];
-    PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || NAMES.contains(&name)
-}
-
-/// The extended attributes of `name` in an open directory, sorted. Never follows a link.
-pub fn read_xattrs(directory: BorrowedFd<'_>, name: &[u8], path: &RelPath) -> Result<Xattrs> {
-    // There is no *at form before Linux 6.13: /proc/self/fd/N/NAME reaches the entry without resolving its path anew.
-    let mut link = format!("/proc/self/fd/{}", directory.as_raw_fd()).into_bytes();
-    if !name.is_empty() {
-        link.push(b'/');
-        link.extend_from_slice(name);
-    }
-    let link = c_string(&link)?;
-    let link = link.as_c_str();
-    if name.is_empty() {
-        let list = |names: &mut [u8]| fs::listxattr(link, names);
-        xattrs(list, |key, value| fs::getxattr(link, key, value), path)
-    } else {
-        let list = |names: &mut [u8]| fs::llistxattr(link, names);
-        xattrs(list, |key, value| fs::lgetxattr(link, key, value), path)
-    }
-}
-
-/// Those of a file that is open for reading, sorted.
-pub(crate) fn xattrs_of_open(file: BorrowedFd<'_>, path: &RelPath) -> Result<Xattrs> {
-    let list = |names: &mut [u8]| fs::flistxattr(file, names);
-    xattrs(list, |key, value| fs::fgetxattr(file, key, value), path)
-}
-
-fn xattrs(
-    list: impl Fn(&mut [u8]) -> rustix::io::Result<usize>,
-    get: impl Fn(&CStr, &mut [u8]) -> rustix::io::Result<usize>,
-    path: &RelPath,
-) -> Result<Xattrs> {
-    let names = match whole(list) {
-        Err(rustix::io::Errno::NOTSUP) => return Ok(Vec::new()),
-        names => names.during("llistxattr", path)?,
-    };
-    let mut attributes = Xattrs::new();
-    for attribute in names
-        .split(|&byte| byte == 0)
-        .filter(|n| !n.is_empty() && !is_host_attribute(n))
-    {
-        let key = c_string(attribute)?;
-        let value = whole(|value| get(key.as_c_str(), value)).during("lgetxattr", path)?;
-        attributes.push((attribute.to_vec(), value));
-    }
-    attributes.sort();
-    Ok(attributes)
-}
-
-/// What a call writes into a buffer that is large enough for it.
-fn whole(read: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> rustix::io::Result<Vec<u8>> {
-    let mut buffer = vec![0_u8; 256];
-    loop {
-        match read(&mut buffer) {
-            Err(rustix::io::Errno::RANGE) => buffer.resize(buffer.len() * 2, 0),
-            length => {
-                buffer.truncate(length?);
-                return Ok(buffer);
-            }
-        }
-    }
-}
-
 /// A path as the C library wants it; one with a NUL byte is refused.
 pub fn c_string(bytes: &[u8]) -> Result<CString> {
     CString::new(bytes).map_err(|_| Error::refused(bytes, "a path cannot hold a NUL byte"))
@@ -395,20 +322,6 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let root = Root::open(directory.path().as_os_str().as_bytes()).unwrap();
         (directory, root)
-    }
-
-    #[test]
-    fn what_the_host_and_its_drivers_add_is_told_from_what_users_set() {
-        for name in ["security.ima", "trusted.overlay.opaque", "system.nfs4_acl"] {
-            assert!(is_host_attribute(name.as_bytes()), "{name}");
-        }
-        for name in [
-            "security.capability",
-            "system.posix_acl_access",
-            "user.overlay",
-        ] {
-            assert!(!is_host_attribute(name.as_bytes()), "{name}");
-        }
     }
 
     #[test]

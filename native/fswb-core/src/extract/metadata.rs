@@ -8,7 +8,8 @@ use rustix::io::Errno;
 use crate::entry::{Entry, Kind, Xattrs};
 use crate::error::{Context, Error, Result};
 use crate::path::RelPath;
-use crate::root::{c_string, is_host_attribute, read_xattrs, stat_at, stat_bare};
+use crate::root::{c_string, stat_at, stat_bare};
+use crate::xattrs::{is_host_attribute, read_xattrs};
 
 /// User and group.
 pub(super) type Owner = (u32, u32);

@@ -13,7 +13,8 @@ use crate::clock::pass_a_tick;
 use crate::copy::metadata::{Times, set_owner_and_mode};
 use crate::error::{Context, Error, Result};
 use crate::path::RelPath;
-use crate::root::{Root, c_string, read_xattrs, stat_bare};
+use crate::root::{Root, c_string, stat_bare};
+use crate::xattrs::read_xattrs;
 
 /// Options, each needed:
 ///

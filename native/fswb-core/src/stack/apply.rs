@@ -12,7 +12,7 @@ use crate::entry::{Entry, Kind, Xattrs};
 use crate::error::{Error, Result};
 use crate::extract::{Meaning, UnpackedLayer, clean_name};
 use crate::path::RelPath;
-use crate::root::is_host_attribute;
+use crate::xattrs::is_host_attribute;
 
 impl Stack {
     /// Lays an uncompressed layer, read to the end of `input`, over what is there.

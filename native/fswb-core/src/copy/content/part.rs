@@ -10,7 +10,8 @@ use crate::entry::{Entry, Kind};
 use crate::error::Result;
 use crate::hash::hash_rest;
 use crate::path::RelPath;
-use crate::root::{complete, xattrs_of_open};
+use crate::root::complete;
+use crate::xattrs::xattrs_of_open;
 
 /// A piece of what COPY would take.
 #[derive(Debug)]
