@@ -7,7 +7,7 @@ import json
 import lzma
 import os
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -22,12 +22,6 @@ from fswatch_builder.oci.store import Store
 from tests.support.images import MadeImage, digest, encode, make_image, make_index, tar_directory, tar_of, write_layout
 
 AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(str(tmp_path / "store")) as opened:
-        yield opened
 
 
 def with_index(layout: Path, content: bytes) -> Path:

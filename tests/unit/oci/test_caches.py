@@ -26,12 +26,6 @@ def must_not_wait() -> None:
     raise AssertionError("it waits")
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(str(tmp_path / "store")) as store:
-        yield store
-
-
 @contextmanager
 def used(caches: Caches, sharing: Sharing = "shared", *, key: Digest = KEY, renew: bool = False) -> Iterator[Path]:
     """The directory, by a path that stays right."""

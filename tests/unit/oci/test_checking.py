@@ -24,12 +24,6 @@ LAYERS = 3
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(str(tmp_path / "store")) as opened:
-        yield opened
-
-
-@pytest.fixture
 def manifest(store: Store, tmp_path: Path) -> Descriptor:
     image = make_image([{"f": os.urandom(1_200_000)} for _ in range(LAYERS)])
     digest = import_layout(store, str(write_layout(tmp_path / "source", {"x": image})), Platform("linux", "amd64"))

@@ -7,7 +7,7 @@ import io
 import lzma
 import os
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -60,12 +60,6 @@ PACKED = {
 
 def read_all(descriptor: int) -> bytes:
     return b"".join(iter(lambda: os.read(descriptor, 1 << 16), b""))
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(str(tmp_path / "store")) as store:
-        yield store
 
 
 @pytest.mark.parametrize("name", PACKED)

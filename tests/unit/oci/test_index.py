@@ -2,7 +2,6 @@
 
 import json
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,12 +28,6 @@ IMAGES = {
     "linux/amd64": make_image([{"f": b"amd64"}], architecture="amd64"),
     "linux/arm/v7": make_image([{"f": b"arm"}], architecture="arm", variant="v7"),
 }
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(str(tmp_path / "store")) as opened:
-        yield opened
 
 
 def put(store: Store, images: dict[str, MadeImage] | None = None, name: Reference = APP) -> Descriptor:

@@ -5,7 +5,7 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,6 @@ from tests.support.images import encode, make_image, write_layout
 
 AMD64 = Platform("linux", "amd64")
 NAMES = (Reference.parse("app:1"), Reference.parse("ghcr.io/team/app:2"))
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(str(tmp_path / "store")) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -28,12 +27,6 @@ from fswatch_builder.oci.store import StepResult, Store
 AMD64 = Platform("linux", "amd64")
 NOON = datetime(2024, 1, 2, tzinfo=UTC)
 ARM64 = Platform("linux", "arm64")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(str(tmp_path / "store")) as store:
-        yield store
 
 
 def layer(store: Store, content: bytes = b"tar", compression: Compression = Compression.NONE) -> Layer:

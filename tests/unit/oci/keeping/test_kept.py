@@ -4,7 +4,6 @@ import multiprocessing
 import os
 import subprocess
 import threading
-from collections.abc import Iterator
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -20,12 +19,6 @@ from tests.support.stores import elsewhere, killed_elsewhere, make_layer, publis
 
 KEY, OTHER = Digest.of(b"key"), Digest.of(b"other")
 DIRECTORIES = [Kind.TREE, Kind.MOUNT]
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(str(tmp_path / "store")) as store:
-        yield store
 
 
 @pytest.mark.parametrize("kind", DIRECTORIES)
