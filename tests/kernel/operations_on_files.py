@@ -32,6 +32,10 @@ FILES: list[Operation] = []
 
 NOT_HAD = (errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTTY, errno.EPERM)
 A_WRITE = {"inotify": "MODIFY f / CLOSE_WRITE f", "fanotify": "MODIFY d/f / CLOSE_WRITE d/f"}
+AN_EXCHANGE = {
+    "inotify": " / CLOSE_WRITE f, CLOSE_WRITE g",
+    "fanotify": " / CLOSE_WRITE d/f, CLOSE_WRITE d/g",
+}
 
 
 def opened() -> int:
@@ -254,32 +258,14 @@ def two_of_one_size() -> None:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-@operation(
-    FILES,
-    " / CLOSE_WRITE f, CLOSE_WRITE g",
-    " / CLOSE_WRITE d/f, CLOSE_WRITE d/g",
-    before=two_of_one_size,
-    on=("xfs",),
-    root=True,
-    missed_by=("scan",),
-    lacks=NOT_HAD,
-)
+@operation(FILES, **AN_EXCHANGE, before=two_of_one_size, on=("xfs",), root=True, missed_by=("scan",), lacks=NOT_HAD)
 def exchanged_with_another_file(_: None) -> Iterator[None]:
     with open("d/g", "r+b") as other, open("d/f", "r+b") as one:
         swap_extents(one.fileno(), other.fileno())
         yield
 
 
-@operation(
-    FILES,
-    " / CLOSE_WRITE f, CLOSE_WRITE g",
-    " / CLOSE_WRITE d/f, CLOSE_WRITE d/g",
-    before=two_of_one_size,
-    on=("ext4",),
-    root=True,
-    missed_by=("scan",),
-    lacks=NOT_HAD,
-)
+@operation(FILES, **AN_EXCHANGE, before=two_of_one_size, on=("ext4",), root=True, missed_by=("scan",), lacks=NOT_HAD)
 def its_blocks_given_to_another_file(_: None) -> Iterator[None]:
     """As e4defrag does to a file of its own; g is what that file is."""
     with open("d/g", "r+b") as other, open("d/f", "r+b") as one:
