@@ -14,21 +14,20 @@ _MNT_DETACH: Final = 2  # umount2(2)
 #: not listed may be shared by several machines.
 _LOCAL: Final = frozenset(
     (
-        *(
-            "bcachefs",
-            "btrfs",
-            "ext2",
-            "ext3",
-            "ext4",
-            "f2fs",
-            "jfs",
-            "nilfs2",
-            "overlay",
-            "ramfs",
-            "reiserfs",
-            "tmpfs",
-        ),
-        *("xfs", "zfs"),
+        "bcachefs",
+        "btrfs",
+        "ext2",
+        "ext3",
+        "ext4",
+        "f2fs",
+        "jfs",
+        "nilfs2",
+        "overlay",
+        "ramfs",
+        "reiserfs",
+        "tmpfs",
+        "xfs",
+        "zfs",
     )
 )
 
