@@ -30,14 +30,12 @@ from fswatch_builder.research.builds.campaign import BuildCampaign
 from fswatch_builder.research.builds.contestants import contestants, digest, ways
 from fswatch_builder.research.builds.document import BuildDocument, build_document
 from fswatch_builder.research.builds.project import Project
-from fswatch_builder.research.builds.rows import Absent, BuildPlan
+from fswatch_builder.research.builds.rows import BuildPlan
 from fswatch_builder.research.corpora.registry import chosen
 from fswatch_builder.research.peers import registry as peers
-from fswatch_builder.research.peers.ours import Ours
-from fswatch_builder.research.peers.peer import Peer
+from fswatch_builder.research.peers.ours import beside_ours
 from fswatch_builder.research.report.page import page
 from fswatch_builder.research.workloads import registry as workloads
-from fswatch_builder.tracking.selection import AUTO
 
 RESULTS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "results")
 README = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(__file__))), "README.md")
@@ -88,7 +86,7 @@ def trees(part: Part, directory: str, seconds: float) -> Document:
     sources = [chosen(name) for name in part.corpora]
     work = workloads.usable(part.workloads, by_name=True)
     here, absent = peers.chosen(peers.AUTO if part.peers else peers.NONE)
-    builders: list[Peer] = [Ours(AUTO), *here] if here else []
+    builders = beside_ours(here)
     plan = Plan(
         corpora=tuple(source.name for source in sources),
         workloads=tuple(workload.name for workload in work),
@@ -98,7 +96,7 @@ def trees(part: Part, directory: str, seconds: float) -> Document:
         cache=part.cache,
         machine=machine.describe(directory),
         builders=contestants((), builders),
-        absent=tuple(Absent(name, reason) for name, reason in absent),
+        absent=tuple(absent),
     )
     campaign = Campaign(plan, sources, work, directory, named=False, seconds=seconds, peers=builders)
     with Progress(plan, 0) as progress:
@@ -122,7 +120,7 @@ def builds(files: int, directory: str, repeat: int) -> BuildDocument:
             context=f"five RUNs on a base of {files:,} files",
             dockerfile=digest(script),
             contestants=contestants(ways().values(), here),
-            absent=tuple(Absent(name, reason) for name, reason in absent),
+            absent=tuple(absent),
             repeat=repeat,
             seed=1,
             machine=machine.describe(directory),

@@ -197,13 +197,10 @@ def _campaign(
     from fswatch_builder.research.bench.engine import Source
     from fswatch_builder.research.bench.rows import Plan
     from fswatch_builder.research.builds.contestants import contestants
-    from fswatch_builder.research.builds.rows import Absent
     from fswatch_builder.research.corpora import registry as corpora_registry
     from fswatch_builder.research.peers import registry as peer_registry
-    from fswatch_builder.research.peers.ours import Ours
-    from fswatch_builder.research.peers.peer import Peer
+    from fswatch_builder.research.peers.ours import beside_ours
     from fswatch_builder.research.workloads import registry as workload_registry
-    from fswatch_builder.tracking.selection import AUTO
 
     place = directory or tempfile.gettempdir()
     check_directory(place)
@@ -233,7 +230,7 @@ def _campaign(
         if not any(job.fits(source.kind) for source in sources):
             raise UsageError(f"workload {job.name} works on corpus {job.only_on} alone")
     others, missing = peer_registry.chosen(peers)
-    builders: list[Peer] = [Ours(AUTO), *others] if others else []
+    builders = beside_ours(others)
     plan = Plan(
         corpora=tuple(source.name for source in sources),
         workloads=tuple(workload.name for workload in work),
@@ -243,7 +240,7 @@ def _campaign(
         cache=cache,
         machine=machine.describe(place),
         builders=contestants((), builders),
-        absent=tuple(Absent(name, reason) for name, reason in missing),
+        absent=tuple(missing),
     )
     seconds = _QUICK_S if quick else None
     return Campaign(plan, sources, work, place, named=bool(asked), seconds=seconds, peers=builders)

@@ -24,8 +24,8 @@ from fswatch_builder.research.builds.campaign import BuildCampaign
 from fswatch_builder.research.builds.contestants import contestants, digest, ways
 from fswatch_builder.research.builds.document import BuildDocument, build_document
 from fswatch_builder.research.builds.project import Project
-from fswatch_builder.research.builds.rows import Absent, BuildPlan, BuildRow
-from fswatch_builder.research.peers.peer import Peer
+from fswatch_builder.research.builds.rows import BuildPlan, BuildRow
+from fswatch_builder.research.peers.peer import Absent, Peer
 from fswatch_builder.research.peers.registry import chosen
 from fswatch_builder.research.strategies import Strategy
 
@@ -90,12 +90,12 @@ def _script(asked: Asked) -> Script:
     )
 
 
-def _plan(asked: Asked, script: Script, peers: Sequence[Peer], missing: Sequence[tuple[str, str]]) -> BuildPlan:
+def _plan(asked: Asked, script: Script, peers: Sequence[Peer], missing: Sequence[Absent]) -> BuildPlan:
     return BuildPlan(
         context=asked.context,
         dockerfile=digest(script),
         contestants=contestants(_strategies(asked), peers),
-        absent=tuple(Absent(name, reason) for name, reason in missing),
+        absent=tuple(missing),
         repeat=asked.repeat,
         seed=asked.seed,
         machine=machine.describe(asked.directory),

@@ -7,8 +7,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from fswatch_builder.research.builds.campaign import Difference
 from fswatch_builder.research.builds.document import build_document
-from fswatch_builder.research.builds.rows import Absent, BuildPlan
+from fswatch_builder.research.builds.rows import BuildPlan
 from fswatch_builder.research.machine import describe
+from fswatch_builder.research.peers.peer import Absent
 from fswatch_builder.research.report.page import page
 from tests.support.cli import fswatch_builder
 from tests.unit.research.test_builds import OURS, PEER, run

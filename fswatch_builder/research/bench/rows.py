@@ -3,8 +3,9 @@
 from msgspec import Struct
 
 from fswatch_builder.research.bench.trial import Trial
-from fswatch_builder.research.builds.rows import Absent, Contestant
+from fswatch_builder.research.builds.rows import Contestant
 from fswatch_builder.research.machine import Machine
+from fswatch_builder.research.peers.peer import Absent
 from fswatch_builder.research.strategies import UNWATCHED
 
 

@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from fswatch_builder.research.machine import Machine
+from fswatch_builder.research.peers.peer import Absent
 
 CONTEXT, DOCKERFILE = "context", "Dockerfile"
 
@@ -69,13 +70,6 @@ class Contestant(Struct, frozen=True):
     kind: str
     version: str
     means: str
-
-
-class Absent(Struct, frozen=True):
-    """A builder that was asked for and takes no part."""
-
-    name: str
-    reason: str
 
 
 class BuildPlan(Struct, frozen=True):

@@ -3,15 +3,16 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from fswatch_builder.model.hash_mode import HashMode
 from fswatch_builder.research.machine import own_version
 from fswatch_builder.research.peers.measuring import Cost, PeerError, measure, said
 from fswatch_builder.research.peers.own_log import environment, told
-from fswatch_builder.research.peers.peer import Built, Job
+from fswatch_builder.research.peers.peer import Built, Job, Peer
+from fswatch_builder.tracking.selection import AUTO
 
-OURS = "fswatch-builder auto"
+OURS = f"fswatch-builder {AUTO}"
 """What it is called where others are measured against it."""
 
 
@@ -76,3 +77,8 @@ class Ours:
 
     def close(self) -> None:
         """See Peer: nothing is left running."""
+
+
+def beside_ours(others: Sequence[Peer]) -> list[Peer]:
+    """This builder, as it chooses by itself, and the others; nobody where there is no other to compare it with."""
+    return [Ours(AUTO), *others] if others else []

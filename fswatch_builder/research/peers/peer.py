@@ -11,6 +11,13 @@ BASE = "localhost/bench-base"
 """What a Dockerfile for peers calls its base; several are ``bench-base-2`` and so on. No registry has it."""
 
 
+class Absent(Struct, frozen=True):
+    """A builder that was asked for and takes no part."""
+
+    name: str
+    reason: str
+
+
 class Job(Struct, frozen=True):
     """What is to be built. The images that ``dockerfile`` starts from are those the peer was prepared with."""
 

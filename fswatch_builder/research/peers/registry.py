@@ -7,7 +7,7 @@ from fswatch_builder.research.peers.buildah import Buildah
 from fswatch_builder.research.peers.buildkitd import BuildKit
 from fswatch_builder.research.peers.dockerd import BuildKitInDocker
 from fswatch_builder.research.peers.kaniko import Kaniko
-from fswatch_builder.research.peers.peer import Peer
+from fswatch_builder.research.peers.peer import Absent, Peer
 
 AUTO, NONE = "auto", "none"
 
@@ -21,15 +21,15 @@ def peers() -> Mapping[str, Sequence[Peer]]:
     }
 
 
-def chosen(text: str) -> tuple[Sequence[Peer], Sequence[tuple[str, str]]]:
-    """Of ``auto``, ``none`` or names with commas: those that can run here, and the rest, each with the reason.
+def chosen(text: str) -> tuple[Sequence[Peer], Sequence[Absent]]:
+    """Of ``auto``, ``none`` or names with commas: those that can run here, and the rest.
 
     UsageError for a name that is none, and for one that was asked for and cannot run.
     """
     known = peers()
     names = list(known) if text == AUTO else [] if text == NONE else text.split(",")
     here: list[Peer] = []
-    absent: list[tuple[str, str]] = []
+    absent: list[Absent] = []
     for name in names:
         if name not in known:
             raise UsageError(
@@ -40,5 +40,5 @@ def chosen(text: str) -> tuple[Sequence[Peer], Sequence[tuple[str, str]]]:
         if not usable and text != AUTO:
             raise UsageError(f"--peers {text}: " + "; ".join(f"{peer.name}: {why}" for peer, why in reasons.items()))
         here += usable
-        absent += [(peer.name, why) for peer, why in reasons.items() if why is not None]
+        absent += [Absent(peer.name, why) for peer, why in reasons.items() if why is not None]
     return here, absent

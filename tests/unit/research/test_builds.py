@@ -7,10 +7,11 @@ from fswatch_builder.errors import BuildError
 from fswatch_builder.research.bench.verdict import Outcome
 from fswatch_builder.research.builds.campaign import Difference, rows, turns
 from fswatch_builder.research.builds.document import build_document
-from fswatch_builder.research.builds.rows import Absent, Build, BuildPlan, BuildRow, Contestant, Run
+from fswatch_builder.research.builds.rows import Build, BuildPlan, BuildRow, Contestant, Run
 from fswatch_builder.research.machine import describe
 from fswatch_builder.research.peers.measuring import Line, OutOfTimeError
 from fswatch_builder.research.peers.own_log import told
+from fswatch_builder.research.peers.peer import Absent
 
 OURS = (
     Contestant("inotify", "watching", "1", ""),

@@ -94,8 +94,8 @@ def test_auto_takes_who_is_there_and_lists_the_rest(bin_directory, monkeypatch):
     program(bin_directory, "buildah", BUILDAH)
     here, absent = registry.chosen("auto")
     assert [peer.name for peer in here] == ["buildah"]
-    assert [name for name, _ in absent] == ["BuildKit", "BuildKit (dockerd)", "kaniko full", "kaniko redo"]
-    assert all("on PATH" in reason for _, reason in absent)
+    assert [one.name for one in absent] == ["BuildKit", "BuildKit (dockerd)", "kaniko full", "kaniko redo"]
+    assert all("on PATH" in one.reason for one in absent)
     assert registry.chosen("none") == ([], [])
 
 
