@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.filesystems import mounted
-from tests.support.programs.operations import INSIDE, OUTSIDE
+from tests.support.programs.operations import FAULTS, INSIDE, OUTSIDE
 from tests.support.programs.program import Run, drawn
 from tests.support.tracked_programs import Bases, play
 
@@ -37,7 +37,7 @@ def test_the_programs_have_what_they_are_to_have() -> None:
     programs = [drawn(random.Random(seed), faults=True) for seed in range(400)]
     runs = [step for program in programs for step in program.steps if isinstance(step, Run)]
     operations = [operation for run in runs for operation in run.operations]
-    assert {operation.action for operation in operations} == {*INSIDE, *OUTSIDE, "flood"}
+    assert {operation.action for operation in operations} == {*INSIDE, *OUTSIDE, *FAULTS}
     assert len(INSIDE + OUTSIDE) >= 90
     assert {operation.process for operation in operations} == set(range(5))
     assert any(run.kill and run.at_once for run in runs)
