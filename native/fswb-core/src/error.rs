@@ -104,7 +104,7 @@ impl fmt::Display for Error {
                 write!(
                     f,
                     "archive member {} at byte {offset}: {reason}",
-                    path.escape_ascii()
+                    excerpt(path)
                 )
             }
             Self::Index { path, reason } => write!(f, "baseline {}: {reason}", path.escape_ascii()),
@@ -114,6 +114,15 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// Bytes that an archive gave, for a message of one line: names in it may have a megabyte.
+pub(crate) fn excerpt(bytes: &[u8]) -> String {
+    const MOST: usize = 300;
+    match bytes.len().checked_sub(MOST) {
+        None | Some(0) => bytes.escape_ascii().to_string(),
+        Some(more) => format!("{}... ({more} bytes more)", bytes[..MOST].escape_ascii()),
+    }
+}
 
 /// Names the operation and path of a failed system call.
 pub trait Context<T> {

@@ -24,6 +24,11 @@ pub(crate) fn is_host_attribute(name: &[u8]) -> bool {
     PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || NAMES.contains(&name)
 }
 
+/// Whether any file system takes it: limits.h, XATTR_NAME_MAX and XATTR_SIZE_MAX.
+pub(crate) fn is_holdable_attribute(name: &[u8], value: &[u8]) -> bool {
+    name.len() <= 255 && value.len() <= 65_536
+}
+
 /// The extended attributes of `name` in an open directory, sorted. Never follows a link.
 pub(crate) fn read_xattrs(
     directory: BorrowedFd<'_>,

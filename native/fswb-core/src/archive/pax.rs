@@ -2,6 +2,7 @@
 
 use crate::archive::sparse;
 use crate::entry::Xattrs;
+use crate::error::excerpt;
 
 /// The prefix under which every tar of note keeps extended attributes. (bsdtar has them a second time, in a form of its
 /// own.)
@@ -48,13 +49,7 @@ impl Extension {
     }
 
     fn set(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
-        let bad = || {
-            format!(
-                "a PAX record {} of {}",
-                key.escape_ascii(),
-                value.escape_ascii()
-            )
-        };
+        let bad = || format!("a PAX record {} of {}", excerpt(key), excerpt(value));
         if let Some(name) = key.strip_prefix(XATTR) {
             if name.is_empty() || name.contains(&0) {
                 return Err(bad());

@@ -6,6 +6,7 @@
 use crate::archive::BLOCK;
 use crate::archive::header::number;
 use crate::archive::pax::decimal;
+use crate::error::excerpt;
 
 /// The most parts a file may be in: 16 MiB of memory. A file of 4 GiB whose every other page is a hole has half of it.
 const MAX_REGIONS: usize = 1 << 20;
@@ -120,8 +121,8 @@ impl Records {
             decimal(value).ok_or_else(|| {
                 format!(
                     "a PAX record GNU.sparse.{} of {}",
-                    key.escape_ascii(),
-                    value.escape_ascii()
+                    excerpt(key),
+                    excerpt(value)
                 )
             })
         };
@@ -143,7 +144,7 @@ impl Records {
             _ => {
                 return Err(format!(
                     "a PAX record GNU.sparse.{} where none belongs",
-                    key.escape_ascii()
+                    excerpt(key)
                 ));
             }
         }

@@ -8,7 +8,7 @@ use crate::archive::{Limits, Member, MemberKind, Reader};
 use crate::entry::Kind;
 use crate::error::Result;
 use crate::extract::metadata::Owner;
-use crate::extract::place::{Made, clean_name};
+use crate::extract::place::{Made, clean_name, holdable, linked_path, on_the_way};
 use crate::extract::tree::{Created, Tree, default_owner};
 use crate::layer::WHITEOUT;
 use crate::path::RelPath;
@@ -59,22 +59,18 @@ pub fn add_archive(
     let mut paths: BTreeSet<RelPath> = added.led_through.iter().cloned().collect();
     let mut reader = Reader::new(input, false, limits);
     while let Some(member) = reader.next_member()? {
-        let spelled = clean_name(&member, &member.name)?;
+        let spelled = holdable(&member, clean_name(&member, &member.name)?)?;
         let (Some(parent), Some(name)) = (spelled.parent(), spelled.name()) else {
             continue;
         };
         check_parts(&member, &spelled)?;
-        let directory = match tree.directory_to_write(&below(&dest, &parent)?) {
-            Err(error) if error.is_absent() => {
-                return Err(member.error("what should be a directory above it is none"));
-            }
-            result => result?,
-        };
+        let found = tree.directory_to_write(&below(&dest, &parent)?);
+        let directory = found.map_err(|error| on_the_way(&member, error))?;
         paths.extend(tree.new_parents.drain(..));
         let path = directory.path.join(name)?;
         match member.kind {
             MemberKind::HardLink => {
-                let target = below(&dest, &clean_name(&member, &member.link)?)?;
+                let target = below(&dest, &linked_path(&member)?)?;
                 tree.link(&directory, &path, &member, &target)?;
             }
             MemberKind::New(kind) => {

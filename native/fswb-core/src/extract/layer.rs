@@ -15,7 +15,7 @@ use crate::entry::{Entry, Kind};
 use crate::error::Result;
 use crate::extract::brought::Brought;
 use crate::extract::meaning::Meaning;
-use crate::extract::place::{Made, clean_name};
+use crate::extract::place::{Made, linked_path, on_the_way};
 use crate::extract::record::{Note, Notes, Record};
 use crate::extract::tree::{Created, Directory, Tree, default_owner};
 use crate::path::RelPath;
@@ -97,12 +97,13 @@ struct Layer<'a, 'root> {
 
 impl Layer<'_, '_> {
     fn apply(&mut self, member: &Member, content: &mut Reader<impl Read>) -> Result<()> {
-        match Meaning::of(member)? {
-            Meaning::Nothing => Ok(()),
+        let hidden = match Meaning::of(member)? {
+            Meaning::Nothing => return Ok(()),
+            Meaning::Entry(path) => return self.write(member, &path, content),
             Meaning::HideChildren(directory) => self.hide_children(&directory),
             Meaning::Hide(hidden) => self.hide_spelled(&hidden),
-            Meaning::Entry(path) => self.write(member, &path, content),
-        }
+        };
+        hidden.map_err(|error| on_the_way(member, error))
     }
 
     fn write(
@@ -125,7 +126,7 @@ impl Layer<'_, '_> {
         self.brought.add(&path);
         let note = match member.kind {
             MemberKind::HardLink => {
-                let target = clean_name(member, &member.link)?;
+                let target = linked_path(member)?;
                 let linked = self.tree.link(&directory, &path, member, &target)?;
                 Note::Link(path, linked)
             }
@@ -147,12 +148,8 @@ impl Layer<'_, '_> {
     }
 
     fn directory_to_write(&mut self, member: &Member, spelled: &RelPath) -> Result<Rc<Directory>> {
-        let directory = match self.tree.directory_to_write(spelled) {
-            Err(error) if error.is_absent() => {
-                return Err(member.error("what should be a directory above it is none"));
-            }
-            result => result?,
-        };
+        let found = self.tree.directory_to_write(spelled);
+        let directory = found.map_err(|error| on_the_way(member, error))?;
         for made in std::mem::take(&mut self.tree.new_parents) {
             let entry = self.tree.stat(&made)?;
             self.brought.add(&made);

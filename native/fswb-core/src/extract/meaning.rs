@@ -2,7 +2,7 @@
 
 use crate::archive::Member;
 use crate::error::Result;
-use crate::extract::clean_name;
+use crate::extract::place::{clean_name, holdable};
 use crate::layer::WHITEOUT;
 use crate::path::RelPath;
 
@@ -40,12 +40,12 @@ impl Meaning {
         }
         let name = spelled.name().unwrap_or_default();
         if name == OPAQUE {
-            return Ok(Self::HideChildren(parent));
+            return holdable(member, parent).map(Self::HideChildren);
         }
         match name.strip_prefix(WHITEOUT) {
-            None => Ok(Self::Entry(spelled)),
+            None => holdable(member, spelled).map(Self::Entry),
             Some(hidden) => match parent.join(hidden) {
-                Ok(hidden) => Ok(Self::Hide(hidden)),
+                Ok(hidden) => holdable(member, hidden).map(Self::Hide),
                 Err(_) => Err(member.error("a whiteout that names nothing")),
             },
         }

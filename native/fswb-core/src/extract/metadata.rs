@@ -6,10 +6,10 @@ use rustix::fs::{self, AtFlags, Gid, Mode, Timespec, Timestamps, UTIME_OMIT, Uid
 use rustix::io::Errno;
 
 use crate::entry::{Entry, Kind, Xattrs};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Result, excerpt};
 use crate::path::RelPath;
 use crate::root::{c_string, stat_at, stat_bare};
-use crate::xattrs::{is_host_attribute, read_xattrs};
+use crate::xattrs::{is_holdable_attribute, is_host_attribute, read_xattrs};
 
 /// User and group.
 pub(super) type Owner = (u32, u32);
@@ -188,6 +188,7 @@ impl<'a> Place<'a> {
                     warnings.push(self.lost(name));
                 }
                 Err(Errno::NOTSUP) => warnings.push(self.lost(name)),
+                Err(_) if !is_holdable_attribute(name, value) => warnings.push(self.lost(name)),
                 Err(errno) => return Err(Error::system("lsetxattr", self.path, errno)),
             }
         }
@@ -215,7 +216,7 @@ impl<'a> Place<'a> {
         format!(
             "{}: the file system cannot hold the attribute {}",
             self.path.as_bytes().escape_ascii(),
-            name.escape_ascii()
+            excerpt(name)
         )
     }
 

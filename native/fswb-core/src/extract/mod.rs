@@ -26,4 +26,4 @@ pub use add::{Added, add_archive};
 pub use clone::clone_tree;
 pub use layer::{UnpackedLayer, unpack_layer};
 pub(crate) use meaning::Meaning;
-pub(crate) use place::clean_name;
+pub(crate) use place::{check_target, linked_path, links_to_nothing, on_the_way};

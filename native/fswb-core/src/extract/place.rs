@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use crate::archive::{Member, Reader};
 use crate::entry::{Entry, Kind};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Result, excerpt};
 use crate::extract::file::{Content, Draft};
 use crate::extract::metadata::{Fresh, Owner, Place, Wanted};
 use crate::extract::tree::{Directory, Tree};
@@ -19,6 +19,9 @@ use crate::root::{stat_at, stat_bare};
 // of levels bounds the memory: every level of a path is recorded with its whole path.
 const MAX_NAME: usize = 16 * 1024;
 const MAX_LEVELS: usize = 1024;
+// limits.h: NAME_MAX, and PATH_MAX without the NUL at its end. Asked for here, an archive means the same wherever it is read.
+const MAX_PART: usize = 255;
+const MAX_TARGET: usize = 4095;
 
 /// A clean relative path from a name in an archive.
 ///
@@ -42,6 +45,56 @@ pub(crate) fn clean_name(member: &Member, name: &[u8]) -> Result<RelPath> {
         return Ok(path);
     }
     RelPath::clean(name).map_err(|_| member.error("a name with a NUL byte in it"))
+}
+
+/// The same path, if a file system can hold each part of it.
+pub(crate) fn holdable(member: &Member, path: RelPath) -> Result<RelPath> {
+    let longest = path.parts().map(<[u8]>::len).max().unwrap_or(0);
+    if longest > MAX_PART {
+        return Err(member.error(format!(
+            "a name of {longest} bytes, where no file system has more than {MAX_PART}"
+        )));
+    }
+    Ok(path)
+}
+
+/// Where the archive says that a hard link's other name is.
+pub(crate) fn linked_path(member: &Member) -> Result<RelPath> {
+    holdable(member, clean_name(member, &member.link)?)
+}
+
+/// The error of a hard link whose other name, cleaned, is not there.
+pub(crate) fn links_to_nothing(member: &Member, target: &RelPath) -> Error {
+    let target = excerpt(target.as_bytes());
+    member.error(format!("a hard link to /{target}, which does not exist"))
+}
+
+/// Refuses a symbolic link that nobody can make.
+pub(crate) fn check_target(member: &Member) -> Result<()> {
+    match member.link.len() {
+        0 => Err(member.error("a symbolic link without a target")),
+        length if length > MAX_TARGET => Err(member.error(format!(
+            "a symbolic link to {length} bytes, where no path has more than {MAX_TARGET}"
+        ))),
+        _ if member.link.contains(&0) => {
+            Err(member.error("a symbolic link with a NUL byte in its target"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// An error on the way to a directory that a member speaks of, told as the member's where the archive is to blame.
+pub(crate) fn on_the_way(member: &Member, error: Error) -> Error {
+    match error {
+        Error::System {
+            errno: libc::ENOENT | libc::ENOTDIR,
+            ..
+        } => member.error("what should be a directory above it is none"),
+        Error::System {
+            errno: libc::ELOOP, ..
+        } => member.error("links above it that lead in a circle, or through too many others"),
+        other => other,
+    }
 }
 
 impl Tree<'_> {
@@ -129,10 +182,8 @@ impl Tree<'_> {
         let node = |file_type| fs::mknodat(at, name, file_type, permissions(member), member.rdev);
         match kind {
             Kind::Directory => return self.make_directory(directory, path, permissions(member)),
-            Kind::Symlink if member.link.is_empty() => {
-                return Err(member.error("a symbolic link without a target"));
-            }
             Kind::Symlink => {
+                check_target(member)?;
                 let make = || fs::symlinkat(member.link.as_slice(), at, name);
                 self.make(directory, path, make, "symlinkat")?;
             }
@@ -196,11 +247,13 @@ impl Tree<'_> {
         member: &Member,
         target: &RelPath,
     ) -> Result<Linked> {
-        let missing = || member.error(format!("a hard link to {target:?}, which does not exist"));
+        let missing = || links_to_nothing(member, target);
         let (Some(parent), Some(target_name)) = (target.parent(), target.name()) else {
             return Err(member.error("a hard link to a directory"));
         };
-        let from = self.directory(&parent)?.ok_or_else(missing)?;
+        let from = self.directory(&parent);
+        let from = from.map_err(|error| on_the_way(member, error))?;
+        let from = from.ok_or_else(missing)?;
         let first = from.path.join(target_name)?;
         if first == *path {
             return Err(member.error("a hard link to itself"));

@@ -10,9 +10,11 @@ use crate::archive::{Limits, Member, MemberKind, Reader};
 use crate::baseline::Cursor;
 use crate::entry::{Entry, Kind, Xattrs};
 use crate::error::{Error, Result};
-use crate::extract::{Meaning, UnpackedLayer, clean_name};
+use crate::extract::{
+    Meaning, UnpackedLayer, check_target, linked_path, links_to_nothing, on_the_way,
+};
 use crate::path::RelPath;
-use crate::xattrs::is_host_attribute;
+use crate::xattrs::{is_holdable_attribute, is_host_attribute};
 
 impl Stack {
     /// Lays an uncompressed layer, read to the end of `input`, over what is there.
@@ -58,13 +60,13 @@ impl Layer<'_> {
                 let Some(parent) = directory.parent() else {
                     return self.hide_children(&RelPath::ROOT);
                 };
-                match (self.directory(&parent)?, directory.name()) {
+                match (self.directory(member, &parent)?, directory.name()) {
                     (Some(parent), Some(name)) => self.hide_children(&parent.join(name)?),
                     _ => Ok(()),
                 }
             }
             Meaning::Hide(hidden) => {
-                let parent = self.directory(&hidden.parent().unwrap_or_default())?;
+                let parent = self.directory(member, &hidden.parent().unwrap_or_default())?;
                 match (parent, hidden.name()) {
                     (Some(parent), Some(name)) => self.hide(&parent.join(name)?),
                     _ => Ok(()),
@@ -100,11 +102,8 @@ impl Layer<'_> {
         path: &RelPath,
         content: &mut Reader<impl Read>,
     ) -> Result<()> {
-        if kind == Kind::Symlink && member.link.is_empty() {
-            return Err(member.error("a symbolic link without a target"));
-        }
-        if kind == Kind::Symlink && member.link.contains(&0) {
-            return Err(member.error("a symbolic link with a NUL byte in its target"));
+        if kind == Kind::Symlink {
+            check_target(member)?;
         }
         let known = self
             .stack
@@ -157,12 +156,15 @@ impl Layer<'_> {
     }
 
     fn link(&mut self, member: &Member, path: &RelPath) -> Result<()> {
-        let target = clean_name(member, &member.link)?;
-        let missing = || member.error(format!("a hard link to {target:?}, which does not exist"));
+        let target = linked_path(member)?;
+        let missing = || links_to_nothing(member, &target);
         let (Some(parent), Some(name)) = (target.parent(), target.name()) else {
             return Err(member.error("a hard link to a directory"));
         };
-        let first = self.directory(&parent)?.ok_or_else(missing)?.join(name)?;
+        let first = self
+            .directory(member, &parent)?
+            .ok_or_else(missing)?
+            .join(name)?;
         if first == *path {
             return Err(member.error("a hard link to itself"));
         }
@@ -181,7 +183,7 @@ impl Layer<'_> {
 
     /// The real path of a directory; missing levels are made.
     fn directory_to_write(&mut self, member: &Member, spelled: &RelPath) -> Result<RelPath> {
-        let path = self.stack.resolve(spelled.as_bytes())?;
+        let path = self.resolve(member, spelled)?;
         if self.is_directory(&path) {
             return Ok(path);
         }
@@ -198,9 +200,14 @@ impl Layer<'_> {
     }
 
     /// The real path of a directory, if there is one.
-    fn directory(&self, spelled: &RelPath) -> Result<Option<RelPath>> {
-        let path = self.stack.resolve(spelled.as_bytes())?;
+    fn directory(&self, member: &Member, spelled: &RelPath) -> Result<Option<RelPath>> {
+        let path = self.resolve(member, spelled)?;
         Ok(self.is_directory(&path).then_some(path))
+    }
+
+    fn resolve(&self, member: &Member, spelled: &RelPath) -> Result<RelPath> {
+        let path = self.stack.resolve(spelled.as_bytes());
+        path.map_err(|error| on_the_way(member, error))
     }
 
     fn is_directory(&self, path: &RelPath) -> bool {
@@ -288,8 +295,10 @@ impl Layer<'_> {
 /// directories (xattr(7)).
 fn kept(kind: Kind, xattrs: &Xattrs) -> Xattrs {
     let users_allowed = matches!(kind, Kind::File | Kind::Directory);
-    let kept = xattrs.iter().filter(|(name, _)| {
-        !is_host_attribute(name) && (users_allowed || !name.starts_with(b"user."))
+    let kept = xattrs.iter().filter(|(name, value)| {
+        !is_host_attribute(name)
+            && is_holdable_attribute(name, value)
+            && (users_allowed || !name.starts_with(b"user."))
     });
     kept.cloned().collect()
 }

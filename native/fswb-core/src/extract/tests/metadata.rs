@@ -56,6 +56,26 @@ fn e4_attributes_come_last_and_host_attributes_never() {
 }
 
 #[test]
+fn an_attribute_that_no_file_system_can_hold_is_lost_with_a_warning() {
+    let xattrs = vec![
+        (format!("user.{}", "n".repeat(300)).into(), b"1".to_vec()),
+        (b"user.a".to_vec(), b"1".to_vec()),
+        (b"user.large".to_vec(), vec![b'v'; 70_000]),
+    ];
+    let header = Header {
+        xattrs: &xattrs,
+        ..Tar::header("f", Kind::File)
+    };
+    let mut rootfs = Rootfs::new();
+    let warnings = rootfs.apply(tar().put(&header)).unwrap().warnings;
+    assert_eq!(warnings.len(), 2);
+    assert!(warnings[0].ends_with("cannot hold the attribute user.large"));
+    assert!(warnings[1].contains("cannot hold the attribute user.nnn"));
+    let held = rootfs.baseline.entry(&path("f")).unwrap().xattrs;
+    assert_eq!(held, [(b"user.a".to_vec(), b"1".to_vec())]);
+}
+
+#[test]
 fn e7_times_are_set_those_of_directories_last() {
     let base = tar()
         .directory("d")

@@ -92,16 +92,62 @@ fn a_file_below_a_file_is_refused() {
 }
 
 #[test]
-fn a_chain_of_links_without_end_is_an_error() {
-    let mut rootfs = Rootfs::new();
-    let looped = rootfs.apply(tar().symlink("a", "b").symlink("b", "a").file("a/f", ""));
-    assert!(matches!(
-        looped,
-        Err(Error::System {
-            errno: libc::ELOOP,
-            ..
-        })
-    ));
+fn links_that_lead_in_a_circle_are_the_fault_of_the_member_that_goes_through_them() {
+    let circle = || tar().symlink("a", "b").symlink("b", "a");
+    for layer in [
+        circle().file("a/f", ""),
+        circle().file("a/.wh.f", ""),
+        circle().file("a/d/.wh..wh..opq", ""),
+        circle().hard_link("h", "a/f"),
+    ] {
+        assert!(reason(Rootfs::new().apply(layer)).contains("in a circle"));
+    }
+    assert!(reason(Rootfs::new().add("", circle().file("a/f", ""))).contains("in a circle"));
+    let many = (0..45).fold(tar(), |layer, number| {
+        layer.symlink(&format!("l{number}"), &format!("l{}", number + 1))
+    });
+    let layer = many.directory("l45").file("l0/f", "");
+    assert!(reason(Rootfs::new().apply(layer)).contains("too many others"));
+}
+
+#[test]
+fn a_name_that_no_file_system_can_hold_is_refused_by_the_member_that_has_it() {
+    let long = "n".repeat(256);
+    for layer in [
+        tar().file(&long, ""),
+        tar().file(&format!("{long}/f"), ""),
+        tar().file(&format!(".wh.{long}"), ""),
+        tar().file(&format!("{long}/.wh..wh..opq"), ""),
+        tar().hard_link("h", &long),
+    ] {
+        assert!(reason(Rootfs::new().apply(layer)).contains("a name of 256 bytes"));
+    }
+    assert!(reason(Rootfs::new().add("", tar().file(&long, ""))).contains("256 bytes"));
+    let fits = &long[1..];
+    let whiteout = format!(".wh.{fits}");
+    let mut rootfs = Rootfs::new().with(tar().file(fits, ""));
+    rootfs.apply(tar().file(&whiteout, "")).unwrap();
+    assert!(!rootfs.exists(fits));
+}
+
+#[test]
+fn a_symbolic_link_that_nobody_can_make_is_refused() {
+    let target = "t".repeat(4096);
+    let refused = reason(Rootfs::new().apply(tar().symlink("l", &target)));
+    assert!(refused.contains("4096 bytes"));
+    assert!(reason(Rootfs::new().add("", tar().symlink("l", &target))).contains("4096 bytes"));
+    assert!(reason(Rootfs::new().apply(tar().symlink("l", ""))).contains("without a target"));
+    Rootfs::new().with(tar().symlink("l", &target[1..]));
+}
+
+#[test]
+fn an_error_about_a_name_without_end_is_of_one_line() {
+    let name = "x".repeat(100_000);
+    let refused = Rootfs::new().apply(tar().file(&name, "")).unwrap_err();
+    assert!(refused.to_string().len() < 500, "{refused}");
+    let layer = tar().hard_link("h", &"d/".repeat(1000));
+    let refused = Rootfs::new().apply(layer).unwrap_err();
+    assert!(refused.to_string().len() < 500, "{refused}");
 }
 
 #[test]
@@ -180,7 +226,6 @@ fn a_path_of_absurd_depth_is_refused_and_a_deep_one_costs_no_more_than_its_depth
     for number in 0..2 {
         layer = layer.directory(&format!("{number}/{}", "0123456789/".repeat(1000)));
     }
-    let started = std::time::Instant::now();
     let unpack = |rootfs: &mut Rootfs, layer: Tar| {
         let layer = layer.end();
         unpack_layer(
@@ -193,7 +238,6 @@ fn a_path_of_absurd_depth_is_refused_and_a_deep_one_costs_no_more_than_its_depth
         rootfs.baseline.len()
     };
     assert_eq!(unpack(&mut rootfs, layer), 2002);
-    assert!(started.elapsed().as_secs() < 30);
     let gone = (0..2).fold(tar(), |layer, number| {
         layer.file(&format!(".wh.{number}"), "")
     });
