@@ -8,6 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from fswatch_builder._native import Rootfs
+from fswatch_builder.build.failures import system_errors
 from fswatch_builder.build.kept_bases import KeptBases
 from fswatch_builder.build.meter import SILENT
 from fswatch_builder.build.worksite import Base, Worksite
@@ -77,7 +78,7 @@ def run_image(store: Store, image: Image, name: str, wish: Wish, attachment: Att
     """Runs a command in a fresh root file system of ``image``, which is called ``name``: its exit status as a shell
     gives it. What it changes is gone afterwards; what is unpacked stays as it does after a build.
 
-    Raises what belongs to it: UsageError, BaseImageError, RunError, SandboxError.
+    Raises what belongs to it: UsageError, BaseImageError, RunError, SandboxError, OutputError.
     """
     hostname = wish.hostname or os.urandom(6).hex()
     command = command_of(image.config, wish, hostname=hostname, terminal=attachment.terminal)
@@ -89,7 +90,8 @@ def run_image(store: Store, image: Image, name: str, wish: Wish, attachment: Att
     # Its standard error is the command's: what became of a kept base is left to builds to tell.
     with KeptBases(store, SILENT) as kept, Worksite(store, "scan", kept) as site:
         site.base = Base(image.layers, name)
-        site.bring_to(image.layers)
+        with system_errors():
+            site.bring_to(image.layers)
         _ensure_directory(site.rootfs, command.cwd)
         return run_attached(site.rootfs, command, attachment)
 

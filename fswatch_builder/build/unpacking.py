@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from fswatch_builder import stopping
 from fswatch_builder._native import ArchiveError, Baseline, RefusedError, Rootfs, unpack_layer
+from fswatch_builder.build.failures import system_errors
 from fswatch_builder.build.meter import Listener, Meter
 from fswatch_builder.errors import BaseImageError
 from fswatch_builder.model.image import Layer
@@ -23,7 +24,10 @@ def new_rootfs(path: str) -> tuple[Rootfs, Baseline]:
 
 
 def unpack_all(layers: Sequence[Layer], store: Store, rootfs: Rootfs, baseline: Baseline, tell: Listener) -> None:
-    """Puts ``layers`` on top of what is there, in their order. Raises BaseImageError, StoreError."""
+    """Puts ``layers`` on top of what is there, in their order.
+
+    Raises BaseImageError, StoreError, and as what ``system_errors`` tells what the system refuses.
+    """
     total = sum(layer.descriptor.size for layer in layers)
     with Meter(tell, "unpacking", total) as meter:
         for layer in layers:
@@ -39,6 +43,7 @@ def unpack(layer: Layer, store: Store, rootfs: Rootfs, baseline: Baseline, meter
     most = limits.bytes_from(store.size(blob.digest))  # a missing blob is told as what it is
     try:
         with (
+            system_errors(),
             open(store.blob_path(blob.digest), "rb", buffering=0) as file,
             meter.reading(file.fileno(), blob.size),
             decompressed(file.fileno(), max_bytes=most, blob=blob) as descriptor,

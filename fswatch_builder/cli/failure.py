@@ -57,6 +57,14 @@ def reported(command: Callable[P, None]) -> Callable[P, None]:
                 _bug()  # not of a stream, and Typer would make it a silent 1
             silence(sys.stdout)
             raise SystemExit(BROKEN_PIPE) from None
+        except OSError as error:
+            from fswatch_builder.build.failures import is_of_the_system, system_error
+
+            if not is_of_the_system(error):
+                _bug()
+            told = system_error(error)
+            _say(message(told))
+            raise SystemExit(told.exit_status) from None
         except Exception:  # noqa: BLE001 - the last resort: everything expected is a BuildError
             _bug()
 

@@ -23,7 +23,7 @@ def size(option: str, text: str) -> int:
 def moment(option: str, text: str, now: float) -> float:
     """Seconds since the epoch, of an age (``24h``, ``1h30m``, ``7d``) or a time (RFC 3339, a date, such seconds).
 
-    A time without a zone is UTC. Raises UsageError.
+    A time without a zone is UTC. ``option`` is what is in front of it, for the UsageError that says it is neither.
     """
     if _DURATION.fullmatch(text):
         return now - sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
@@ -33,6 +33,6 @@ def moment(option: str, text: str, now: float) -> float:
         when = datetime.fromisoformat(text)
     except ValueError:
         raise UsageError(
-            f"{option} {text}: neither an age nor a time", hint="such as 24h, 7d or 2026-01-31T12:00:00Z"
+            f"{option}{text}: neither an age nor a time", hint="such as 24h, 7d or 2026-01-31T12:00:00Z"
         ) from None
     return (when if when.tzinfo is not None else when.replace(tzinfo=UTC)).timestamp()

@@ -37,7 +37,6 @@ def rmi_command(images: Images, force: Force = False, store: options.StoreDirect
     """  # noqa: D301 - the escape keeps the lines as they are
     failed: BuildError | None = None
     directory = values.store_directory(store)
-    give_up_reserve(directory)
     for text in images:
         try:
             for line in remove(directory, text, force):
@@ -54,6 +53,7 @@ def remove(directory: str, text: str, force: bool) -> list[str]:
     """One image, told as docker does. Raises BaseImageError for one that is not there, or that needs ``force``."""
     with Store.open(directory) as store:
         entries, manifests = _meant(store, text, force)
+    give_up_reserve(directory)  # now: who closes a store sees to another
     with Store.open(directory) as store:  # anew: looking at an image keeps it
         removed = untag(store, entries, manifests)
     lines = [f"Untagged: {entry.name.familiar()}" for entry in entries if entry.name is not None]

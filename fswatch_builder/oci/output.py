@@ -21,7 +21,7 @@ from fswatch_builder.oci.documents import DescriptorDocument, Manifest
 from fswatch_builder.oci.reference import Reference
 from fswatch_builder.oci.store import CONTAINERD_NAME, LAYOUT, REF_NAME, Store
 from fswatch_builder.oci.validate import Whole, validate_all
-from fswatch_builder.oci.whole import resolved, whole_directory, whole_file
+from fswatch_builder.oci.whole import check_parent, resolved, whole_directory, whole_file
 
 Form = Literal["oci", "docker"]
 """An OCI image layout; or one that is an archive of ``docker save`` too, for ``docker load`` of any age."""
@@ -75,7 +75,7 @@ def write_directory(store: Store, images: Sequence[NamedImage], form: Form, dest
     files = _files(store, images, form)
     with write_errors(dest):
         dest = resolved(dest)
-        _check_replaceable(dest, store)
+        check_directory(dest, store.directory)
         with whole_directory(dest) as draft:
             os.makedirs(os.path.join(draft, "blobs", "sha256"))
             with checking() as checker:
@@ -227,15 +227,18 @@ def _copy(file: _File, sink: Sink, checker: Checker) -> None:
     checker.end(file.path, os.path.basename(file.name))
 
 
-def _check_replaceable(dest: str, store: Store) -> None:
-    """A directory that is replaced is empty, or a layout and nothing but that."""
+def check_directory(dest: str, store: str) -> None:
+    """Raises OutputError for what ``write_directory`` cannot write, or would destroy: what it replaces is an empty
+    directory or a layout. ``store``: the directory of the store.
+    """
+    check_parent(dest)
     try:
         names = set(os.listdir(dest))
     except FileNotFoundError:
         return
     except NotADirectoryError:
         raise OutputError(f"{dest} is a file", hint="remove it, or leave out tar=false") from None
-    if os.path.samefile(dest, store.directory):
+    if os.path.exists(store) and os.path.samefile(dest, store):
         raise OutputError(f"{dest} is the local store itself", hint="give another directory")
     if names and ("oci-layout" not in names or names - _LAYOUT_NAMES):
         raise OutputError(

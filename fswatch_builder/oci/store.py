@@ -216,8 +216,13 @@ class Store:
 
     @contextmanager
     def workspace(self) -> Iterator[str]:
-        """A fresh directory on the store's disk, removed at the end, or after a crash when the store is opened next."""
-        with workspace(self.workspaces) as directory:
+        """A fresh directory on the store's disk, removed at the end, or after a crash when the store is opened next.
+
+        Raises OutputError where none can be made.
+        """
+        with ExitStack() as stack:
+            with write_errors(self.directory):
+                directory = stack.enter_context(workspace(self.workspaces))
             yield directory
 
     # Layers.

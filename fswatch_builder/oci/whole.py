@@ -92,10 +92,21 @@ def check_writable(path: str) -> None:
             if os.path.isdir(path):
                 raise OutputError(f"{path} is a directory", hint="give the path of a file")
             return
+        check_parent(path)
+
+
+def check_parent(path: str) -> None:
+    """Raises OutputError where nothing can be made or replaced under this name: its directory is not there, or may not
+    be written to.
+    """
+    with write_errors(path):
         directory = os.path.dirname(resolved(path))
         os.stat(directory)
         if not os.access(directory, os.W_OK | os.X_OK, effective_ids=True):
-            raise OutputError(f"cannot write to {path}: its directory may not be written to")
+            raise OutputError(
+                f"cannot write to {path}: its directory may not be written to",
+                hint="choose a place you may write to",
+            )
 
 
 def _is_special(path: str) -> bool:

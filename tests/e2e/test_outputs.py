@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.builds import Workshop
 from tests.support.cli import fswatch_builder
+from tests.support.filesystems import mounted
 from tests.support.registry import need
 
 pytestmark = pytest.mark.root
@@ -193,6 +194,43 @@ def test_ctrl_c_ends_an_output_though_its_reader_stalls(workshop: Workshop, spec
 
 def test_two_outputs_do_not_share_standard_output(workshop: Workshop) -> None:
     assert "two outputs" in refused(workshop, "-o-", "--output=type=oci,dest=-")
+
+
+def test_two_outputs_do_not_replace_each_other(workshop: Workshop, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "x")
+    for one, other in [
+        ("type=oci,dest=x", "type=docker,dest=./x"),
+        ("x", "type=tar,dest=link"),
+        ("type=oci,dest=x,tar=false", "type=docker,dest=x"),
+    ]:
+        said = refused(workshop, f"--output={one}", f"--output={other}", cwd=tmp_path)
+        assert said.startswith("ERROR: two outputs go to x\n")
+    assert not (tmp_path / "x").exists()
+    build(workshop, "-otype=oci,dest=/dev/null", "-otype=tar,dest=/dev/null")
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("type=oci,dest=no/x.tar", "cannot write to no/x.tar: No such file or directory"),
+        ("type=oci,tar=false,dest=no/x", "cannot write to no/x: No such file or directory"),
+        ("type=oci,tar=false,dest=file", "file is a file"),
+        ("type=oci,tar=false,dest=full", "full holds other things than an OCI image layout"),
+        ("type=oci,dest=full", "full is a directory"),
+        ("type=local,dest=file", "file is no directory"),
+        ("type=oci,dest=tmpfs/x.tar", "cannot write to tmpfs/x.tar: its directory may not be written to"),
+        ("type=oci,tar=false,dest=tmpfs/x", "cannot write to tmpfs/x: its directory may not be written to"),
+        ("type=local,dest=tmpfs/x/y", "cannot write to tmpfs/x/y: "),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_told_before_the_build(
+    workshop: Workshop, tmp_path: Path, spec: str, said: str
+) -> None:
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/kept").touch()
+    with mounted("tmpfs", tmp_path, "ro"):
+        assert f"ERROR: {said}" in refused(workshop, f"--output={spec}", cwd=tmp_path)
 
 
 # Images.

@@ -83,7 +83,8 @@ def _files(store: Store, product: Product, directory: str, *, split: bool) -> Ro
 
 def _unpacked(store: Store, image: Image, place: str) -> Rootfs:
     check_owners()
-    rootfs, baseline = new_rootfs(place)
+    with write_errors(store.directory):
+        rootfs, baseline = new_rootfs(place)
     unpack_all(image.layers, store, rootfs, baseline, SILENT)
     return rootfs
 

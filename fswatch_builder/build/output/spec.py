@@ -100,7 +100,7 @@ def parse(text: str) -> Output:
             return StoreOutput(fields.names(), fields.packing())
         case "local":
             split = fields.boolean("platform-split", default=True) if "platform-split" in fields.values else None
-            return TreeOutput(fields.destination("dest=DIR"), fields.mode(), split)
+            return TreeOutput(fields.destination(), fields.mode(), split)
         case "tar":
             return TarOutput(fields.take("dest") or "-")
         case _:
@@ -110,10 +110,7 @@ def parse(text: str) -> Output:
 def _image_output(form: Form, fields: "_Fields") -> ImageOutput:
     names, packing = fields.names(), fields.packing()
     if not fields.boolean("tar", default=True):
-        dest = fields.destination("dest=DIR")
-        if dest == "-":
-            raise fields.error("a directory does not fit through standard output")
-        return LayoutOutput(form, dest, names, packing)
+        return LayoutOutput(form, fields.destination(), names, packing)
     dest = fields.take("dest") or ""
     if not dest and form == "docker":
         return EngineOutput(names, packing)
@@ -156,10 +153,13 @@ class _Fields(Struct, frozen=True):
     def take(self, key: str) -> str | None:
         return self.values.get(key)
 
-    def destination(self, wanted: str) -> str:
+    def destination(self) -> str:
+        """Of a directory."""
         dest = self.values.get("dest")
         if not dest:
-            raise self.error("no destination", f"add {wanted}")
+            raise self.error("no destination", "add dest=DIR")
+        if dest == "-":
+            raise self.error("a directory does not fit through standard output", "give dest=DIR")
         return dest
 
     def boolean(self, key: str, *, default: bool) -> bool:

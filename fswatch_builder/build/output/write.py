@@ -20,7 +20,7 @@ from fswatch_builder.build.output.variants import Packing, packed
 from fswatch_builder.build.product import Product, put_index, put_manifest
 from fswatch_builder.errors import OutputError, UsageError
 from fswatch_builder.oci.index import Member
-from fswatch_builder.oci.output import NamedImage, write_archive, write_directory
+from fswatch_builder.oci.output import NamedImage, check_directory, write_archive, write_directory
 from fswatch_builder.oci.store import Store
 from fswatch_builder.oci.whole import check_writable
 
@@ -52,6 +52,7 @@ def check_outputs(outputs: Sequence[Output], store: str, *, terminal: bool, inde
     """
     if sum(destination(output) == "-" for output in outputs) > 1:
         raise UsageError("two outputs go to standard output", hint="give all but one of them dest=PATH")
+    _check_apart(outputs)
     for output in outputs:
         if index:
             _check_index(output)
@@ -62,10 +63,26 @@ def check_outputs(outputs: Sequence[Output], store: str, *, terminal: bool, inde
                 check_writable(dest)
             case TreeOutput():
                 _check_tree(output, store)
+            case LayoutOutput(dest=dest):
+                check_directory(dest, store)
             case EngineOutput():
                 _engine()
-            case StoreOutput() | LayoutOutput():
+            case StoreOutput():
                 pass
+
+
+def _check_apart(outputs: Sequence[Output]) -> None:
+    """Of two outputs with one destination the second would replace the first. A device takes both."""
+    taken: dict[str, str] = {}
+    for output in outputs:
+        match output:
+            case ArchiveOutput(dest=dest) | TarOutput(dest=dest) | LayoutOutput(dest=dest) | TreeOutput(dest=dest):
+                place = os.path.realpath(dest)
+            case StoreOutput() | EngineOutput():
+                continue
+        if place in taken and dest != "-" and not place.startswith("/dev/"):
+            raise UsageError(f"two outputs go to {taken[place]}", hint="give each its own dest=PATH")
+        taken[place] = dest
 
 
 def _check_index(output: Output) -> None:
@@ -93,6 +110,13 @@ def _check_tree(output: TreeOutput, store: str) -> None:
         raise OutputError(f"{output.dest} holds the local store, or is in it", hint="give another directory")
     if os.path.lexists(dest) and not os.path.isdir(dest):
         raise OutputError(f"{output.dest} is no directory", hint="remove it, or give another destination")
+    above = dest
+    while not os.path.lexists(above):
+        above = os.path.dirname(above)
+    if not os.access(above, os.W_OK | os.X_OK, effective_ids=True):
+        raise OutputError(
+            f"cannot write to {output.dest}: {above} may not be written to", hint="choose a place you may write to"
+        )
     here = os.path.realpath(os.getcwd())
     if output.mode == "delete" and (dest == here or not _is_within(dest, here)):
         raise UsageError(

@@ -79,6 +79,7 @@ def test_outputs_are_read_as_docker_reads_them(text: str, output: Output) -> Non
         ("type=oci,dest=x,tar=maybe", "true or false"),
         ("type=oci,dest=x,dest=y", "dest is given twice"),
         ("type=oci,dest=-,tar=false", "standard output"),
+        ("type=local,dest=-", "standard output"),
         ("type=docker,tar=false", "no destination"),
         ("type=oci,dest=x,name=UPPER:x:y", "--output"),
         ("type=oci,x", "not KEY=VALUE"),
