@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from fswatch_builder.cli.refused import BuildCommand
+from fswatch_builder.cli.command import Command, RunCommand
 
 _WIDTH: Final = 110
 #: What follows DIR, or IMAGE, is the command's, its options too.
@@ -16,7 +16,7 @@ _TAKES_THE_REST: Final = {"context_settings": {"allow_interspersed_args": False,
 
 #: In the order of --help. ``NAME`` is the function ``NAME_command`` of the module ``NAME``.
 COMMANDS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "build": {"cls": BuildCommand},
+    "build": {},
     "track": _TAKES_THE_REST,
     "bench": {},
     "limits": {},
@@ -26,7 +26,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, Any]]] = {
     "history": {},
     "diff": {},
     "cat": {},
-    "run": _TAKES_THE_REST,
+    "run": {"cls": RunCommand, **_TAKES_THE_REST},
     "load": {},
     "save": {},
     "rmi": {},
@@ -41,7 +41,7 @@ class _Commands(Mapping[str, TyperCommand]):
         settings = COMMANDS[name]
         function = getattr(import_module(f"fswatch_builder.cli.{name}"), f"{name}_command")
         alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-        alone.command(name, **settings)(function)
+        alone.command(name, **{"cls": Command, **settings})(function)
         command = get_command(alone)
         if not isinstance(command, TyperCommand):
             raise TypeError(f"{name} is no command")

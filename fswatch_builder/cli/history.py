@@ -60,7 +60,7 @@ def history_command(
         read = opened.load_image(found.manifest)
     rows = list(_rows(found.config, read, no_trunc=no_trunc, human=human))
     columns = ("ID", "CreatedSince" if human else "CreatedAt", "CreatedBy", "Size", "Comment")
-    for line in [row["ID"] for row in rows] if quiet else lines(rows, HEADINGS, columns, form_of(format_, json_)):
+    for line in lines(rows, HEADINGS, columns, form_of(format_, json_, quiet)):
         print(line)
 
 

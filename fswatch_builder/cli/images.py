@@ -1,7 +1,7 @@
 """``fswatch-builder images``: what is in the store."""
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
@@ -37,6 +37,7 @@ Repository = Annotated[
         metavar="[REPOSITORY[:TAG]]", help="Only images of this name; * and ? stand for any characters but a slash."
     ),
 ]
+Everything = Annotated[bool, typer.Option("--all", "-a", help="Always so: accepted as docker has it.", hidden=True)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print image IDs alone.")]
 Digests = Annotated[bool, typer.Option("--digests", help="Show digests of manifests too.")]
 FilterTexts = Annotated[
@@ -60,6 +61,7 @@ def images_command(
     format_: image_options.Format = None,
     json_: image_options.Json = False,
     store: options.StoreDirectory = None,
+    everything: Everything = False,  # noqa: ARG001 - what docker hides, images of steps, are not made
 ) -> None:
     """List the images of the local store, newest first.
 
@@ -81,10 +83,7 @@ def images_command(
         columns = ["Repository", "Tag", *(["Digest"] if digests else []), "ID", "CreatedSince", "Size"]
         if any(image.platform != Platform.host() for image in kept):
             columns.append("Platform")
-        shown: Iterable[str] = (
-            (row["ID"] for row in rows) if quiet else lines(rows, HEADINGS, columns, form_of(format_, json_))
-        )
-        for line in shown:
+        for line in lines(rows, HEADINGS, columns, form_of(format_, json_, quiet)):
             print(line)
         for error in listing.damaged:
             print(f"WARN: {printable(error.what)}", file=sys.stderr)

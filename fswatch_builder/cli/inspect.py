@@ -25,6 +25,8 @@ Format = Annotated[
 Raw = Annotated[
     str | None, typer.Option("--raw", metavar="PART", help="config, manifest or index: its bytes as they are stored.")
 ]
+Type = Annotated[str, typer.Option("--type", metavar="image", help="Of docker: images are all there is.", hidden=True)]
+Size = Annotated[bool, typer.Option("--size", "-s", help="Of docker: always so.", hidden=True)]
 
 
 @reported
@@ -34,6 +36,8 @@ def inspect_command(
     raw: Raw = None,
     platform: image_options.PlatformName = None,
     store: options.StoreDirectory = None,
+    type_: Type = "image",
+    size: Size = False,  # noqa: ARG001 - accepted for docker's scripts: images have no other
 ) -> None:
     """Show all that is known of images, as JSON.
 
@@ -45,6 +49,7 @@ def inspect_command(
       fswatch-builder inspect --format '{{json .Config.Env}}' app:1
       fswatch-builder inspect --raw config app:1 | sha256sum    # the image ID
     """  # noqa: D301 - the escape keeps the lines as they are
+    values.choice("--type", type_, ("image",))
     template = None if format_ in (None, "json") else Template.parse(values.after_equals(format_ or ""))
     wanted = image_options.platform(platform)
     if raw is not None:
@@ -64,7 +69,7 @@ def inspect_command(
         for line in [template.render(document) for document in told]:
             print(line)
     else:
-        print(json_text(told, indent=4))
+        print(json_text(told, indent=None if format_ == "json" else 4))
 
 
 def _index(store: Store, text: str) -> Digest:

@@ -8,9 +8,11 @@ from fswatch_builder.cli.template import Field, Template
 Row = Mapping[str, str]
 
 
-def form_of(given: str | None, as_json: bool) -> str:
-    """What ``--format`` and ``--json`` ask for together."""
-    return "json" if as_json else given or "table"
+def form_of(given: str | None, as_json: bool, quiet: bool) -> str:
+    """What ``--format``, ``--json`` and ``--quiet`` ask for together. As with docker, a template is more than quiet."""
+    if as_json:
+        return "json"
+    return "{{.ID}}" if quiet and given in (None, "table") else given or "table"
 
 
 def lines(rows: Sequence[Row], headings: Mapping[str, str], columns: Sequence[str], form: str) -> Iterator[str]:

@@ -40,8 +40,11 @@ def printable_output(line: str) -> str:
 
 
 def json_text(document: object, *, indent: int | None = None) -> str:
-    """A document as JSON. What steers a terminal is escaped as JSON does it, so nothing is lost on a program."""
-    text = json.dumps(document, indent=indent, ensure_ascii=False)
+    """A document as JSON, without ``indent`` as compact as docker's. What steers a terminal is escaped as JSON does it,
+    so nothing is lost on a program.
+    """
+    separators = (",", ":") if indent is None else None
+    text = json.dumps(document, indent=indent, ensure_ascii=False, separators=separators)
     if text.isprintable():
         return text
     return "".join(character if character == "\n" else _escaped(character) for character in text)

@@ -28,7 +28,9 @@ Filter = Annotated[
 ]
 KeepStorage = Annotated[
     str | None,
-    typer.Option("--keep-storage", metavar="SIZE", help="Keep so much, the most recently used, such as 10GB."),
+    typer.Option(
+        "--keep-storage", "--reserved-space", metavar="SIZE", help="Keep so much, the most recently used, such as 10GB."
+    ),
 ]
 Verify = Annotated[
     bool,

@@ -1,15 +1,11 @@
-"""Options of ``docker buildx build`` and ``buildah build`` that are refused, each with the reason: nobody has to guess.
+"""Options of docker, and for builds of buildah, that are refused, each with the reason: nobody has to guess.
 
-Who makes one work takes it out of here and puts it into ``options``. The lists of what the others have are in
-``tests/unit/cli/test_build_flags.py``, which holds all of it together.
+Who makes one work takes it out of here. The lists of what the others have are in ``tests/unit/cli``, in
+``test_build_flags.py`` and ``test_docker_flags.py``, which hold all of it together.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
-
-from typer.core import TyperCommand
-
-_BOOLEANS: Final = {"true": True, "1": True, "t": True, "false": False, "0": False, "f": False}
+from typing import Final
 
 _NOT_YET: Final = "not supported yet"
 _CACHE: Final = f"{_NOT_YET}: the step cache is the one in the local store (--store)"
@@ -19,7 +15,7 @@ _LIMITS: Final = f"{_NOT_YET}: start the builder itself in a cgroup with limits,
 _NO_DAEMON: Final = "there is no daemon and no builder instance: the build runs in this process"
 _REGISTRY: Final = f"{_NOT_YET}: registries are spoken to with the settings of ~/.docker/config.json"
 
-REFUSED: Final[Mapping[str, str]] = {
+_BUILD: Final = {
     # docker buildx build
     "--attest": _ATTESTATIONS,
     "--builder": _NO_DAEMON,
@@ -65,30 +61,55 @@ REFUSED: Final[Mapping[str, str]] = {
     "-v": "what a RUN may see is said in the Dockerfile: COPY it, or RUN --mount",
 }
 
+_RUN_COMMAND: Final = {
+    flag: reason
+    for reason, flags in {
+        "a command sees the image and nothing of the host: hand files in through standard input, as with "
+        "tar -c DIR | fswatch-builder run -i IMAGE tar -x": (
+            "--volume -v --mount --volumes-from --volume-driver --tmpfs --storage-opt"
+        ),
+        "it has the host's network, or none: where it listens, it can be reached": (
+            "--publish -p --publish-all -P --expose --link --link-local-ip --network-alias --net-alias --ip --ip6 "
+            "--mac-address --dns --dns-option --dns-search --add-host --domainname"
+        ),
+        "nothing is left of it: it has no name, no log and no state": (
+            "--name --cidfile --restart --label -l --label-file --annotation --log-driver --log-opt --health-cmd "
+            "--health-interval --health-retries --health-start-interval --health-start-period --health-timeout "
+            "--no-healthcheck"
+        ),
+        "start fswatch-builder itself in a cgroup with limits, such as with systemd-run": (
+            "--memory -m --memory-reservation --memory-swap --memory-swappiness --kernel-memory --oom-kill-disable "
+            "--oom-score-adj --pids-limit --cgroup-parent --cpus --cpu-shares -c --cpu-count --cpu-percent "
+            "--cpu-period --cpu-quota --cpu-rt-period --cpu-rt-runtime --cpuset-cpus --cpuset-mems --blkio-weight "
+            "--blkio-weight-device --device-read-bps --device-read-iops --device-write-bps --device-write-iops "
+            "--io-maxbandwidth --io-maxiops"
+        ),
+        "it has the sandbox of a RUN, with its settings (docs/security.md)": (
+            "--privileged --cap-add --cap-drop --security-opt --device --device-cgroup-rule --gpus --pid --ipc --uts "
+            "--userns --cgroupns --runtime --sysctl --group-add --ulimit --shm-size --isolation --use-api-socket"
+        ),
+        "it ends when this command does, and nothing of it runs on": "--detach -d --detach-keys",
+        "its standard output and error are this command's": "--attach -a --sig-proxy",
+        "the command itself is the first process of its namespace, and all others end with it": "--init",
+        "its root file system is its own, and goes with all that was changed": "--read-only",
+        "it runs an image of the local store: load brings one, and so does a build": "--pull --disable-content-trust",
+        "SIGTERM and SIGHUP end it at once, and Ctrl-C where there is no terminal": "--stop-signal --stop-timeout",
+    }.items()
+    for flag in flags.split()
+}
 
-class BuildCommand(TyperCommand):
-    """A command that says why it has not an option, rather than that there is none."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As every command does; ``--pull=true`` and ``--pull=false`` are taken too, as docker takes them."""
-        try:
-            return super().parse_args(ctx, self._without_booleans(args))
-        except Exception as error:
-            reason = REFUSED.get(getattr(error, "option_name", None) or "")
-            if reason is not None:
-                error.message = f"{error.option_name}: {reason}"  # type: ignore[attr-defined]
-                error.possibilities = None  # type: ignore[attr-defined]
-            raise
-
-    def _without_booleans(self, args: list[str]) -> list[str]:
-        flags = {name for parameter in self.params if getattr(parameter, "is_flag", False) for name in parameter.opts}
-        kept: list[str] = []
-        for position, argument in enumerate(args):
-            if argument == "--":
-                return kept + args[position:]
-            name, _, value = argument.partition("=")
-            if name not in flags or value.lower() not in _BOOLEANS:
-                kept.append(argument)
-            elif _BOOLEANS[value.lower()]:
-                kept.append(name)
-        return kept
+#: By command, then by option.
+REFUSED: Final[Mapping[str, Mapping[str, str]]] = {
+    "build": _BUILD,
+    "run": _RUN_COMMAND,
+    "images": {"--tree": "an image is a line, those for several platforms too: --json has all there is to know"},
+    "rmi": {
+        "--no-prune": "with its last name an image goes, and with it what no other one, no build and no step needs",
+        "--platform": "a name stands for its images for all platforms, and goes with them",
+    },
+    "prune": {
+        "--max-used-space": "--keep-storage says how much may stay",
+        "--min-free-space": "--keep-storage says how much may stay",
+        "--volumes": "there are no volumes, and cache mounts go without asking for it",
+    },
+}

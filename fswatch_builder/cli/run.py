@@ -3,21 +3,19 @@
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from fswatch_builder.build.container import Wish, run_image
 from fswatch_builder.cli import image_options, options, values
+from fswatch_builder.cli.command import RUN_FAILED
 from fswatch_builder.cli.failure import reported
 from fswatch_builder.cli.opening import open_store
 from fswatch_builder.errors import BuildError, CommandError, UsageError
 from fswatch_builder.model.sandbox import Network
 from fswatch_builder.oci.lookup import find_image
 from fswatch_builder.runtime.attached import Attachment
-
-FAILED: Final = 125
-"""Docker's: run itself has failed, not the command."""
 
 Command = Annotated[
     list[str] | None,
@@ -38,7 +36,10 @@ Entrypoint = Annotated[
 ]
 Hostname = Annotated[str | None, typer.Option("--hostname", metavar="NAME", help="[default: a random one]")]
 NetworkKind = Annotated[
-    str, typer.Option("--network", metavar="KIND", help="host, which is the default too; or none: a loopback alone.")
+    str,
+    typer.Option(
+        "--network", "--net", metavar="KIND", help="host, which is the default too; or none: a loopback alone."
+    ),
 ]
 Interactive = Annotated[
     bool | None,
@@ -59,7 +60,6 @@ Tty = Annotated[
     ),
 ]
 Remove = Annotated[bool, typer.Option("--rm", help="Always so: accepted as docker run has it.", hidden=True)]
-Volume = Annotated[list[str] | None, typer.Option("--volume", "-v", "--mount", hidden=True)]
 
 
 @reported
@@ -78,7 +78,6 @@ def run_command(
     platform: image_options.PlatformName = None,
     store: options.StoreDirectory = None,
     remove: Remove = False,
-    volume: Volume = None,
 ) -> None:
     """Run a command in an image, in the sandbox of a build's RUN.
 
@@ -94,11 +93,6 @@ def run_command(
     """  # noqa: D301 - the escape keeps the lines as they are
     del remove
     try:
-        if volume:
-            raise UsageError(
-                "--volume and --mount are not supported: a command sees the image and nothing of the host",
-                hint="hand files in through standard input: tar -c DIR | fswatch-builder run -i IMAGE tar -x",
-            )
         wish = Wish(
             words=tuple(command or ()),
             entrypoint=entrypoint,
@@ -115,7 +109,7 @@ def run_command(
     except CommandError:
         raise
     except BuildError as error:
-        error.exit_status = FAILED
+        error.exit_status = RUN_FAILED
         raise
     if status:
         raise SystemExit(status)

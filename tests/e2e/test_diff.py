@@ -73,7 +73,7 @@ def test_every_kind_of_difference_in_words(store: Path) -> None:
         "M  /one        hard links 2 -> 1",
         "M  /two        hard links 2 -> 1",
         "config Env: -A=1 +B=2",
-        'config Cmd: ["sh"] -> ["sh", "-x"]',
+        'config Cmd: ["sh"] -> ["sh","-x"]',
         "2 added, 8 modified, 1 replaced, 1 deleted; 1 layer of 1 and 2 the same",
     ]
 

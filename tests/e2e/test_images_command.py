@@ -112,7 +112,7 @@ def test_inspect_by_template_and_raw(store: Path, image: MadeImage) -> None:
     told = output(
         "inspect", "-f", "{{.Os}} {{json .Config.Env}}", "app:1", "example.com/team/app:2", f"--store={store}"
     )
-    assert told == 'linux ["PATH=/bin", "A=b"]\n' * 2
+    assert told == 'linux ["PATH=/bin","A=b"]\n' * 2
     assert output("inspect", "--raw", "config", "app:1", f"--store={store}").encode() == image.config
     assert output("inspect", "--raw", "manifest", "app:1", f"--store={store}").encode() == image.manifest
 

@@ -8,7 +8,9 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from fswatch_builder.cli.app import app
-from fswatch_builder.cli.refused import REFUSED
+from fswatch_builder.cli.refused import REFUSED as REFUSED_BY_COMMAND
+
+REFUSED = REFUSED_BY_COMMAND["build"]
 
 #: What `docker buildx build --help` lists (buildx 0.30).
 BUILDX = """
