@@ -3,12 +3,16 @@
 from datetime import UTC, datetime
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
+_UNKNOWN = "N/A"
+_FORMAT = "%Y-%m-%d %H:%M:%S %z %Z"
+#: Go's zero time: who writes documents with it and knows no time writes that.
+_NO_YEAR = 1
 
 
 def ago(moment: datetime | None, now: datetime) -> str:
     """``3 hours ago``; ``N/A`` where nobody wrote it down. What has yet to come is a moment ago."""
-    if moment is None:
-        return "N/A"
+    if moment is None or moment.year == _NO_YEAR:
+        return _UNKNOWN
     return f"{_duration(int((now - moment.replace(tzinfo=moment.tzinfo or UTC)).total_seconds()))} ago"
 
 
@@ -34,6 +38,10 @@ def _duration(seconds: int) -> str:
 
 def local_time(moment: datetime | None) -> str:
     """``2024-01-02 03:04:05 +0000 UTC``, in the user's time zone, as docker's CreatedAt; ``N/A`` if unknown."""
-    if moment is None:
-        return "N/A"
-    return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S %z %Z")
+    if moment is None or moment.year == _NO_YEAR:
+        return _UNKNOWN
+    known = moment.replace(tzinfo=moment.tzinfo or UTC)
+    try:
+        return known.astimezone().strftime(_FORMAT)
+    except OverflowError:  # the last hours of the year 9999, which are in the next one here
+        return known.strftime(_FORMAT)

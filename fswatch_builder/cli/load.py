@@ -4,8 +4,8 @@ import os
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated, Final
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Annotated, BinaryIO, Final
 
 import typer
 
@@ -21,6 +21,7 @@ from fswatch_builder.oci import documents
 from fswatch_builder.oci.blobs import write_errors
 from fswatch_builder.oci.lookup import remember
 from fswatch_builder.oci.media_types import OCI_INDEX, OCI_MANIFEST
+from fswatch_builder.oci.reading import reading
 from fswatch_builder.oci.store import Store
 
 _CHUNK: Final = 1 << 20
@@ -73,11 +74,13 @@ def load_command(
     if file is not None and input_ is not None:
         raise UsageError(f"two archives: {file} and {input_}", hint="give FILE or --input FILE")
     path = values.after_equals(input_) if input_ is not None else file
-    if path not in (None, "-") and not os.path.exists(path or ""):
+    if path == "-":
+        path = None
+    if path is not None and not os.path.exists(path):
         raise UsageError(f"there is no file {path}")
-    with open_store(values.store_directory(store)) as opened, _archive(opened, path) as archive:
+    with open_store(values.store_directory(store)) as opened:
         opened.limits = limits
-        with patience(f"loading {path or 'standard input'}"):
+        with patience(f"loading {path or 'standard input'}"), _archive(opened, path) as archive:
             loaded = load_archive(opened, archive, wanted)
         if names and len(loaded) > 1:
             raise UsageError(
@@ -109,23 +112,26 @@ def _loaded(store: Store, digest: Digest) -> tuple[Descriptor, model.Platform | 
 @contextmanager
 def _archive(store: Store, path: str | None) -> Iterator[str]:
     """A file to read the archive from, more than once. What comes through a pipe is kept for as long as this lasts."""
-    if path not in (None, "-"):
-        yield path or ""
-        return
-    source = sys.stdin.buffer
-    if source.isatty():
-        raise UsageError(
-            "standard input is a terminal, not an archive", hint="name the archive: -i FILE, or use < FILE"
-        )
-    if stat.S_ISREG(os.fstat(source.fileno()).st_mode) and os.lseek(source.fileno(), 0, os.SEEK_CUR) == 0:
-        yield "/dev/stdin"
-        return
-    with store.workspace() as directory:
-        kept = os.path.join(directory, "archive")
-        with write_errors(store.directory), open(kept, "xb") as copy:
-            while chunk := source.read(_CHUNK):
-                copy.write(chunk)
-        try:
-            yield kept
-        except BaseImageError as error:
-            raise BaseImageError(error.what.replace(kept, "standard input"), hint=error.hint) from error
+    name = path or "standard input"
+    with _opened(path) as source:
+        if source.isatty():
+            raise UsageError(f"{name} is a terminal, not an archive", hint="name the archive: -i FILE, or use < FILE")
+        if stat.S_ISREG(os.fstat(source.fileno()).st_mode) and os.lseek(source.fileno(), 0, os.SEEK_CUR) == 0:
+            yield path or "/dev/stdin"
+            return
+        with store.workspace() as directory:
+            kept = os.path.join(directory, "archive")
+            with write_errors(store.directory), open(kept, "xb") as copy:
+                while chunk := source.read(_CHUNK):
+                    copy.write(chunk)
+            try:
+                yield kept
+            except BaseImageError as error:
+                raise BaseImageError(error.what.replace(kept, name), hint=error.hint) from error
+
+
+def _opened(path: str | None) -> AbstractContextManager[BinaryIO]:
+    if path is None:
+        return nullcontext(sys.stdin.buffer)
+    with reading(path):
+        return open(path, "rb")

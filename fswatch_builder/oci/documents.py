@@ -133,6 +133,8 @@ class Index(Struct, frozen=True):
             for choice in self.manifests:
                 if choice.platform == candidate:
                     return choice.descriptor
+        if not self.manifests:
+            raise BaseImageError(f"{what} holds no image")
         known = sorted({str(choice.platform) for choice in self.manifests if choice.is_image})
         raise BaseImageError(
             f"{what} is not available for {platform}",
@@ -274,9 +276,9 @@ def _diff_ids(document: _ConfigDocument, what: str) -> tuple[DiffID, ...]:
 
 
 def read_image(config: bytes, manifest: Manifest, what: str) -> Image:
-    """An image from its configuration and manifest."""
-    document = decode(config, _ConfigDocument, what)
-    diff_ids = _diff_ids(document, what)
+    """An image from its configuration and manifest. Times are in UTC."""
+    document = decode(config, _ConfigDocument, f"the configuration of {what}")
+    diff_ids = _diff_ids(document, f"the configuration of {what}")
     if len(diff_ids) != len(manifest.layers):
         raise BaseImageError(
             f"{what}: the configuration lists {len(diff_ids)} layers, the manifest {len(manifest.layers)}"
@@ -289,14 +291,16 @@ def read_image(config: bytes, manifest: Manifest, what: str) -> Image:
         config=_run_config(document.config or _RunConfigDocument()),
         layers=layers,
         history=_history(document.history or [], len(layers)),
-        created=document.created,
+        created=_utc(document.created),
         author=document.author,
     )
 
 
 def _history(lines: list[_HistoryDocument], layers: int) -> tuple[History, ...]:
     """As it stands, if it fits the layers. Some tools write none or part of it: what lacks becomes empty lines."""
-    history = [History(line.created, line.created_by, line.author, line.comment, line.empty_layer) for line in lines]
+    history = [
+        History(_utc(line.created), line.created_by, line.author, line.comment, line.empty_layer) for line in lines
+    ]
     with_layer = sum(not line.empty_layer for line in history)
     if with_layer > layers:
         history, with_layer = [], 0
@@ -361,7 +365,10 @@ def write_config(image: Image) -> bytes:
 def _utc(time: datetime | None) -> datetime | None:
     if time is None:
         return None
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    try:
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except OverflowError:  # an hour of the year 1 or 9999 that in UTC is in another
+        return time.replace(tzinfo=UTC)
 
 
 def _run_config_document(config: RunConfig) -> _RunConfigDocument:

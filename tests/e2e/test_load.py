@@ -99,6 +99,17 @@ def test_standard_input_may_be_the_archive(tmp_path: Path, layout: Path, way: st
     assert os.listdir(tmp_path / "store/work") == [".lock"]
 
 
+def test_an_archive_may_come_through_a_named_pipe_as_from_a_shells_substitution(tmp_path: Path, layout: Path) -> None:
+    archive = tmp_path / "image.tar"
+    copied(layout, "one", f"docker-archive:{archive}:app:1")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cp", archive, pipe]):
+        assert load(tmp_path, "-i", str(pipe)) == "Loaded image: app:1\n"
+    with subprocess.Popen(["cp", "/bin/true", pipe]):
+        assert f"{pipe} cannot be used: neither a tar" in load(tmp_path, "-i", str(pipe), check=False)
+
+
 def test_what_comes_through_a_pipe_and_is_no_archive_is_told_by_that_name(tmp_path: Path) -> None:
     done = fswatch_builder("load", f"--store={tmp_path}/store", check=False, stdin="text")
     assert done.returncode == 5

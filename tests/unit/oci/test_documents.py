@@ -259,3 +259,29 @@ def test_a_platform_is_chosen_exactly_before_nearly() -> None:
 def test_a_configuration_serves_for_what_runs_it(variant: str, wanted: Platform, fits: bool) -> None:
     config = json.dumps({"os": "linux", "architecture": "arm", "variant": variant}).encode()
     assert documents.config_fits(config, wanted, "x") is fits
+
+
+@pytest.mark.parametrize(
+    ("stated", "means"),
+    [
+        ("2020-01-01T02:00:00+02:00", datetime(2020, 1, 1, tzinfo=UTC)),
+        ("0001-01-01T00:00:00Z", datetime(1, 1, 1, tzinfo=UTC)),
+        ("0001-01-01T00:00:00+05:00", datetime(1, 1, 1, tzinfo=UTC)),
+        ("9999-12-31T23:00:00-05:00", datetime(9999, 12, 31, 23, tzinfo=UTC)),
+    ],
+)
+def test_times_are_in_utc_and_those_that_have_no_utc_are_taken_as_if(stated: str, means: datetime) -> None:
+    image = image_of(config(created=stated, history=[{"created": stated}]))
+    assert image.created == image.history[0].created == means
+    assert image.created.utcoffset() == timedelta()
+    assert image_of(documents.write_config(image)) == image
+
+
+def test_what_is_wrong_with_a_configuration_is_not_told_of_the_manifest() -> None:
+    with pytest.raises(BaseImageError, match="the configuration of the image is not a valid document"):
+        image_of(config(created="yesterday"))
+
+
+def test_an_index_of_nothing_holds_no_image() -> None:
+    with pytest.raises(BaseImageError, match="the image holds no image"):
+        Index(()).choose(AMD64, "the image")
