@@ -276,7 +276,7 @@ def test_every_way_of_looking_finds_what_the_oracle_finds(
         changes = baseline.reconcile(rootfs, work.hints)
         assert by_path(spelled(changes)) == expected
 
-        baseline.advance(changes)
+        advance(baseline, rootfs, changes)
         assert_records(baseline, new)
         assert spelled(baseline.reconcile(rootfs, whole())) == []
 
