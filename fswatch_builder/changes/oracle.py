@@ -22,7 +22,7 @@ _KINDS = {
 }
 
 #: Attributes that belong to the host and its drivers, never to an image.
-_HOST_PREFIXES = (b"trusted.overlay.", b"user.overlay.")
+_HOST_PREFIXES = (b"trusted.overlay.", b"user.overlay.", b"btrfs.")
 _HOST_NAMES = (b"security.selinux", b"security.ima", b"security.evm", b"system.nfs4_acl")
 
 

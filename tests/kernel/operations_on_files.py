@@ -18,6 +18,7 @@ from tests.support.system_calls import (
     FALLOC_FL_KEEP_SIZE,
     FALLOC_FL_PUNCH_HOLE,
     FICLONE,
+    FS_COMPR_FL,
     FS_NODUMP_FL,
     Ring,
     bind_mount,
@@ -224,6 +225,13 @@ def an_acl_set() -> None:
 def inode_flags_set() -> None:
     """chattr. Only the ctime tells: test_stat.py."""
     set_inode_flag("d/f", FS_NODUMP_FL)
+
+
+@operation(FILES, "", "", on=("btrfs",))
+def compression_asked_for() -> None:
+    """chattr +c: besides the flag the file gets an attribute (`btrfs.compression`), which is no part of an image."""
+    set_inode_flag("d/f", FS_COMPR_FL)
+    assert "btrfs.compression" in os.listxattr("d/f")
 
 
 @operation(FILES, " /  / CLOSE_WRITE f", " /  / CLOSE_WRITE d/f")

@@ -30,6 +30,7 @@ class Event(IntFlag):
     MODIFY = 0x2
     ATTRIB = 0x4
     CLOSE_WRITE = 0x8
+    OPEN = 0x20
     CREATE = 0x100
     DELETE = 0x200
     DELETE_SELF = 0x400
@@ -209,3 +210,18 @@ def _checked(result: int) -> int:
 def refused(error: OSError) -> bool:
     """Whether fanotify cannot be had here: no right, or a kernel or file system without it."""
     return error.errno in {errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENODEV, errno.EXDEV}
+
+
+def opened_without_events(path: os.PathLike[str] | str) -> int:
+    """The descriptor for writing that an event of ``path`` brings along: nobody is told what is done with it.
+
+    The kernel opens it so (FMODE_NONOTIFY) lest who watches hears of itself.
+    """
+    group = _checked(_libc.fanotify_init(_CLOEXEC, os.O_RDWR))
+    try:
+        _checked(_libc.fanotify_mark(group, _MARK_ADD, Event.OPEN, _AT_FDCWD, os.fsencode(path)))
+        os.close(os.open(path, os.O_RDONLY))
+        descriptor: int = struct.unpack_from("=IBBHQii", os.read(group, 4096))[5]
+        return descriptor
+    finally:
+        os.close(group)

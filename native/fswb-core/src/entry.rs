@@ -66,8 +66,8 @@ pub struct Entry {
     pub mtime_ns: i64,
     /// Target of a symbolic link, else empty.
     pub target: Vec<u8>,
-    /// Extended attributes, without those that belong to the host's drivers (`trusted.overlay.*`, `user.overlay.*`)
-    /// and to its security modules (`security.selinux`, `security.ima`, `security.evm`), and without `system.nfs4_acl`.
+    /// Extended attributes, without those that belong to the host's drivers (`trusted.overlay.*`, `user.overlay.*`,
+    /// `btrfs.*`) and to its security modules (`security.selinux`, `security.ima`, `security.evm`), and without `system.nfs4_acl`.
     pub xattrs: Xattrs,
     /// Content of a regular file, if it was read.
     pub sha256: Option<Sha256>,

@@ -13,7 +13,8 @@ use crate::root::c_string;
 
 /// Attributes that belong to the host and its drivers, never to an image.
 pub(crate) fn is_host_attribute(name: &[u8]) -> bool {
-    const PREFIXES: [&[u8]; 2] = [b"trusted.overlay.", b"user.overlay."];
+    // The last are another face of inode flags: chattr +c sets one, files inherit it, and no event tells.
+    const PREFIXES: [&[u8]; 3] = [b"trusted.overlay.", b"user.overlay.", b"btrfs."];
     // The last is how an NFS 4 client tells the mode and the ACL that the server has.
     const NAMES: [&[u8]; 4] = [
         b"security.selinux",
@@ -100,7 +101,12 @@ mod tests {
 
     #[test]
     fn what_the_host_and_its_drivers_add_is_told_from_what_users_set() {
-        for name in ["security.ima", "trusted.overlay.opaque", "system.nfs4_acl"] {
+        for name in [
+            "security.ima",
+            "trusted.overlay.opaque",
+            "system.nfs4_acl",
+            "btrfs.compression",
+        ] {
             assert!(is_host_attribute(name.as_bytes()), "{name}");
         }
         for name in [
