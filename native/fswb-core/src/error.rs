@@ -83,6 +83,17 @@ impl Error {
             }
         )
     }
+
+    /// Whether a symbolic link is where none is followed (`ELOOP`).
+    pub fn is_link(&self) -> bool {
+        matches!(
+            self,
+            Self::System {
+                errno: libc::ELOOP,
+                ..
+            }
+        )
+    }
 }
 
 impl fmt::Display for Error {

@@ -287,7 +287,7 @@ fn check_handles(root: &Root, baseline: &Baseline) -> Result<u64> {
         let opened = root.open_exact(&path, OFlags::PATH | OFlags::DIRECTORY, Mode::empty());
         let opened = match opened {
             // Gone since the baseline was taken, or no directory any more: that is for the caller to find.
-            Err(error) if error.is_absent() || is_link(&error) => continue,
+            Err(error) if error.is_absent() || error.is_link() => continue,
             opened => opened?,
         };
         let stat = rustix::fs::fstat(&opened).during("fstat", &path)?;
@@ -296,14 +296,4 @@ fn check_handles(root: &Root, baseline: &Baseline) -> Result<u64> {
         }
     }
     Ok(own.subvolume)
-}
-
-fn is_link(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::System {
-            errno: libc::ELOOP,
-            ..
-        }
-    )
 }

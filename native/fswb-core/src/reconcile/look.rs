@@ -91,6 +91,8 @@ pub(super) struct Looker {
     /// other names.
     pub(super) lost: Vec<Inode>,
     pub(super) sockets: Vec<RelPath>,
+    /// Directories that were looked at and then were not there to be listed.
+    pub(super) vanished: Vec<RelPath>,
     pub(super) effort: Effort,
     /// Scratch space.
     buffer: Vec<u8>,
@@ -105,6 +107,7 @@ impl Looker {
             observations: Vec::new(),
             lost: Vec::new(),
             sockets: Vec::new(),
+            vanished: Vec::new(),
             effort: Effort::default(),
             buffer: Vec::new(),
         }
@@ -185,7 +188,7 @@ impl Looker {
             self.lose_below(known);
         }
         let path = site.path()?;
-        match self.compare(site, &path, before.as_deref(), now) {
+        match self.compare(site, &path, before.as_deref(), now.clone()) {
             Ok((after, why)) => {
                 // A content that was read to be sure, and is what it was, is nothing to remember.
                 let same = why.is_empty() && before.as_deref() == Some(&after);
@@ -197,7 +200,9 @@ impl Looker {
             // Gone since the stat. The stat decides, not the call that failed: /proc may be what is missing.
             Err(error) if error.is_absent() => match self.stat(site)? {
                 Stat::Absent => self.absent(site, known),
-                Stat::Socket | Stat::Entry { .. } => Err(error),
+                Stat::Entry { entry, .. } if entry.looks_untouched(&now) => Err(error),
+                // Another one by now: others are at work.
+                Stat::Socket | Stat::Entry { .. } => self.look(site, known, care),
             },
             Err(error) => Err(error),
         }

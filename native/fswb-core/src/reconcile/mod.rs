@@ -7,6 +7,7 @@
 
 mod links;
 mod look;
+mod names;
 mod places;
 mod queue;
 mod record;

@@ -2,13 +2,14 @@
 
 use std::collections::HashSet;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::fs::{self, Mode, OFlags, RawDir, ResolveFlags};
 
 use super::look::{Below, Care, Looker, Site};
+use super::names::{Names, folds_case};
 use super::places::{Place, Places, Todo, care, is_children, narrow};
 use super::queue::Queue;
 use super::{Found, HashMode};
@@ -17,6 +18,7 @@ use crate::change::Effort;
 use crate::clock::Clock;
 use crate::entry::{Inode, Kind};
 use crate::error::{Context, Error, Result};
+use crate::hint::Scope;
 use crate::overlay::Layers;
 use crate::path::RelPath;
 use crate::root::Root;
@@ -120,10 +122,44 @@ impl<'a> Walk<'a> {
             todo,
             parent: None,
         };
-        for looker in self.run(task, &open)? {
+        let mut vanished = Vec::new();
+        for mut looker in self.run(task, &open)? {
+            vanished.append(&mut looker.vanished);
             self.absorb(looker, found);
         }
+        self.look_again(&vanished, found)
+    }
+
+    /// Looks again at directories that were there by a stat and could not be listed then: others are at work. What was seen
+    /// on the way to them, and below, may be as outdated.
+    fn look_again(&mut self, vanished: &[RelPath], found: &mut Found) -> Result<()> {
+        let mut places = Places::default();
+        for path in vanished {
+            for above in path.ancestors().skip(1) {
+                found.remove(&above);
+            }
+            forget_within(path, found);
+            places.add(path.clone(), Scope::Subtree);
+        }
+        self.look_at(places, found)?;
+        for path in vanished {
+            let mut above = path.ancestors().skip(1);
+            if let Some(gone) = above.find(|above| !self.is_directory(above, found)) {
+                let seen = found.remove(&gone);
+                forget_within(&gone, found);
+                found.extend(seen.map(|seen| (gone, seen)));
+            }
+        }
         Ok(())
+    }
+
+    /// Whether there is a directory, by what was seen or else recorded.
+    fn is_directory(&self, path: &RelPath, found: &Found) -> bool {
+        let kind = match found.get(path) {
+            Some(seen) => seen.after.as_ref().map(|entry| entry.kind),
+            None => self.baseline.cursor(path).map(Cursor::kind),
+        };
+        kind == Some(Kind::Directory)
     }
 
     /// Looks at one entry that must leave an observation.
@@ -202,6 +238,18 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// Forgets what was seen at a path and below.
+fn forget_within(path: &RelPath, found: &mut Found) {
+    let within = found.range(path.clone()..).map(|(seen, _)| seen);
+    let within: Vec<RelPath> = within
+        .take_while(|seen| seen.is_within(path))
+        .cloned()
+        .collect();
+    for seen in within {
+        found.remove(&seen);
+    }
+}
+
 /// One thread's part.
 struct Worker<'a> {
     root: &'a Root,
@@ -222,7 +270,10 @@ impl<'a> Worker<'a> {
 
     /// Does one directory and adds those below it that are to be done.
     fn directory(&mut self, task: &Task<'a>, more: &mut Vec<Task<'a>>) -> Result<()> {
-        let own = Arc::new(self.enter(task)?);
+        let own = match self.enter(task) {
+            Err(error) if error.is_absent() || error.is_link() => return self.vanished(task),
+            own => Arc::new(own?),
+        };
         match task.todo {
             Todo::Everything => self.list(task, &own, more),
             // An event has the name as somebody spelled it, which need not be how the directory does.
@@ -231,6 +282,11 @@ impl<'a> Worker<'a> {
             }
             Todo::Places(places) => self.named(task, &own, places, more),
         }
+    }
+
+    fn vanished(&mut self, task: &Task<'a>) -> Result<()> {
+        self.looker.vanished.push(task.path.clone());
+        Ok(())
     }
 
     fn enter(&self, task: &Task<'a>) -> Result<Opened<'a>> {
@@ -251,25 +307,32 @@ impl<'a> Worker<'a> {
     }
 
     /// Looks at everything in a directory: one merge of the sorted names on disk and in the baseline.
+    ///
+    /// A name that the listing lacks need not be gone: on btrfs readdir(3) may pass over one that a rename replaces meanwhile.
+    /// A stat decides.
     fn list(
         &mut self,
         task: &Task<'a>,
         own: &Arc<Opened<'a>>,
         more: &mut Vec<Task<'a>>,
     ) -> Result<()> {
-        let names = self.names(own, &task.path)?;
+        let names = match self.names(own, &task.path) {
+            // getdents(2): the directory was removed since it was opened. (Of the root that is the caller's to tell.)
+            Err(error) if error.is_absent() && !task.path.is_root() => return self.vanished(task),
+            names => names?,
+        };
         let recorded = task.known.map(Cursor::children).unwrap_or_default();
         let mut recorded = recorded.into_iter().peekable();
         for name in names.iter() {
-            while let Some((gone, known)) = recorded.next_if(|(known, _)| *known < name) {
-                self.looker.gone(task.path.join(gone)?, known);
+            while let Some((unlisted, known)) = recorded.next_if(|(known, _)| *known < name) {
+                self.child(task, own, unlisted, Some(known), task.todo, more)?;
             }
             let known = recorded.next_if(|(known, _)| *known == name);
             let known = known.map(|(_, known)| known);
             self.child(task, own, name, known, task.todo, more)?;
         }
-        for (gone, known) in recorded {
-            self.looker.gone(task.path.join(gone)?, known);
+        for (unlisted, known) in recorded {
+            self.child(task, own, unlisted, Some(known), task.todo, more)?;
         }
         Ok(())
     }
@@ -353,44 +416,5 @@ impl<'a> Worker<'a> {
         }
         names.sort();
         Ok(names)
-    }
-}
-
-/// `FS_CASEFOLD_FL` of linux/fs.h: ext4, f2fs and tmpfs have it, by directory (Linux 5.2, 6.13).
-const FOLDS_CASE: libc::c_int = 0x4000_0000;
-
-/// Whether a directory takes `A` for `a`. File systems without such flags are taken to have no such directories.
-fn folds_case(directory: &OwnedFd) -> bool {
-    let mut flags: libc::c_int = 0;
-    // SAFETY: the descriptor is borrowed for the call, and the kernel writes one int (despite the request's type).
-    let result =
-        unsafe { libc::ioctl(directory.as_raw_fd(), libc::FS_IOC_GETFLAGS, &raw mut flags) };
-    result == 0 && flags & FOLDS_CASE != 0
-}
-
-/// Names of one directory in one allocation.
-#[derive(Default)]
-struct Names {
-    bytes: Vec<u8>,
-    spans: Vec<(usize, usize)>,
-}
-
-impl Names {
-    fn add(&mut self, name: &[u8]) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(name);
-        self.spans.push((start, self.bytes.len()));
-    }
-
-    fn sort(&mut self) {
-        let bytes = &self.bytes;
-        self.spans
-            .sort_unstable_by_key(|&(start, end)| &bytes[start..end]);
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        self.spans
-            .iter()
-            .map(|&(start, end)| &self.bytes[start..end])
     }
 }
