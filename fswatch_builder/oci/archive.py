@@ -15,7 +15,7 @@ from fswatch_builder.errors import BaseImageError
 from fswatch_builder.model.digest import DiffID, Digest
 from fswatch_builder.model.image import Descriptor, Layer
 from fswatch_builder.model.platform import Platform
-from fswatch_builder.oci import documents, media_types
+from fswatch_builder.oci import configuration, documents, media_types
 from fswatch_builder.oci.blobs import write_errors
 from fswatch_builder.oci.compression import Compression, decompressed
 from fswatch_builder.oci.decoding import BLOCK, format_of
@@ -182,10 +182,10 @@ def _fitting(archive: _Archive, platform: Platform) -> tuple[list[tuple[_Saved, 
     for entry in entries:
         config = _read(archive, entry.Config)
         what = f"{entry.Config} of {archive.name}"
-        if documents.config_fits(config, platform, what) or len(entries) == 1:
+        if configuration.serves(config, platform, what) or len(entries) == 1:
             fitting.append((entry, config))
         else:
-            others.append(documents.config_platform(config, what))
+            others.append(configuration.platform_of(config, what))
     return fitting, others
 
 
@@ -208,7 +208,7 @@ def _import_saved(store: Store, archive: _Archive, platform: Platform) -> Digest
 
 def _take_saved(store: Store, archive: _Archive, entry: _Saved, config: bytes) -> Digest:
     what = f"{entry.Config} of {archive.name}"
-    diff_ids = documents.config_diff_ids(config, what)
+    diff_ids = configuration.diff_ids(config, what)
     names = entry.Layers or []
     if len(diff_ids) != len(names):
         raise BaseImageError(f"{what} lists {len(diff_ids)} layers, manifest.json {len(names)}")
@@ -218,7 +218,7 @@ def _take_saved(store: Store, archive: _Archive, entry: _Saved, config: bytes) -
     )
     described = Descriptor(media_types.OCI_CONFIG, store.put(config), len(config))
     manifest = Manifest(described, tuple(layer.descriptor for layer in layers))
-    documents.read_image(config, manifest, what)  # what cannot be read later is refused now
+    configuration.read(config, manifest, what)  # what cannot be read later is refused now
     return store.put(documents.write_manifest(described, layers))
 
 

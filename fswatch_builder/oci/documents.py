@@ -1,18 +1,17 @@
-"""The JSON documents of images: read strictly from OCI and Docker, written canonically as OCI.
+"""Manifests and indexes: read strictly, from OCI and Docker, and written canonically as OCI.
 
 Written documents are deterministic: a fixed order of keys, maps sorted, nothing empty, no white space.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Annotated, Final, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct, field
 
 from fswatch_builder.errors import BaseImageError
-from fswatch_builder.model.digest import DiffID, Digest
-from fswatch_builder.model.image import Descriptor, Healthcheck, History, Image, Layer, RunConfig
+from fswatch_builder.model.digest import Digest
+from fswatch_builder.model.image import Descriptor, Layer
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci import media_types
 
@@ -51,54 +50,6 @@ class ManifestDocument(Struct, omit_defaults=True, frozen=True):
     layers: list[DescriptorDocument] | None = None
     manifests: list[DescriptorDocument] | None = None
     annotations: dict[str, str] | None = None
-
-
-class _HealthcheckDocument(Struct, omit_defaults=True, frozen=True, rename="pascal"):
-    test: list[str] | None = None
-    interval: int = 0
-    timeout: int = 0
-    start_period: int = 0
-    start_interval: int = 0
-    retries: int = 0
-
-
-class _RunConfigDocument(Struct, omit_defaults=True, frozen=True, rename="pascal"):
-    user: str = ""
-    exposed_ports: dict[str, object] | None = None
-    env: list[str] | None = None
-    entrypoint: list[str] | str | None = None
-    cmd: list[str] | str | None = None
-    healthcheck: _HealthcheckDocument | None = None
-    volumes: dict[str, object] | None = None
-    working_dir: str = ""
-    on_build: list[str] | None = None
-    labels: dict[str, str] | None = None
-    stop_signal: str = ""
-    shell: list[str] | None = None
-
-
-class _RootfsDocument(Struct, frozen=True):
-    type: str = "layers"
-    diff_ids: list[str] | None = None
-
-
-class _HistoryDocument(Struct, omit_defaults=True, frozen=True):
-    created: datetime | None = None
-    created_by: str = ""
-    author: str = ""
-    comment: str = ""
-    empty_layer: bool = False
-
-
-class _ConfigDocument(Struct, omit_defaults=True, frozen=True):
-    created: datetime | None = None
-    author: str = ""
-    architecture: str = ""
-    os: str = ""
-    variant: str = ""
-    config: _RunConfigDocument | None = None
-    rootfs: _RootfsDocument | None = None
-    history: list[_HistoryDocument] | None = None
 
 
 class Manifest(Struct, frozen=True):
@@ -222,11 +173,12 @@ def _choice(document: DescriptorDocument, what: str) -> Choice:
     stated = document.platform
     platform: Platform | None = None
     if stated is not None and stated.os and stated.architecture:
-        platform = _platform(stated.os, stated.architecture, stated.variant, what)
+        platform = read_platform(stated.os, stated.architecture, stated.variant, what)
     return Choice(descriptor(document, what), platform)
 
 
-def _platform(os: str, architecture: str, variant: str, what: str) -> Platform:
+def read_platform(os: str, architecture: str, variant: str, what: str) -> Platform:
+    """A platform as documents spell it. Raises BaseImageError."""
     try:
         return Platform.parse("/".join(part for part in (os, architecture, variant) if part))
     except ValueError as error:
@@ -238,175 +190,11 @@ def layer_media_types(content: bytes, what: str) -> frozenset[str]:
     return frozenset(layer.media_type for layer in decode(content, ManifestDocument, what).layers or ())
 
 
-def history_layers(content: bytes, what: str) -> int | None:
-    """How many layers the history in a configuration speaks of; None: it has no history."""
-    history = decode(content, _ConfigDocument, what).history
-    return sum(not line.empty_layer for line in history) if history else None
-
-
-def config_diff_ids(content: bytes, what: str) -> tuple[DiffID, ...]:
-    """The diffIDs an image's configuration lists, bottom layer first."""
-    return _diff_ids(decode(content, _ConfigDocument, what), what)
-
-
-def config_platform(content: bytes, what: str) -> Platform:
-    """The platform an image's configuration is for."""
-    document = decode(content, _ConfigDocument, what)
-    if not document.os or not document.architecture:
-        raise BaseImageError(f"{what} names no platform")
-    return _platform(document.os, document.architecture, document.variant, what)
-
-
-def config_fits(content: bytes, wanted: Platform, what: str) -> bool:
-    """Whether an image's configuration lets it serve for a platform. Without a variant it does for all of its
-    architecture: tools have long left it out, in images for arm/v6 too.
-    """
-    offered = config_platform(content, what)
-    if decode(content, _ConfigDocument, what).variant:
-        return fits(offered, wanted)
-    return (offered.os, offered.architecture) in {(one.os, one.architecture) for one in wanted.candidates()}
-
-
-def _diff_ids(document: _ConfigDocument, what: str) -> tuple[DiffID, ...]:
-    listed = document.rootfs.diff_ids if document.rootfs is not None else None
-    try:
-        return tuple(DiffID(text) for text in listed or ())
-    except ValueError as error:
-        raise BaseImageError(f"{what}: {error}") from None
-
-
-def read_image(config: bytes, manifest: Manifest, what: str) -> Image:
-    """An image from its configuration and manifest. Times are in UTC."""
-    document = decode(config, _ConfigDocument, f"the configuration of {what}")
-    diff_ids = _diff_ids(document, f"the configuration of {what}")
-    if len(diff_ids) != len(manifest.layers):
-        raise BaseImageError(
-            f"{what}: the configuration lists {len(diff_ids)} layers, the manifest {len(manifest.layers)}"
-        )
-    layers = tuple(Layer(blob, diff_id) for blob, diff_id in zip(manifest.layers, diff_ids, strict=True))
-    if not document.os or not document.architecture:
-        raise BaseImageError(f"{what}: the configuration names no platform")
-    return Image(
-        platform=_platform(document.os, document.architecture, document.variant, what),
-        config=_run_config(document.config or _RunConfigDocument()),
-        layers=layers,
-        history=_history(document.history or [], len(layers)),
-        created=_utc(document.created),
-        author=document.author,
-    )
-
-
-def _history(lines: list[_HistoryDocument], layers: int) -> tuple[History, ...]:
-    """As it stands, if it fits the layers. Some tools write none or part of it: what lacks becomes empty lines."""
-    history = [
-        History(_utc(line.created), line.created_by, line.author, line.comment, line.empty_layer) for line in lines
-    ]
-    with_layer = sum(not line.empty_layer for line in history)
-    if with_layer > layers:
-        history, with_layer = [], 0
-    return (*history, *(History() for _ in range(layers - with_layer)))
-
-
-def _run_config(document: _RunConfigDocument) -> RunConfig:
-    check = document.healthcheck
-    return RunConfig(
-        user=document.user,
-        exposed_ports=tuple(document.exposed_ports or ()),
-        env=tuple(document.env or ()),
-        entrypoint=_words(document.entrypoint),
-        cmd=_words(document.cmd),
-        volumes=tuple(document.volumes or ()),
-        working_dir=document.working_dir,
-        labels=dict(document.labels or {}),
-        stop_signal=document.stop_signal,
-        shell=_words(document.shell),
-        on_build=tuple(document.on_build or ()),
-        healthcheck=None
-        if check is None
-        else Healthcheck(
-            tuple(check.test or ()),
-            check.interval,
-            check.timeout,
-            check.start_period,
-            check.start_interval,
-            check.retries,
-        ),
-    )
-
-
-def _words(words: list[str] | str | None) -> tuple[str, ...] | None:
-    if words is None:
-        return None
-    return (words,) if isinstance(words, str) else tuple(words)
-
-
 # Writing.
 
 
-def write_config(image: Image) -> bytes:
-    """The configuration of an image, canonical: equal images give equal bytes."""
-    document = _ConfigDocument(
-        created=_utc(image.created),
-        author=image.author,
-        architecture=image.platform.architecture,
-        os=image.platform.os,
-        variant=image.platform.variant,
-        config=_run_config_document(image.config),
-        rootfs=_RootfsDocument(diff_ids=[layer.diff_id.text for layer in image.layers]),
-        history=[
-            _HistoryDocument(_utc(line.created), line.created_by, line.author, line.comment, line.empty_layer)
-            for line in image.history
-        ]
-        or None,
-    )
-    return msgspec.json.encode(document)
-
-
-def _utc(time: datetime | None) -> datetime | None:
-    if time is None:
-        return None
-    try:
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    except OverflowError:  # an hour of the year 1 or 9999 that in UTC is in another
-        return time.replace(tzinfo=UTC)
-
-
-def _run_config_document(config: RunConfig) -> _RunConfigDocument:
-    check = config.healthcheck
-    return _RunConfigDocument(
-        user=config.user,
-        exposed_ports=_set(config.exposed_ports),
-        env=list(config.env) or None,
-        entrypoint=_list(config.entrypoint),
-        cmd=_list(config.cmd),
-        healthcheck=None
-        if check is None
-        else _HealthcheckDocument(
-            list(check.test) or None,
-            check.interval_ns,
-            check.timeout_ns,
-            check.start_period_ns,
-            check.start_interval_ns,
-            check.retries,
-        ),
-        volumes=_set(config.volumes),
-        working_dir=config.working_dir,
-        on_build=list(config.on_build) or None,
-        labels=_sorted(config.labels),
-        stop_signal=config.stop_signal,
-        shell=_list(config.shell),
-    )
-
-
-def _list(words: tuple[str, ...] | None) -> list[str] | None:
-    return None if words is None else list(words)
-
-
-def _set(names: tuple[str, ...]) -> dict[str, object] | None:
-    return {name: {} for name in sorted(names)} or None
-
-
-def _sorted(pairs: Mapping[str, str]) -> dict[str, str] | None:
+def sorted_pairs(pairs: Mapping[str, str]) -> dict[str, str] | None:
+    """As they are written: none is nothing."""
     return dict(sorted(pairs.items())) or None
 
 
@@ -419,7 +207,7 @@ def write_manifest(
         media_type=media_types.OCI_MANIFEST,
         config=descriptor_document(config),
         layers=[descriptor_document(layer.descriptor) for layer in layers],
-        annotations=_sorted(annotations or {}),
+        annotations=sorted_pairs(annotations or {}),
     )
     return msgspec.json.encode(document)
 
@@ -430,7 +218,7 @@ def write_index(manifests: list[DescriptorDocument], annotations: Mapping[str, s
         schema_version=2,
         media_type=media_types.OCI_INDEX,
         manifests=manifests,
-        annotations=_sorted(annotations or {}),
+        annotations=sorted_pairs(annotations or {}),
     )
     return msgspec.json.encode(document)
 
@@ -438,4 +226,4 @@ def write_index(manifests: list[DescriptorDocument], annotations: Mapping[str, s
 def descriptor_document(value: Descriptor, platform: Platform | None = None) -> DescriptorDocument:
     """A descriptor for a document; in an index it says its platform."""
     stated = None if platform is None else PlatformDocument(platform.architecture, platform.os, platform.variant)
-    return DescriptorDocument(value.media_type, value.digest.text, value.size, _sorted(value.annotations), stated)
+    return DescriptorDocument(value.media_type, value.digest.text, value.size, sorted_pairs(value.annotations), stated)

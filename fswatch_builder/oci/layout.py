@@ -12,7 +12,7 @@ from fswatch_builder.errors import BaseImageError
 from fswatch_builder.model.digest import Digest
 from fswatch_builder.model.image import Descriptor
 from fswatch_builder.model.platform import Platform
-from fswatch_builder.oci import documents
+from fswatch_builder.oci import configuration, documents
 from fswatch_builder.oci.documents import MAX_DOCUMENT, Choice, Index
 from fswatch_builder.oci.index import references
 from fswatch_builder.oci.reading import reading
@@ -225,7 +225,7 @@ def _take(store: Store, files: Files, descriptor: Descriptor, platform: Platform
             descriptor = read.choose(platform, files.name)
             continue
         take_blob(store, files, read.config)
-        documents.read_image(store.read(read.config.digest), read, what)  # refuses what is no image
+        configuration.read(store.read(read.config.digest), read, what)  # refuses what is no image
         for layer in read.layers:
             take_blob(store, files, layer)
         return store.put(content)

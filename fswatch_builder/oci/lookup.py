@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from fswatch_builder.errors import BaseImageError, OutputError, StoreError
 from fswatch_builder.model.digest import Digest
 from fswatch_builder.model.platform import Platform
-from fswatch_builder.oci import documents
+from fswatch_builder.oci import configuration, documents
 from fswatch_builder.oci.documents import fits
 from fswatch_builder.oci.names import Entry
 from fswatch_builder.oci.reference import Reference
@@ -96,7 +96,7 @@ def _read(store: Store, manifest: Digest) -> LocalImage:
     if isinstance(read, documents.Index):
         raise StoreError(f"{what} is an index of several images")
     config = read.config.digest
-    image = documents.read_image(store.read(config), read, what)
+    image = configuration.read(store.read(config), read, what)
     size = sum(layer.size for layer in read.layers)
     return LocalImage(manifest, config, image.platform, image.created, size, image.config.labels)
 

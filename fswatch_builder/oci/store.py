@@ -27,7 +27,7 @@ from fswatch_builder.errors import BaseImageError, OutputError, StoreError
 from fswatch_builder.model.digest import DiffID, Digest
 from fswatch_builder.model.image import Descriptor, Image, Layer
 from fswatch_builder.model.platform import Platform
-from fswatch_builder.oci import documents, index, media_types
+from fswatch_builder.oci import configuration, documents, index, media_types
 from fswatch_builder.oci.blobs import NO_SPACE, Blobs, BlobWriter, is_there, write_error, write_errors, write_whole
 from fswatch_builder.oci.compression import Compression
 from fswatch_builder.oci.filesystem import check_locks
@@ -263,7 +263,7 @@ class Store:
 
         ``annotations`` are the manifest's.
         """
-        content = documents.write_config(image)
+        content = configuration.write(image)
         config = Descriptor(media_types.OCI_CONFIG, self.put(content), len(content))
         manifest = documents.write_manifest(config, image.layers, annotations)
         return Descriptor(media_types.OCI_MANIFEST, self.put(manifest), len(manifest))
@@ -293,7 +293,7 @@ class Store:
         read = documents.read_manifest(self.read(manifest), "", what)
         if isinstance(read, documents.Index):
             raise BaseImageError(f"{what} is an index of several images")
-        return documents.read_image(self.read(read.config.digest), read, what)
+        return configuration.read(self.read(read.config.digest), read, what)
 
     def tag(self, name: Reference, manifest: Descriptor, platform: Platform | None) -> None:
         """Gives a manifest a name; whoever had it for this platform loses it. An index has no ``platform``, and takes

@@ -9,7 +9,7 @@ from fswatch_builder.errors import BaseImageError
 from fswatch_builder.model.digest import Digest
 from fswatch_builder.model.image import Descriptor
 from fswatch_builder.model.platform import Platform
-from fswatch_builder.oci import documents
+from fswatch_builder.oci import configuration, documents
 from fswatch_builder.oci.documents import Index
 from fswatch_builder.oci.reference import Reference
 from fswatch_builder.oci.registry.progress import Progress, Silent
@@ -54,9 +54,9 @@ def _pull(
             raise BaseImageError(f"{what} is an index of indexes, which is not supported")
     _fetch(client, store, reference, [read.config], progress)
     config = store.read(read.config.digest)
-    image = documents.read_image(config, read, what)
+    image = configuration.read(config, read, what)
     # An index has the last word on what its images are for.
-    fits = index is not None or documents.config_fits(config, platform, what)
+    fits = index is not None or configuration.serves(config, platform, what)
     is_for = platform if fits else image.platform
     _fetch(client, store, reference, read.layers, progress)
     manifest = Descriptor(documents.manifest_media_type(content, media_type, what), store.put(content), len(content))
