@@ -14,7 +14,7 @@ import msgspec
 from benchmarks.corpora.tree import make_rootfs
 from benchmarks.recorded.figure import finding_out, write_figures
 from benchmarks.recorded.readme import show
-from fswatch_builder.build.builder import Request
+from fswatch_builder.build.request import Request
 from fswatch_builder.cli.bench_build_text import BuildProgress, build_lines
 from fswatch_builder.cli.bench_text import Progress, lines
 from fswatch_builder.errors import BuildError

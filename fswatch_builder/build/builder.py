@@ -1,16 +1,12 @@
 """The story of a build: read, plan, walk the stages, store the image."""
 
-import os
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Final, Literal
 
-from msgspec import Struct, field
 from msgspec.structs import replace
 
 from fswatch_builder.build.cache import StepCache
 from fswatch_builder.build.checking import in_order
-from fswatch_builder.build.contexts import read_dockerfile
 from fswatch_builder.build.events import (
     ArgsUnused,
     Events,
@@ -24,13 +20,13 @@ from fswatch_builder.build.events import (
 from fswatch_builder.build.graph import Graph
 from fswatch_builder.build.kept_bases import KeptBases
 from fswatch_builder.build.misses.story import Stories
-from fswatch_builder.build.mounting import Lent, Mounting
-from fswatch_builder.build.output.variants import AS_IT_IS, Packing, packed
-from fswatch_builder.build.planner import PlanOptions
+from fswatch_builder.build.mounting import Mounting
+from fswatch_builder.build.output.variants import packed
 from fswatch_builder.build.platforms import together
 from fswatch_builder.build.preparation import Prepared, prepare
 from fswatch_builder.build.product import BuiltImage, Product, put_index, put_manifest
 from fswatch_builder.build.progress import Steps
+from fswatch_builder.build.request import Request, beside, check_annotations, parsed, plan_options, source
 from fswatch_builder.build.review import review, violation
 from fswatch_builder.build.sites import Sites
 from fswatch_builder.build.sources import Sources
@@ -38,10 +34,8 @@ from fswatch_builder.build.squash import Squash
 from fswatch_builder.build.stages import suggestion
 from fswatch_builder.build.walk import Finished, How, Walker
 from fswatch_builder.build.worksite import Worksite
-from fswatch_builder.dockerfile.lint import Check
-from fswatch_builder.dockerfile.parser import ParseError, parse
-from fswatch_builder.errors import BuildError, DockerfileError, UsageError
-from fswatch_builder.model.annotation import Annotation
+from fswatch_builder.dockerfile.parser import ParseError
+from fswatch_builder.errors import BuildError, UsageError
 from fswatch_builder.model.image import Descriptor, Image, RunConfig
 from fswatch_builder.model.instruction import (
     Dockerfile,
@@ -50,80 +44,9 @@ from fswatch_builder.model.instruction import (
 )
 from fswatch_builder.model.plan import Plan
 from fswatch_builder.model.platform import Platform
-from fswatch_builder.model.sandbox import SandboxOptions
-from fswatch_builder.oci.compression import Compression
 from fswatch_builder.oci.index import Member
 from fswatch_builder.oci.lookup import remember
-from fswatch_builder.oci.reference import Reference
 from fswatch_builder.oci.store import Store
-
-if TYPE_CHECKING:
-    from fswatch_builder.model.hash_mode import HashMode
-
-#: The build argument that replaces the check directive.
-CHECK_ARG: Final = "BUILDKIT_DOCKERFILE_CHECK"
-
-
-class Request(Struct, frozen=True):
-    """What is to be built, and how. ``context`` is a directory, ``dockerfile`` the path of a file. With ``keep_bases``
-    bases stay unpacked for later builds. No more than ``at_once`` stages (0: any number) are built at the same time.
-
-    ``squash`` makes one layer of the build's own, or of all. Steps make layers of ``compression``; those of the image
-    are then as ``packing`` wants them. ``origin`` is what the user calls the context.
-    ``text`` is the Dockerfile if it comes from elsewhere; ``dockerfile`` is then what messages call it.
-    """
-
-    context: str
-    dockerfile: str
-    origin: str = ""
-    platforms: tuple[Platform, ...] = ()  # none given: this machine's
-    target: str | None = None
-    names: tuple[Reference, ...] = ()
-    build_args: Mapping[str, str] = field(default_factory=dict)
-    contexts: Mapping[str, str] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
-    annotations: tuple[Annotation, ...] = ()
-    ignorefile: str | None = None
-    epoch: int | None = None
-    context_epoch: int | None = None
-    tracker: str = "auto"
-    hash_mode: "HashMode" = "evidence"
-    audit: bool = False
-    use_cache: bool = True
-    uncached_stages: frozenset[str] = frozenset()
-    refresh: bool = False  # images of registries are asked for even if they are in the store
-    keep_bases: bool = True
-    at_once: int = 1
-    compression: Compression = Compression.GZIP
-    packing: Packing = AS_IT_IS
-    squash: Literal["no", "own", "all"] = "no"
-    text: bytes | None = None
-    ignores: bool = True  # an ignore file counts
-    sandbox: SandboxOptions = field(default_factory=SandboxOptions)
-    lent: Lent = field(default_factory=Lent)
-
-    @property
-    def project(self) -> tuple[str, str]:
-        """What tells its Dockerfile from others of the same store."""
-        return self.origin, os.path.abspath(self.dockerfile) if self.text is None else self.dockerfile
-
-    @property
-    def targets(self) -> tuple[Platform, ...]:
-        """What is built for."""
-        return self.platforms or (Platform.host(),)
-
-    @property
-    def makes_index(self) -> bool:
-        """Whether the images go into an index; one alone does if BUILDKIT_MULTI_PLATFORM says so."""
-        return len(self.targets) > 1 or self._switch("BUILDKIT_MULTI_PLATFORM")
-
-    @property
-    def keeps_git_dir(self) -> bool:
-        """Whether a build context from git shall have its ``.git``."""
-        return self._switch("BUILDKIT_CONTEXT_KEEP_GIT_DIR")
-
-    def _switch(self, name: str) -> bool:
-        return self.build_args.get(name, "").lower() in ("1", "t", "true")
 
 
 def build(request: Request, store: Store, events: Events) -> Product:
@@ -188,25 +111,6 @@ def build(request: Request, store: Store, events: Events) -> Product:
         )
 
 
-def source(request: Request) -> tuple[bytes, str]:
-    """The Dockerfile's bytes, and its name as a user would type it. Raises DockerfileError."""
-    if request.text is not None:
-        return request.text, request.dockerfile
-    text = read_dockerfile(request.dockerfile, request.context)
-    relative = os.path.relpath(request.dockerfile)
-    return text, request.dockerfile if relative.startswith("..") else relative
-
-
-def parsed(request: Request, text: bytes, name: str) -> Dockerfile:
-    """The Dockerfile with the checks that are wanted. Raises ParseError, UsageError."""
-    wanted = request.build_args.get(CHECK_ARG)
-    try:
-        check = None if wanted is None else Check.parse(wanted)
-    except DockerfileError as error:
-        raise UsageError(f"--build-arg {CHECK_ARG}={wanted}: {error.what}", hint=error.hint) from error
-    return parse(text, name, check)
-
-
 def _read(request: Request, events: Events) -> Dockerfile:
     """What the checks had to say of the lines before an error is told."""
     try:
@@ -221,30 +125,6 @@ def _check_names(uncached: Collection[str], dockerfile: Dockerfile) -> None:
     for name in sorted(uncached):
         if name not in names:
             raise UsageError(f"--no-cache-filter {name}: no stage has this name", hint=suggestion(name, names))
-
-
-def check_annotations(request: Request) -> None:
-    """An index that is not made cannot be annotated. Raises UsageError."""
-    for one in request.annotations:
-        if one.place.startswith("index") and not request.makes_index:
-            raise UsageError(
-                f"--annotation {one.place}:{one.name}=...: an image for one platform has a manifest and no index",
-                hint="give --platform several, or --build-arg BUILDKIT_MULTI_PLATFORM=1",
-            )
-
-
-def plan_options(request: Request, platform: Platform) -> PlanOptions:
-    """What of the request concerns the plan for a platform."""
-    return PlanOptions(
-        platform=platform,
-        build_platform=Platform.host(),
-        target=request.target,
-        build_args=request.build_args,
-        contexts=request.contexts,
-        epoch=request.epoch,
-        context_epoch=request.context_epoch,
-        sandbox=request.sandbox,
-    )
 
 
 def _review(prepared: Sequence[Prepared], sources: Sources, events: Events) -> None:
@@ -337,10 +217,3 @@ def _tell(product: Product, request: Request, store: Store, events: Events) -> N
     if product.index is not None:
         platforms = tuple(str(one.platform) for one in product.images)
         events.emit(IndexStored(str(product.index.digest), platforms, names, store.directory))
-
-
-def beside(request: Request) -> str | None:
-    """Where an ignore file of the Dockerfile's own would be; one without a place has none. None: none counts."""
-    if not request.ignores:
-        return None
-    return request.dockerfile if request.text is None else f"{request.context}/"

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from fswatch_builder.build.builder import Request
 from fswatch_builder.build.contexts import find_dockerfile
+from fswatch_builder.build.request import Request
 from fswatch_builder.cli import values
 from fswatch_builder.cli.bench_build_text import BuildProgress, build_lines
 from fswatch_builder.cli.bench_rows import KeptRows

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from fswatch_builder.build.builder import Request, build
+from fswatch_builder.build.builder import build
 from fswatch_builder.build.contexts import Context, Fetching, open_context, temporary
 from fswatch_builder.build.events import Events
 from fswatch_builder.build.mounting import Lent
 from fswatch_builder.build.output.variants import AS_IT_IS, Packing
 from fswatch_builder.build.planner import CONTEXT_EPOCH, EPOCH
 from fswatch_builder.build.product import BuiltImage, Product
+from fswatch_builder.build.request import Request
 from fswatch_builder.cli import options, run_options, values
 from fswatch_builder.cli.failure import reported
 from fswatch_builder.cli.render import counted, renderer

@@ -10,10 +10,10 @@ from typing import Final, Self
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fswatch_builder.build.builder import Request, beside, parsed, plan_options, source
 from fswatch_builder.build.checking import Findings, check, together
 from fswatch_builder.build.description import Outline, Supplied, Target, outline, targets
 from fswatch_builder.build.planner import plan
+from fswatch_builder.build.request import Request, beside, parsed, plan_options, source
 from fswatch_builder.cli.failure import source_lines
 from fswatch_builder.cli.printable import printable
 from fswatch_builder.cli.render import counted

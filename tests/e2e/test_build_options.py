@@ -133,7 +133,8 @@ def test_error_true_ends_the_build_before_its_first_step(workshop: Workshop) -> 
 
 
 def test_findings_are_told_before_an_error_in_the_plan(workshop: Workshop) -> None:
-    from fswatch_builder.build.builder import Request, build
+    from fswatch_builder.build.builder import build
+    from fswatch_builder.build.request import Request
     from tests.support.builds import Recorder
 
     path = workshop.write("Dockerfile", "FROM base AS A\nCOPY --from=7 /a /b\n")

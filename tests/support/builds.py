@@ -7,9 +7,10 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from fswatch_builder.build.builder import Request, build
+from fswatch_builder.build.builder import build
 from fswatch_builder.build.events import Event, StepFinished, StepMissed, StepOutput, StepStarted
 from fswatch_builder.build.product import BuiltImage, Product
+from fswatch_builder.build.request import Request
 from fswatch_builder.model.image import Layer
 from fswatch_builder.oci.limits import USUAL, UnpackLimits
 from fswatch_builder.oci.store import Store

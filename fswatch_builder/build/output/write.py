@@ -25,7 +25,7 @@ from fswatch_builder.oci.store import Store
 from fswatch_builder.oci.whole import check_writable
 
 if TYPE_CHECKING:
-    from fswatch_builder.build.builder import Request
+    from fswatch_builder.build.request import Request
 
 
 def common_packing(outputs: Sequence[Output]) -> Packing:

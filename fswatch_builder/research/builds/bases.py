@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from msgspec import Struct, field
 
 from fswatch_builder.build.bases import bases
-from fswatch_builder.build.builder import Request, parsed, plan_options, source
 from fswatch_builder.build.planner import plan
+from fswatch_builder.build.request import Request, parsed, plan_options, source
 from fswatch_builder.errors import BuildError
 from fswatch_builder.model.digest import Digest
 from fswatch_builder.model.image import Descriptor

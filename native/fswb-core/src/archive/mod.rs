@@ -7,6 +7,7 @@
 mod digester;
 mod encode;
 mod header;
+mod member;
 mod output;
 mod pax;
 mod reader;
