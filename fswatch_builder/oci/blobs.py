@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from fswatch_builder.errors import OutputError, StoreError
 from fswatch_builder.model.digest import Digest
-from fswatch_builder.oci.filesystem import ask
+from fswatch_builder.oci.filesystem import ask, export_hint
 
 if TYPE_CHECKING:
     from fswatch_builder.oci.keeping.sessions import Session
@@ -23,7 +23,7 @@ def write_error(path: str, error: OSError) -> OutputError:
     if error.errno in NO_SPACE:
         hint = "free some space, or use another disk"
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        hint = "choose a place you may write to"
+        hint = f"{export_hint(error, path)}choose a place you may write to"
     elif error.errno == errno.EISDIR:
         hint = "give the path of a file"
     return OutputError(f"cannot write to {path}: {error.strerror or error}", hint=hint)

@@ -1,5 +1,6 @@
 """What a directory lies on, and what is mounted in it, as far as the store has to know (proc_pid_mountinfo(5))."""
 
+import errno
 import os
 from collections.abc import Iterator
 from typing import Final
@@ -30,6 +31,8 @@ _LOCAL: Final = frozenset(
         "zfs",
     )
 )
+_NFS: Final = ("nfs", "nfs4")
+_EXPORT_AS_ROOT: Final = "have the file server export it to this machine with no_root_squash (exports(5)), or "
 
 
 def is_local(directory: str, table: str = _TABLE) -> bool:
@@ -43,7 +46,7 @@ def kept_apart(directory: str, table: str = _TABLE) -> str | None:
     files in time (nfs(5)); None if there is none.
     """
     mount = _mount_of(directory, table)
-    if mount is None or mount.kind not in ("nfs", "nfs4"):
+    if mount is None or mount.kind not in _NFS:
         return None
     for option in mount.super_options:
         name, _, value = option.partition(b"=")
@@ -64,12 +67,40 @@ def check_locks(directory: str) -> None:
         )
 
 
+def export_hint(error: OSError, path: str) -> str:
+    """How a hint begins where a file server refuses something to root: it takes root for somebody else. Else ""."""
+    if error.errno not in (errno.EACCES, errno.EPERM) or os.geteuid() != 0:
+        return ""
+    mount = _mount_of(path, _TABLE)
+    return _EXPORT_AS_ROOT if mount is not None and mount.kind in _NFS else ""
+
+
+def check_owner(directory: str) -> None:
+    """Raises StoreError where files that root makes belong to somebody else: then those of images could not get their
+    owners. Raises OSError.
+    """
+    if os.geteuid() != 0 or is_local(directory):
+        return
+    owner = _fresh(directory).st_uid
+    if owner != 0:
+        raise StoreError(
+            f"cannot use the store {directory}: files that root makes there belong to user {owner}, so those of "
+            "images could not get their owners",
+            hint=f"{_EXPORT_AS_ROOT}choose another place with --store",
+        )
+
+
 def clock(directory: str) -> float:
     """Now, by the clock that stamps files there, in seconds since the epoch: of NFS the server's. Raises OSError."""
+    return _fresh(directory).st_mtime
+
+
+def _fresh(directory: str) -> os.stat_result:
+    """What is said of a file that is made there now."""
     path = os.path.join(directory, f".clock-{os.urandom(8).hex()}")
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        return os.fstat(descriptor).st_mtime
+        return os.fstat(descriptor)
     finally:
         os.close(descriptor)
         os.unlink(path)

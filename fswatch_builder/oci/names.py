@@ -3,6 +3,7 @@
 Entries that others have put there without a full name stay as they are.
 """
 
+import errno
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -24,6 +25,8 @@ from fswatch_builder.oci.workspace import workspace
 INDEX: Final = "index.json"
 REF_NAME: Final = "org.opencontainers.image.ref.name"
 CONTAINERD_NAME: Final = "io.containerd.image.name"
+#: Another machine may replace the list while we read it; of NFS 3 the old file is gone then (ESTALE).
+_ATTEMPTS: Final = 10
 
 
 class Entry(Struct, frozen=True):
@@ -58,9 +61,7 @@ class Names:
     def entries(self) -> tuple[Entry, ...]:
         """All of them, as they stand there. Raises StoreError."""
         try:
-            ask(self._directory)  # it is replaced at every change
-            with open(self._path, "rb") as file:
-                content = file.read(documents.MAX_DOCUMENT + 1)
+            content = self._content()
         except OSError as error:
             raise StoreError(f"cannot read {self._path}: {error.strerror}", hint=_HINT) from error
         try:
@@ -68,6 +69,18 @@ class Names:
             return tuple(_entry(found) for found in document.manifests or ())
         except (BaseImageError, ValueError) as error:
             raise StoreError(f"the list of images is damaged: {error}", hint=_HINT) from error
+
+    def _content(self) -> bytes:
+        attempts = _ATTEMPTS
+        while True:
+            try:
+                ask(self._directory)  # it is replaced at every change
+                with open(self._path, "rb") as file:
+                    return file.read(documents.MAX_DOCUMENT + 1)
+            except OSError as error:
+                attempts -= 1
+                if error.errno != errno.ESTALE or not attempts:
+                    raise
 
     def named(self, name: Reference) -> tuple[Entry, ...]:
         """Those of a name, its digest aside."""

@@ -31,7 +31,7 @@ from typing import Any, Final
 
 from fswatch_builder.errors import StoreError
 from fswatch_builder.oci.blobs import write_error
-from fswatch_builder.oci.filesystem import is_local
+from fswatch_builder.oci.filesystem import ask, is_local
 
 VERSION: Final = 2
 _BUSY_SECONDS: Final = 60
@@ -105,6 +105,7 @@ class State:
         self._directory = directory
         self._path = os.path.join(directory, _FILES[0])
         self._journal = os.path.join(directory, _FILES[-1])
+        self._is_shared = not is_local(directory)
         self._lock = threading.RLock()
         #: Made by this very call: there was none, or it was damaged.
         self.is_new = False
@@ -125,9 +126,8 @@ class State:
         # our lock.
         connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
-            local = is_local(self._directory)
             (journal,) = connection.execute("PRAGMA journal_mode").fetchone()
-            log = local and (journal == "wal" or _version(connection) == 0)
+            log = not self._is_shared and (journal == "wal" or _version(connection) == 0)
             # Told, not enforced: where WAL cannot be had the old journal stays.
             try:
                 (journal,) = connection.execute(f"PRAGMA journal_mode={'WAL' if log else 'PERSIST'}").fetchone()
@@ -242,6 +242,7 @@ class State:
                 yield
                 return
             with self._errors():
+                self._hear_of_lost_locks()
                 self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -251,6 +252,13 @@ class State:
                 if self._is_in_transaction():  # a full disk may have ended it already
                     self._connection.execute("ROLLBACK")
                 raise
+
+    def _hear_of_lost_locks(self) -> None:
+        """An NFS 4 client that was cut off for long may still take locks by itself, which it has lost then: what is
+        written under them is refused (EIO). Whoever has spoken to the server since knows better.
+        """
+        if self._is_shared:
+            ask(self._directory)
 
     def _is_in_transaction(self) -> bool:
         return self._connection.in_transaction

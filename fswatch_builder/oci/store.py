@@ -30,7 +30,7 @@ from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci import configuration, documents, index, media_types
 from fswatch_builder.oci.blobs import NO_SPACE, Blobs, BlobWriter, is_there, write_error, write_errors, write_whole
 from fswatch_builder.oci.compression import Compression
-from fswatch_builder.oci.filesystem import check_locks
+from fswatch_builder.oci.filesystem import check_locks, check_owner, export_hint
 from fswatch_builder.oci.index import Member
 from fswatch_builder.oci.keeping.kept import KeptThings
 from fswatch_builder.oci.keeping.reserve import keep_reserve
@@ -98,12 +98,13 @@ class Store:
         check_locks(directory)
         try:
             _prepare(directory)
+            check_owner(directory)
         except OSError as error:
             if error.errno in _NOT_TO_WRITE and _can_be_read(directory):
                 return cls(directory, write_error(directory, error))
             raise StoreError(
                 f"cannot use the store {directory}: {error.filename or directory}: {error.strerror or error}",
-                hint="choose another place with --store",
+                hint=f"{export_hint(error, directory)}choose another place with --store",
             ) from error
         try:
             store = cls(directory, State(directory))

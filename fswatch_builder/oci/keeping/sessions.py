@@ -30,8 +30,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from fswatch_builder.errors import BuildError
-from fswatch_builder.oci.blobs import write_errors
+from fswatch_builder.errors import BuildError, StoreError
+from fswatch_builder.oci.blobs import is_there, write_errors
 from fswatch_builder.oci.boot import boot_id
 from fswatch_builder.oci.filesystem import ask, clock, is_local, is_removed
 from fswatch_builder.oci.state import State
@@ -127,12 +127,14 @@ class Session:
         with suppress(BuildError), self._state.transaction():
             self._retire(self._id)
             self._unlink(self._id)
-        os.close(self._lock)
+        with suppress(OSError):  # of a lock that was lost on the way (nfs(5)); nothing that is needed was written there
+            os.close(self._lock)
         self._lock = None
         self._leased.clear()
 
     def _begin(self) -> None:
         if self._lock is not None:
+            self._go_on()
             return
         self._bury()
         with write_errors(self._directory):
@@ -140,9 +142,8 @@ class Session:
             lock = os.open(self._path(self._id), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX)
-                host, pid, now = os.uname().nodename, os.getpid(), _now()
-                os.write(lock, f"{host} {pid} {boot_id()} {now}\n".encode())  # for people
-                self._state.change("INSERT INTO sessions VALUES (?, ?, ?, ?, ?)", self._id, host, boot_id(), pid, now)
+                self._write_down()
+                os.write(lock, f"{os.uname().nodename} {os.getpid()} {boot_id()} {_now()}\n".encode())  # for people
             except BaseException:
                 self._unlink(self._id)
                 os.close(lock)
@@ -150,6 +151,24 @@ class Session:
         self._lock = lock
         if not is_local(self._directory):
             threading.Thread(target=self._refresh, args=(lock,), name="store lease", daemon=True).start()
+
+    def _write_down(self) -> None:
+        self._state.change(
+            "INSERT INTO sessions VALUES (?, ?, ?, ?, ?)",
+            self._id, os.uname().nodename, boot_id(), os.getpid(), _now(),
+        )  # fmt: skip
+
+    def _go_on(self) -> None:
+        """The database may have been made anew since we began, and another machine may have taken us for dead."""
+        if self._state.rows("SELECT 1 FROM sessions WHERE id = ?", self._id):
+            return
+        if not is_there(self._path(self._id)):
+            raise StoreError(
+                f"the store {os.path.dirname(self._directory)} had no sign of life of this process for "
+                f"{_EXPIRES_S // 60} minutes, so another one took it for dead: what it used may have been removed",
+                hint="start it again",
+            )
+        self._write_down()
 
     def _refresh(self, lock: int) -> None:
         while not self._ended.wait(_REFRESH_S):

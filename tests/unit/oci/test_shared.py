@@ -1,5 +1,6 @@
 """A store that several machines use over NFS: what this machine remembers of a directory decides nothing."""
 
+import builtins
 import errno
 import os
 from pathlib import Path
@@ -10,6 +11,7 @@ from fswatch_builder import _native
 from fswatch_builder.errors import StoreError
 from fswatch_builder.model.digest import Digest
 from fswatch_builder.oci import filesystem, state, workspace
+from fswatch_builder.oci.blobs import write_error
 from fswatch_builder.oci.keeping import sessions
 from fswatch_builder.oci.keeping.kept import Kind
 from fswatch_builder.oci.keeping.turns import is_turn, turn
@@ -86,6 +88,30 @@ def test_silence_is_measured_by_the_servers_clock(tmp_path: Path, monkeypatch: p
         assert ours.session.leased("blob") == frozenset()
 
 
+def test_who_was_taken_for_dead_is_told_so(tmp_path: Path) -> None:
+    with Store.open(str(tmp_path)) as ours:
+        ours.put(b"1")
+        with Store.open(str(tmp_path)) as theirs:
+            theirs.state.change("DELETE FROM leases")
+            theirs.state.change("DELETE FROM sessions")
+            (session,) = (tmp_path / "sessions").iterdir()
+            session.unlink()
+        with pytest.raises(StoreError, match="another one took it for dead"):
+            ours.put(b"2")
+        assert ours.state.rows("SELECT * FROM leases") == []
+
+
+def test_who_lives_when_the_database_is_made_anew_is_known_again_at_the_next_lease(tmp_path: Path) -> None:
+    with Store.open(str(tmp_path)) as ours:
+        ours.put(b"1")
+        with Store.open(str(tmp_path)) as theirs:
+            theirs.state.change("DELETE FROM sessions")
+            assert theirs.session.others() == []
+            second = ours.put(b"2")
+            assert [running.pid for running in theirs.session.others()] == [os.getpid()]
+            assert not theirs.kept.remove(Kind.BLOB, second)
+
+
 def test_the_clock_is_the_file_systems_and_leaves_nothing(tmp_path: Path) -> None:
     before = filesystem.clock(str(tmp_path))
     assert before <= filesystem.clock(str(tmp_path))
@@ -140,3 +166,50 @@ def test_a_mount_whose_locks_nobody_sees_is_refused_before_anything_is_made(
         Store.open(str(tmp_path / "store"))
     assert "without that option" in (refused.value.hint or "")
     assert os.listdir(tmp_path) == []
+
+
+def test_a_list_of_images_that_is_replaced_while_it_is_read_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store.open(str(tmp_path)) as ours:
+        make_image(ours, b"1", name="app:1")
+        real, path, replaced = builtins.open, str(tmp_path / "index.json"), 3
+
+        def opening(file: object, *arguments: object, **named: object) -> object:
+            nonlocal replaced
+            if file == path and replaced:
+                replaced -= 1
+                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), path)
+            return real(file, *arguments, **named)  # type: ignore[call-overload]
+
+        monkeypatch.setattr(builtins, "open", opening)
+        assert len(ours.names.entries()) == 1
+        assert replaced == 0
+        replaced = 1_000_000  # the server has lost it for good
+        with pytest.raises(StoreError, match="Stale file handle"):
+            ours.names.entries()
+
+
+def test_a_server_that_takes_root_for_nobody_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody = os.stat_result((0o100600, 1, 1, 1, 65534, 65534, 0, 0, 0, 0))
+    monkeypatch.setattr(filesystem, "_fresh", lambda _: nobody)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    Store.open(str(tmp_path)).close()  # on a local file system nobody is asked
+    monkeypatch.setattr(filesystem, "is_local", lambda _: False)
+    with pytest.raises(StoreError, match="root makes there belong to user 65534") as refused:
+        Store.open(str(tmp_path))
+    assert "no_root_squash" in (refused.value.hint or "")
+
+
+def test_what_a_file_server_refuses_to_root_has_a_hint_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    denied = OSError(errno.EACCES, os.strerror(errno.EACCES), str(tmp_path))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert "no_root_squash" not in (write_error(str(tmp_path), denied).hint or "")
+    table = tmp_path / "mountinfo"
+    table.write_text(f"1 0 0:1 / {tmp_path} rw - nfs4 server:/x rw,local_lock=none\n")
+    monkeypatch.setattr(filesystem, "_TABLE", str(table))
+    assert "no_root_squash" in (write_error(str(tmp_path), denied).hint or "")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert "no_root_squash" not in (write_error(str(tmp_path), denied).hint or "")
