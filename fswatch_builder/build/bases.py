@@ -178,6 +178,11 @@ def _directory(path: str, store: Store, platform: Platform) -> Digest:
             f"{path} holds the local store ({store.directory}), which would become part of the image",
             hint="use another directory, or another store with --store",
         )
+    if os.path.isfile(os.path.join(path, "oci-layout")) and os.path.isdir(os.path.join(path, "blobs")):
+        raise BaseImageError(
+            f"{path} is an OCI image layout, not the directory of a root file system",
+            hint=f"the image in it is oci-layout://{path}",
+        )
     key = _key(path, platform)
     known = _recall(store, key)
     if known is not None:

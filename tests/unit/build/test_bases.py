@@ -104,6 +104,13 @@ def test_a_directory_with_a_whiteout_name_is_refused(store: Store, tree: Path) -
         bases(str(tree), store, AMD64)
 
 
+def test_a_layout_is_not_taken_for_a_root_file_system(store: Store, tmp_path: Path) -> None:
+    layout = write_layout(tmp_path / "layout", {"x": make_image()})
+    with pytest.raises(BaseImageError, match="is an OCI image layout") as caught:
+        bases(str(layout), store, AMD64)
+    assert caught.value.hint == f"the image in it is oci-layout://{layout}"
+
+
 def test_a_directory_that_holds_the_store_is_refused(store: Store, tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "store", tmp_path / "store" / ".." / "store"):
         with pytest.raises(BaseImageError, match="holds the local store"):
