@@ -29,7 +29,11 @@ from fswatch_builder.oci.tarindex import Member, members
 _CHUNK: Final = 1 << 20
 #: An image of 127 layers has some 400 members. A tar with more is a root file system, or an attack on our memory.
 _MAX_MEMBERS: Final = 20_000
+#: Characters of their names, some 150 for each; they are all kept.
+_MAX_NAMES: Final = 8 << 20
 _MAX_LINKS: Final = 8
+#: Members by which an archive of images is known.
+_MARKS: Final = frozenset({"oci-layout", "index.json", "manifest.json"})
 #: Directories that stand at the top of a root file system and never of an archive of images: no need to read on.
 _ROOTFS_NAME: Final = re.compile("bin|boot|dev|etc|home|lib|lib64|media|mnt|opt|proc|root|run|sbin|srv|sys|tmp|usr|var")
 
@@ -70,10 +74,14 @@ class _Archive:
         self.name = name
         self._file = file
         self._members: dict[str, Member] = {}
+        kept = 0
         for member in members(file):
             self._members[_clean(member.name)] = member
             if len(self._members) > _MAX_MEMBERS:
                 raise BaseImageError(f"{name} has more than {_MAX_MEMBERS} members: that is no image archive")
+            kept += 2 * len(member.name) + len(member.link)
+            if kept > _MAX_NAMES:
+                raise BaseImageError(f"{name} has names of {kept} characters: that is no image archive")
 
     def find(self, path: str) -> Content | None:
         """See layout.Files. Links, which docker save once wrote for equal layers, lead to other members only."""
@@ -97,16 +105,17 @@ def _clean(name: str) -> str:
 
 def recognise(path: str, limits: UnpackLimits = USUAL) -> ArchiveKind:
     """What a tar, compressed or not, holds. Raises BaseImageError for what is no tar."""
-    seen: set[str] = set()
+    marks: set[str] = set()
     with reading(path), _opened_plain(path, limits) as file:
-        for member in members(file):
+        for number, member in enumerate(members(file)):
             name = _clean(member.name)
-            if _ROOTFS_NAME.fullmatch(name.partition("/")[0]) or len(seen) > _MAX_MEMBERS:
+            if _ROOTFS_NAME.fullmatch(name.partition("/")[0]) or number > _MAX_MEMBERS:
                 return ArchiveKind.ROOTFS
-            seen.add(name)
-            if {"oci-layout", "index.json"} <= seen:
+            if name in _MARKS:
+                marks.add(name)
+            if {"oci-layout", "index.json"} <= marks:
                 return ArchiveKind.OCI
-    return ArchiveKind.DOCKER if "manifest.json" in seen else ArchiveKind.ROOTFS
+    return ArchiveKind.DOCKER if "manifest.json" in marks else ArchiveKind.ROOTFS
 
 
 def import_archive(store: Store, path: str, platform: Platform) -> Digest:

@@ -291,3 +291,16 @@ def test_an_archive_cut_short_is_refused(store: Store, tmp_path: Path, cut: int)
     path.write_bytes(path.read_bytes()[: 20_000 - cut])
     with pytest.raises(BaseImageError, match=r"middle of a member"):
         import_archive(store, str(path), AMD64)
+
+
+@pytest.mark.parametrize(("count", "length", "said"), [(20_001, 8, "members"), (1_500, 4_000, "characters")])
+def test_l18_names_without_end_are_no_image_archive(
+    store: Store, tmp_path: Path, count: int, length: int, said: str
+) -> None:
+    path = tmp_path / "image.tar"
+    with tarfile.open(path, "w") as tar:
+        for name in ("oci-layout", "index.json", *(f"{number:0{length}}" for number in range(count))):
+            tar.addfile(tarfile.TarInfo(name))
+    assert recognise(str(path)) is ArchiveKind.OCI
+    with pytest.raises(BaseImageError, match=rf"{said}: that is no image archive"):
+        import_archive(store, str(path), AMD64)
