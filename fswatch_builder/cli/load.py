@@ -13,6 +13,7 @@ from fswatch_builder.cli import image_options, options, values
 from fswatch_builder.cli.failure import reported
 from fswatch_builder.cli.opening import open_store
 from fswatch_builder.cli.patience import patience
+from fswatch_builder.cli.printable import printable_name
 from fswatch_builder.errors import BaseImageError, UsageError
 from fswatch_builder.model import platform as model
 from fswatch_builder.model.digest import Digest
@@ -89,8 +90,10 @@ def load_command(
             )
         for digest, found in loaded:
             manifest, is_for = _loaded(opened, digest)
-            own = [name for text in found if (name := values.known_reference(text)) is not None]
-            every = dict.fromkeys((*names, *own))
+            own = {text: values.known_reference(text) for text in found}
+            every = dict.fromkeys((*names, *(name for name in own.values() if name is not None)))
+            for text in (text for text, name in own.items() if name is None and not quiet):
+                print(f"note: '{printable_name(text)}', as the archive calls it, is no image's name", file=sys.stderr)
             for name in every:
                 opened.tag(name, manifest, is_for)
                 print(f"Loaded image: {name.familiar()}")

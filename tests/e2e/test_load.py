@@ -110,6 +110,15 @@ def test_an_archive_may_come_through_a_named_pipe_as_from_a_shells_substitution(
         assert f"{pipe} cannot be used: neither a tar" in load(tmp_path, "-i", str(pipe), check=False)
 
 
+def test_a_name_that_cannot_be_used_is_told_and_the_image_is_there(tmp_path: Path) -> None:
+    layout = write_layout(tmp_path / "layout", {"Not A:Name": make_image([{"1": b"1"}])})
+    subprocess.run(["tar", "-C", layout, "-cf", tmp_path / "image.tar", "."], check=True)
+    told = load(tmp_path, str(tmp_path / "image.tar"))
+    assert "note: 'Not A:Name', as the archive calls it, is no image's name" in told
+    assert "Loaded image ID: sha256:" in told
+    assert "note:" not in load(tmp_path, "-q", str(tmp_path / "image.tar"))
+
+
 def test_what_comes_through_a_pipe_and_is_no_archive_is_told_by_that_name(tmp_path: Path) -> None:
     done = fswatch_builder("load", f"--store={tmp_path}/store", check=False, stdin="text")
     assert done.returncode == 5

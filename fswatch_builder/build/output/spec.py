@@ -66,7 +66,7 @@ ImageOutput = StoreOutput | ArchiveOutput | LayoutOutput | EngineOutput
 Output = ImageOutput | TreeOutput | TarOutput
 
 _PACKING: Final = frozenset({"compression", "compression-level", "force-compression", "rewrite-timestamp"})
-_IMAGE: Final = _PACKING | {"type", "name"}
+_IMAGE: Final = _PACKING | {"type", "name", "oci-mediatypes"}
 _KEYS: Final = {
     "image": _IMAGE | {"push"},
     "oci": _IMAGE | {"dest", "tar"},
@@ -148,7 +148,11 @@ class _Fields(Struct, frozen=True):
     def check(self, kind: str, known: frozenset[str]) -> None:
         for key in self.values:
             if key not in known:
-                raise self.error(f"{key!r} is not supported for type={kind}", f"it takes {', '.join(sorted(known))}")
+                takes = f"it takes {', '.join(sorted(known))}"
+                hint = "--annotation says it, for all outputs" if key.startswith("annotation") else takes
+                raise self.error(f"{key!r} is not supported for type={kind}", hint)
+        if not self.boolean("oci-mediatypes", default=True):
+            raise self.error("what is written has OCI's media types, which docker load takes too", "leave it out")
 
     def take(self, key: str) -> str | None:
         return self.values.get(key)

@@ -23,6 +23,7 @@ from fswatch_builder.oci.reference import Reference
     ("text", "output"),
     [
         ("type=oci,dest=x.tar", ArchiveOutput("oci", "x.tar")),
+        ("type=image,oci-mediatypes=true", StoreOutput()),
         ("type=oci,dest=dir,tar=false", LayoutOutput("oci", "dir")),
         ("type=docker,dest=dir,tar=0", LayoutOutput("docker", "dir")),
         ("dest=-,type=docker", ArchiveOutput("docker", "-")),
@@ -70,6 +71,7 @@ def test_outputs_are_read_as_docker_reads_them(text: str, output: Output) -> Non
         ("type=tar,dest=x,name=a", "'name' is not supported for type=tar"),
         ("type=image,dest=x", "'dest' is not supported for type=image"),
         ("type=oci,dest=x,annotation.a=b", r"'annotation\.a' is not supported"),
+        ("type=oci,dest=x,oci-mediatypes=false", "has OCI's media types"),
         ("type=oci,dest=x,compression=estargz", "unknown compression 'estargz'"),
         ("type=oci,dest=x,compression=zstd,compression-level=0", "zstd has no level 0"),
         ("type=oci,dest=x,compression=gzip,compression-level=10", "gzip has no level 10"),
