@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
@@ -33,7 +33,7 @@ from fswatch_builder.oci.compression import Compression
 from fswatch_builder.oci.store import StepResult
 
 if TYPE_CHECKING:
-    from fswatch_builder.build.executor import Executor
+    from fswatch_builder.build.executor import Executor, Performed
     from fswatch_builder.model.hash_mode import HashMode
     from fswatch_builder.runtime.emulation import Emulation
 
@@ -55,6 +55,20 @@ class How(Struct, frozen=True):
     audit: bool = False
     uncached_stages: frozenset[str] = frozenset()  # names: all their steps are done
     rewrite_timestamps: bool = True
+
+
+class _Due(Struct, frozen=True):
+    """A step on a root file system whose turn has come: on top of which layers, where, and who is told of it."""
+
+    step: RootfsStep
+    layers: tuple[Layer, ...]
+    site: Worksite
+    stage: Stage
+    progress: Progress
+    story: StepStory
+
+
+_NOTHING: Final = StepResult(None, None)
 
 
 class Walker:
@@ -105,15 +119,16 @@ class Walker:
                     self._finished[index]  # before the step begins: its time is its own
                 with self._steps.instruction(stage, position + 2, instruction.source, instruction.where) as progress:
                     step, state = translate(instruction, state, stage, self._plan)
-                    layer, created = None, None
+                    done = _NOTHING
                     if isinstance(step, RootfsStep):
-                        layer, created = self._rootfs_step(step, layers, site, progress, stage, story.step(position))
+                        done = self._rootfs_step(_Due(step, layers, site, stage, progress, story.step(position)))
                     else:
                         progress.done("config")
-                if layer is not None:
-                    layers = (*layers, layer)
+                if done.layer is not None:
+                    layers = (*layers, done.layer)
                 if step.created_by is not None:
-                    history = (*history, history_line(step.created_by, layer=layer is not None, created=created))
+                    line = history_line(step.created_by, layer=done.layer is not None, created=done.created)
+                    history = (*history, line)
         epoch = self._plan.source_date_epoch
         image = assemble(base.platform, state.config, state.author, layers, history, start, epoch)
         return Finished(image, site, state, inherited)
@@ -132,61 +147,46 @@ class Walker:
                 site.base = Base(image.layers, stage.base_text)
                 return image, begin(image.config, image.author), len(image.layers)
 
-    def _rootfs_step(
-        self,
-        step: RootfsStep,
-        layers: tuple[Layer, ...],
-        site: Worksite,
-        progress: Progress,
-        stage: Stage,
-        story: StepStory,
-    ) -> tuple[Layer | None, datetime | None]:
-        inputs, parts = self._inputs(step.action, layers)  # before the turn: it may wait for another stage
-        record = story.record(inputs, parts)
+    def _rootfs_step(self, due: _Due) -> StepResult:
+        inputs, parts = self._inputs(due.step.action, due.layers)  # before the turn: it may wait for another stage
+        record = due.story.record(inputs, parts)
         with self._cache.turn(inputs.key):
-            return self._find_or_do(inputs, record, step, layers, site, progress, stage, story)
+            return self._find_or_do(due, inputs, record)
 
-    def _find_or_do(
-        self,
-        inputs: keys.Inputs,
-        record: StepRecord,
-        step: RootfsStep,
-        layers: tuple[Layer, ...],
-        site: Worksite,
-        progress: Progress,
-        stage: Stage,
-        story: StepStory,
-    ) -> tuple[Layer | None, datetime | None]:
-        anew = stage.name in self._how.uncached_stages
+    def _find_or_do(self, due: _Due, inputs: keys.Inputs, record: StepRecord) -> StepResult:
+        anew = due.stage.name in self._how.uncached_stages
         renew = anew or not self._cache.read
-        hit = self._performed_elsewhere(inputs.key, stage) if renew else self._cache.find(inputs.key)
+        hit = self._performed_elsewhere(inputs.key, due.stage) if renew else self._cache.find(inputs.key)
         if hit is not None:
-            story.done(record)
-            progress.done("cached", _cached_report(hit))
-            return hit.layer, hit.created
-        asked = (f"--no-cache-filter {stage.name}",) if anew else () if self._cache.read else ("--no-cache",)
-        self._events.emit(StepMissed(progress.number, asked or story.why(record)))
-        executor = self._executors.get(stage.index, self._executor)
-        executor.check(step.action)
-        if isinstance(step.action, CopyAction) and step.action.link:
+            due.story.done(record)
+            due.progress.done("cached", _cached_report(hit))
+            return hit
+        asked = (f"--no-cache-filter {due.stage.name}",) if anew else () if self._cache.read else ("--no-cache",)
+        self._events.emit(StepMissed(due.progress.number, asked or due.story.why(record)))
+        performed = self._perform(due, renew)
+        created = datetime.now(UTC).replace(microsecond=0)
+        if self._inputs(due.step.action, due.layers)[0].key == inputs.key:
+            self._cache.record(inputs.key, performed.layer, created)
+            self._performed.setdefault(inputs.key, due.stage.index)
+            due.story.done(record)
+        else:  # a key that tells of other content than was copied would be a false hit some day
+            self._events.emit(StepNote(due.progress.number, "the files changed while they were copied: not cached"))
+        due.progress.done("done", performed.report)
+        return StepResult(performed.layer, created)
+
+    def _perform(self, due: _Due, renew: bool) -> "Performed":
+        executor = self._executors.get(due.stage.index, self._executor)
+        action, number = due.step.action, due.progress.number
+        executor.check(action)
+        if isinstance(action, CopyAction) and action.link:
             with Worksite(self._cache.store, "scan") as apart:
                 apart.bring_to(())
-                performed = executor.perform(step.action, apart, progress.number, renew=renew)
-        else:
-            try:
-                site.bring_to(layers)
-            except BaseImageError as error:
-                raise error.at(stage.where) from error
-            performed = executor.perform(step.action, site, progress.number, renew=renew)
-        created = datetime.now(UTC).replace(microsecond=0)
-        if self._inputs(step.action, layers)[0].key == inputs.key:
-            self._cache.record(inputs.key, performed.layer, created)
-            self._performed.setdefault(inputs.key, stage.index)
-            story.done(record)
-        else:  # a key that tells of other content than was copied would be a false hit some day
-            self._events.emit(StepNote(progress.number, "the files changed while they were copied: not cached"))
-        progress.done("done", performed.report)
-        return performed.layer, created
+                return executor.perform(action, apart, number, renew=renew)
+        try:
+            due.site.bring_to(due.layers)
+        except BaseImageError as error:
+            raise error.at(due.stage.where) from error
+        return executor.perform(action, due.site, number, renew=renew)
 
     def _performed_elsewhere(self, key: Digest, stage: Stage) -> StepResult | None:
         by = self._performed.get(key, stage.index)
