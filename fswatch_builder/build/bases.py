@@ -103,7 +103,7 @@ def _key(path: str, platform: Platform, *facts: int) -> bytes:
 
 
 def _recall(store: Store, key: bytes) -> _Imported | None:
-    value = store.recall(_NOTE, key)
+    value = store.memory.recall(_NOTE, key)
     known = msgspec.json.decode(value, type=_Imported) if value is not None else None
     return known if known is not None and store.is_whole(Digest(known.manifest)) else None
 
@@ -125,7 +125,7 @@ def _file(path: str, status: os.stat_result, store: Store, platform: Platform, k
     else:
         manifest = import_archive(store, path, platform)
     if time.time() - status.st_ctime > _RACY_S:
-        store.note(_NOTE, key, msgspec.json.encode(_Imported(manifest.text)))
+        store.memory.note(_NOTE, key, msgspec.json.encode(_Imported(manifest.text)))
     return manifest
 
 
@@ -156,7 +156,7 @@ def _tar_layer(path: str, store: Store) -> Layer:
                 view = view[os.write(sink.fd, view) :]
         digest, size = sink.finish()
     layer = Layer(Descriptor(_IMPORT.layer_media_type, digest, size), DiffID.from_raw(plain.digest()))
-    store.record_layer(layer)
+    store.memory.record_layer(layer)
     return layer
 
 
@@ -210,7 +210,7 @@ def _imported(path: str, store: Store, platform: Platform) -> tuple[Digest, Base
                 packed = pack_layer(rootfs, baseline, changes, sink.fd)
                 digest, size = sink.finish()
             layer = Layer(Descriptor(_IMPORT.layer_media_type, digest, size), DiffID.from_raw(packed.diff_id))
-            store.record_layer(layer)
+            store.memory.record_layer(layer)
         baseline.advance(changes)
         del changes  # as large as the tree, and so is what comes next
     return store.put_image(_image(layer, platform, "imported from a directory")).digest, baseline
@@ -261,4 +261,4 @@ def _remember(
                 store.kept.remove(Kind.BASELINE, _record(key, outdated))
         with store.kept.use(Kind.BASELINE, _record(key, now)):
             store.kept.publish(Kind.BASELINE, _record(key, now), saved, label=path)
-        store.note(_NOTE, key, msgspec.json.encode(now))
+        store.memory.note(_NOTE, key, msgspec.json.encode(now))

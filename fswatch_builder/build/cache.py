@@ -13,7 +13,8 @@ from msgspec import Struct, field
 from fswatch_builder.build.once import Turns
 from fswatch_builder.model.digest import Digest
 from fswatch_builder.model.image import Layer
-from fswatch_builder.oci.store import StepResult, Store
+from fswatch_builder.oci.memory import StepResult
+from fswatch_builder.oci.store import Store
 
 
 class StepCache(Struct, frozen=True):
@@ -35,9 +36,9 @@ class StepCache(Struct, frozen=True):
 
     def find(self, key: Digest) -> StepResult | None:
         """Of an earlier build, its layer still in the store."""
-        return self.store.step(key) if self.read else None
+        return self.store.memory.step(key) if self.read else None
 
     def record(self, key: Digest, layer: Layer | None, created: datetime) -> None:
         """A step that ended well."""
         if self.write:
-            self.store.record_step(key, layer, created)
+            self.store.memory.record_step(key, layer, created)

@@ -123,13 +123,13 @@ class Fetched:
         if (found.sha256, found.modified) != (expected.sha256, expected.modified):
             # What it was has become part of a cache key.
             raise BuildContextError(f"{shown(source.url)} changed while the build went on", hint="build again")
-        self._store.note(_NOTE, keys.url_key(source.url), msgspec.json.encode(found))
+        self._store.memory.note(_NOTE, keys.url_key(source.url), msgspec.json.encode(found))
 
     def _commit(self, source: GitTree) -> str:
         return self._commits.get(source, lambda: git.resolve(source, self._credentials))
 
     def _unchanged(self, source: HttpFile) -> Downloaded | None:
-        note = self._store.recall(_NOTE, keys.url_key(source.url))
+        note = self._store.memory.recall(_NOTE, keys.url_key(source.url))
         if note is None:
             return None
         known = msgspec.json.decode(note, type=Downloaded)

@@ -179,11 +179,11 @@ class KeptBases:
         Bytes of blobs stand for the time that unpacking takes.
         """
         key = stack.chain(goal).raw
-        before = self._store.recall(_NOTE, key)
+        before = self._store.memory.recall(_NOTE, key)
         spent = (int(before) if before is not None else 0) + stack.size(below, goal)
         if spent >= stack.size(0, below):
             return True
-        self._store.note(_NOTE, key, str(spent).encode())
+        self._store.memory.note(_NOTE, key, str(spent).encode())
         return False
 
     def _make(

@@ -174,15 +174,15 @@ class Sources:
         return self._recalled(_CONTENT, key) or self._noted(_CONTENT, key, self._read_content(action, words))
 
     def _recalled(self, kind: str, key: bytes) -> Part | None:
-        known = self._store.recall(kind, key)
+        known = self._store.memory.recall(kind, key)
         if known is None:
             return None
-        listing = self._store.recall(kind + _LISTING, key)
+        listing = self._store.memory.recall(kind + _LISTING, key)
         return Part(FILES, known, listing=b"" if listing is None else zlib.decompress(listing))
 
     def _noted(self, kind: str, key: bytes, part: Part) -> Part:
-        self._store.note(kind + _LISTING, key, zlib.compress(part.listing, 1))
-        self._store.note(kind, key, part.digest)
+        self._store.memory.note(kind + _LISTING, key, zlib.compress(part.listing, 1))
+        self._store.memory.note(kind, key, part.digest)
         return part
 
     def _read_content(self, action: CopyAction, words: Sequence[str]) -> Part:

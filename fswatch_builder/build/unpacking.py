@@ -39,7 +39,7 @@ def unpack(layer: Layer, store: Store, rootfs: Rootfs, baseline: Baseline, meter
     stopping.check()
     blob = layer.descriptor
     place = f"layer {layer.diff_id} (blob {blob.digest})"
-    limits = NO_LIMITS if store.made(layer.diff_id) else store.limits
+    limits = NO_LIMITS if store.memory.made(layer.diff_id) else store.limits
     most = limits.bytes_from(store.size(blob.digest))  # a missing blob is told as what it is
     try:
         with (

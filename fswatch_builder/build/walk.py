@@ -30,7 +30,7 @@ from fswatch_builder.model.plan import CopySource, ImageSource, NamedContext, Pl
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.model.step import Action, CopyAction, DirectoryAction, RootfsStep, RunAction
 from fswatch_builder.oci.compression import Compression
-from fswatch_builder.oci.store import StepResult
+from fswatch_builder.oci.memory import StepResult
 
 if TYPE_CHECKING:
     from fswatch_builder.build.executor import Executor, Performed
@@ -190,7 +190,7 @@ class Walker:
 
     def _performed_elsewhere(self, key: Digest, stage: Stage) -> StepResult | None:
         by = self._performed.get(key, stage.index)
-        return None if by == stage.index else self._cache.store.step(key)
+        return None if by == stage.index else self._cache.store.memory.step(key)
 
     def _executor(self) -> "Executor":
         """Of a stage, at its first step that has to be done: one from the cache needs neither sandbox nor trackers."""

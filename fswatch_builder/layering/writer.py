@@ -34,8 +34,8 @@ def write_layer(
         packed = pack_layer(rootfs, baseline, changes, sink.fd, max_mtime=max_mtime)
         digest, size = sink.finish()
     diff_id = DiffID.from_raw(packed.diff_id)
-    layer = store.layer(diff_id, compression)
+    layer = store.memory.layer(diff_id, compression)
     if layer is None:
         layer = Layer(Descriptor(compression.layer_media_type, digest, size), diff_id)
-        store.record_layer(layer)
+        store.memory.record_layer(layer)
     return WrittenLayer(layer, packed.entries, packed.size)

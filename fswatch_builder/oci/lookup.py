@@ -106,14 +106,14 @@ def remember(store: Store, manifest: Digest) -> Digest:
     BaseImageError.
     """
     config = _read(store, manifest).config
-    store.note(_IMAGE_ID, config.raw, manifest.raw)
+    store.memory.note(_IMAGE_ID, config.raw, manifest.raw)
     return config
 
 
 def _remembered(store: Store, digest: Digest) -> Digest:
     """The manifest of an image ID; what is none is a manifest's own. One that can only be read remembers nothing."""
     try:
-        manifest = store.recall(_IMAGE_ID, digest.raw)
+        manifest = store.memory.recall(_IMAGE_ID, digest.raw)
     except OutputError:
         return digest
     return digest if manifest is None else Digest.from_raw(manifest)

@@ -26,9 +26,9 @@ def repacked(store: Store, layer: Layer, recipe: Recipe) -> Layer:
     digest, size = _repack(store, layer, recipe)
     made = Layer(Descriptor(recipe.compression.layer_media_type, digest, size), layer.diff_id)
     if recipe.level is None:
-        store.record_layer(made)
+        store.memory.record_layer(made)
     else:
-        store.note(_NOTE, _key(layer, recipe), f"{digest} {size}".encode())
+        store.memory.note(_NOTE, _key(layer, recipe), f"{digest} {size}".encode())
     return made
 
 
@@ -36,8 +36,12 @@ def known(store: Store, layer: Layer, recipe: Recipe) -> Layer | None:
     """The same, if the store has it already."""
     media_type = recipe.compression.layer_media_type
     if recipe.level is None:
-        return layer if layer.descriptor.media_type == media_type else store.layer(layer.diff_id, recipe.compression)
-    noted = store.recall(_NOTE, _key(layer, recipe))
+        return (
+            layer
+            if layer.descriptor.media_type == media_type
+            else store.memory.layer(layer.diff_id, recipe.compression)
+        )
+    noted = store.memory.recall(_NOTE, _key(layer, recipe))
     if noted is None:
         return None
     digest, size = noted.decode().split()

@@ -14,34 +14,33 @@ stays until the build ends.
 import errno
 import os
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from types import TracebackType
 from typing import Final, Self
 
 from msgspec import Struct
 
 from fswatch_builder.errors import BaseImageError, OutputError, StoreError
-from fswatch_builder.model.digest import DiffID, Digest
-from fswatch_builder.model.image import Descriptor, Image, Layer
+from fswatch_builder.model.digest import Digest
+from fswatch_builder.model.image import Descriptor, Image
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci import configuration, documents, index, media_types
 from fswatch_builder.oci.blobs import NO_SPACE, Blobs, BlobWriter, is_there, write_error, write_errors, write_whole
-from fswatch_builder.oci.compression import Compression
 from fswatch_builder.oci.filesystem import check_locks, check_owner, export_hint
 from fswatch_builder.oci.index import Member
 from fswatch_builder.oci.keeping.kept import KeptThings
 from fswatch_builder.oci.keeping.reserve import keep_reserve
 from fswatch_builder.oci.keeping.sessions import Session
 from fswatch_builder.oci.limits import USUAL
+from fswatch_builder.oci.memory import Memory
 from fswatch_builder.oci.names import CONTAINERD_NAME, INDEX, REF_NAME, Entry, Names
 from fswatch_builder.oci.reference import Reference
 from fswatch_builder.oci.state import State, exclusive
 from fswatch_builder.oci.workspace import sweep, workspace
 
-__all__ = ["CONTAINERD_NAME", "LAYOUT", "REF_NAME", "BlobWriter", "StepResult", "Store", "StoredImage"]
+__all__ = ["CONTAINERD_NAME", "LAYOUT", "REF_NAME", "BlobWriter", "Store", "StoredImage"]
 
 LAYOUT: Final = b'{"imageLayoutVersion":"1.0.0"}'
 
@@ -57,13 +56,6 @@ class StoredImage(Struct, frozen=True):
     created: datetime | None
     size: int
     platform: Platform
-
-
-class StepResult(Struct, frozen=True):
-    """What a step did, and when: its layer, or None where it changed nothing."""
-
-    layer: Layer | None
-    created: datetime | None
 
 
 class _Use(Struct, frozen=True):
@@ -130,6 +122,11 @@ class Store:
         if isinstance(self._use, OutputError):
             raise self._use
         return self._use
+
+    @property
+    def memory(self) -> Memory:
+        """What the database remembers for builds. Raises OutputError where the store can only be read."""
+        return Memory(self.state, self.session, self._blobs)
 
     @property
     def kept(self) -> KeptThings:
@@ -226,27 +223,6 @@ class Store:
                 directory = stack.enter_context(workspace(self.workspaces))
             yield directory
 
-    # Layers.
-
-    def layer(self, diff_id: DiffID, compression: Compression | None = None) -> Layer | None:
-        """A layer whose blob is here, and stays; in any compression if none is given."""
-        rows = self.state.rows("SELECT compression, digest, size FROM layers WHERE diff_id = ?", diff_id.text)
-        for name, digest, size in rows:
-            if (compression is None or name == compression.value) and self.has(Digest(digest)):
-                return Layer(Descriptor(Compression(name).layer_media_type, Digest(digest), size), diff_id)
-        return None
-
-    def record_layer(self, layer: Layer) -> None:
-        """Remembers which blob holds a layer."""
-        compression = Compression.of_media_type(layer.descriptor.media_type)
-        self.state.change(
-            "INSERT OR REPLACE INTO layers VALUES (?, ?, ?, ?)",
-            layer.diff_id.text,
-            compression.value,
-            layer.descriptor.digest.text,
-            layer.descriptor.size,
-        )
-
     def _learn_layers(self) -> None:
         """A new database learns again what the images tell."""
         with suppress(StoreError):  # what cannot be read is told when it is asked for
@@ -255,7 +231,7 @@ class Store:
             for digest in images.union(entry.digest for entry in entries):
                 with suppress(StoreError, BaseImageError):  # of an index there are the images
                     for layer in self._image(digest).layers:
-                        self.record_layer(layer)
+                        self.memory.record_layer(layer)
 
     # Images.
 
@@ -379,46 +355,6 @@ class Store:
         except (StoreError, BaseImageError):
             return StoredImage(name, digest, None, 0, platform)
         return StoredImage(name, digest, image.created, sum(layer.descriptor.size for layer in image.layers), platform)
-
-    # What builds remember.
-
-    def step(self, key: Digest) -> StepResult | None:
-        """What the step with this key did; None: not known, or its layer is gone."""
-        rows = self.state.rows("SELECT diff_id, created FROM steps WHERE key = ?", key.text)
-        if not rows:
-            return None
-        diff_id, stamp = rows[0]
-        created = None if stamp is None else datetime.fromtimestamp(stamp, UTC)
-        layer = None if diff_id is None else self.layer(DiffID(diff_id))
-        if diff_id is not None and layer is None:
-            return None
-        self.session.keep("step", [key.text])
-        return StepResult(layer, created)
-
-    def made(self, diff_id: DiffID) -> bool:
-        """Whether a layer is the result of a step that was done on this store."""
-        return bool(self.state.rows("SELECT 1 FROM steps WHERE diff_id = ? LIMIT 1", diff_id.text))
-
-    def record_step(self, key: Digest, layer: Layer | None, created: datetime) -> None:
-        """Remembers what a step did, and when; its layer too."""
-        self.session.keep("step", [key.text])
-        with self.state.transaction():
-            if layer is not None:
-                self.record_layer(layer)
-            diff_id = layer.diff_id.text if layer is not None else None
-            self.state.change(
-                "INSERT OR REPLACE INTO steps VALUES (?, ?, ?)", key.text, diff_id, int(created.timestamp())
-            )
-
-    def note(self, kind: str, key: bytes, value: bytes) -> None:
-        """Remembers a small fact that can be found out again."""
-        self.state.change("INSERT OR REPLACE INTO notes VALUES (?, ?, ?, ?)", kind, key, value, int(time.time()))
-
-    def recall(self, kind: str, key: bytes) -> bytes | None:
-        """A fact noted before."""
-        for (value,) in self.state.rows("SELECT value FROM notes WHERE kind = ? AND key = ?", kind, key):
-            return bytes(value)
-        return None
 
 
 def _lost_database(directory: str, damage: str) -> str:

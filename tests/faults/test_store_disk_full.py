@@ -47,7 +47,7 @@ def use_it_up(store: Store, chosen: random.Random) -> None:
     while True:
         content = chosen.randbytes(300_000)
         make_image(store, content, name=f"app{chosen.randrange(3)}")
-        store.record_step(Digest.of(content), make_layer(store, content[:1000]), NOON)
+        store.memory.record_step(Digest.of(content), make_layer(store, content[:1000]), NOON)
         key = Digest.of(content)
         with store.kept.use(Kind.TREE, key), write_errors(store.directory):
             make_thing(store, Kind.TREE, key)
@@ -76,7 +76,7 @@ def test_a_disk_that_fills_up_is_one_clear_error(place: str) -> None:
         lambda store: store.put(b"x" * 100_000),
         lambda store: make_image(store, b"x" * 100_000, name="new"),
         lambda store: store.tag(Reference.parse("x" * 200), store.put_image(store.load_image(_app(store))), AMD64),
-        lambda store: [store.record_step(Digest.of(bytes([n])), None, NOON) for n in range(200)],
+        lambda store: [store.memory.record_step(Digest.of(bytes([n])), None, NOON) for n in range(200)],
     ],
     ids=["blob", "image", "name", "steps"],
 )

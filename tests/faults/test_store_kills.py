@@ -98,7 +98,7 @@ def _life(directory: str) -> None:
     with Store.open(directory) as store:
         make_image(store, b"1", b"2", name="app:1")
         make_image(store, b"1", b"3", name="app:2")
-        store.record_step(Digest.of(b"step"), make_layer(store, b"4"), NOON)
+        store.memory.record_step(Digest.of(b"step"), make_layer(store, b"4"), NOON)
         with store.kept.use(Kind.TREE, Digest.of(b"key")):
             make_thing(store, Kind.TREE, Digest.of(b"key"))
             store.kept.discard(Kind.TREE, Digest.of(b"key"))

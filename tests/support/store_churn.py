@@ -60,10 +60,10 @@ def _base(store: Store, chosen: random.Random) -> None:
 
 def _step(store: Store, chosen: random.Random) -> None:
     key = chosen.choice(_KEYS)
-    hit = store.step(key)
+    hit = store.memory.step(key)
     if hit is None:
         layer = make_layer(store, chosen.randbytes(1000)) if chosen.random() < 0.8 else None
-        store.record_step(key, layer, NOON)
+        store.memory.record_step(key, layer, NOON)
     elif hit.layer is not None:
         assert store.read(hit.layer.descriptor.digest), "the layer of a hit went away"
 
@@ -132,7 +132,7 @@ def check(directory: str) -> None:
             image = store.load_image(stored.digest)
             assert all(store.has(layer.descriptor.digest) for layer in image.layers)
         for key, diff_id in store.state.rows("SELECT key, diff_id FROM steps"):
-            hit = store.step(Digest(key))
+            hit = store.memory.step(Digest(key))
             assert hit is None or hit.layer is None or hit.layer.diff_id == DiffID(diff_id)
     database = sqlite3.connect(os.path.join(directory, "state.db"))
     assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

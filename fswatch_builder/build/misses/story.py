@@ -140,13 +140,13 @@ class Stories:
 
         def keep() -> None:
             if self._keep:
-                self._store.note(_NOTE, place, story.kept())
+                self._store.memory.note(_NOTE, place, story.kept())
 
         called = (stage.label, stage.prefix)
         namesakes = sum((one.label, one.prefix) == called and one.index < stage.index for one in self._stages)
         platform = stage.prefix.strip() or str(stage.platform)
         place = place_key((*self._project, stage.label, str(namesakes), platform))
-        story = StageStory(stage, _read(self._store.recall(_NOTE, place)), chain)
+        story = StageStory(stage, _read(self._store.memory.recall(_NOTE, place)), chain)
         try:
             yield story
         except BaseException:

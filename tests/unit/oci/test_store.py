@@ -21,8 +21,9 @@ from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci import media_types, workspace
 from fswatch_builder.oci.boot import boot_id
 from fswatch_builder.oci.compression import Compression
+from fswatch_builder.oci.memory import StepResult
 from fswatch_builder.oci.reference import Reference
-from fswatch_builder.oci.store import StepResult, Store
+from fswatch_builder.oci.store import Store
 
 AMD64 = Platform("linux", "amd64")
 NOON = datetime(2024, 1, 2, tzinfo=UTC)
@@ -169,15 +170,15 @@ def test_many_processes_open_sweep_and_write_at_once(tmp_path: Path) -> None:
 
 def test_layers_are_found_by_diff_id_and_compression(store: Store) -> None:
     plain, packed = layer(store), layer(store, compression=Compression.GZIP)
-    assert store.layer(plain.diff_id) is None
-    store.record_layer(plain)
-    store.record_layer(packed)
-    assert store.layer(plain.diff_id, Compression.NONE) == plain
-    assert store.layer(plain.diff_id, Compression.GZIP) == packed
-    assert store.layer(plain.diff_id, Compression.ZSTD) is None
+    assert store.memory.layer(plain.diff_id) is None
+    store.memory.record_layer(plain)
+    store.memory.record_layer(packed)
+    assert store.memory.layer(plain.diff_id, Compression.NONE) == plain
+    assert store.memory.layer(plain.diff_id, Compression.GZIP) == packed
+    assert store.memory.layer(plain.diff_id, Compression.ZSTD) is None
     os.unlink(store.blob_path(plain.descriptor.digest))
-    assert store.layer(plain.diff_id, Compression.NONE) is None
-    assert store.layer(plain.diff_id) == packed
+    assert store.memory.layer(plain.diff_id, Compression.NONE) is None
+    assert store.memory.layer(plain.diff_id) == packed
 
 
 def test_images_are_stored_named_and_loaded(store: Store) -> None:
@@ -213,21 +214,21 @@ def test_a_name_moves_and_the_index_says_so(store: Store) -> None:
 def test_steps_remember_a_layer_or_that_there_was_none(store: Store) -> None:
     key, empty = Digest.of(b"key"), Digest.of(b"empty")
     made = layer(store)
-    assert store.step(key) is None
-    store.record_step(key, made, NOON)
-    store.record_step(empty, None, NOON)
-    assert store.step(key) == StepResult(made, NOON)
-    assert store.step(empty) == StepResult(None, NOON)
+    assert store.memory.step(key) is None
+    store.memory.record_step(key, made, NOON)
+    store.memory.record_step(empty, None, NOON)
+    assert store.memory.step(key) == StepResult(made, NOON)
+    assert store.memory.step(empty) == StepResult(None, NOON)
     os.unlink(store.blob_path(made.descriptor.digest))
-    assert store.step(key) is None
+    assert store.memory.step(key) is None
 
 
 def test_notes_are_bytes(store: Store) -> None:
-    assert store.recall("content", b"\xff\0") is None
-    store.note("content", b"\xff\0", b"\0value")
-    store.note("content", b"\xff\0", b"\0newer")
-    assert store.recall("content", b"\xff\0") == b"\0newer"
-    assert store.recall("other", b"\xff\0") is None
+    assert store.memory.recall("content", b"\xff\0") is None
+    store.memory.note("content", b"\xff\0", b"\0value")
+    store.memory.note("content", b"\xff\0", b"\0newer")
+    assert store.memory.recall("content", b"\xff\0") == b"\0newer"
+    assert store.memory.recall("other", b"\xff\0") is None
 
 
 def test_everything_is_there_after_opening_again(store: Store) -> None:
@@ -254,14 +255,14 @@ def test_images_outlive_a_damaged_database(tmp_path: Path, damage: bytes) -> Non
     with Store.open(str(tmp_path)) as store:
         made = image(store)
         store.tag(name, manifest := store.put_image(made), AMD64)
-        store.record_step(Digest.of(b"key"), made.layers[0], NOON)
+        store.memory.record_step(Digest.of(b"key"), made.layers[0], NOON)
     (tmp_path / "state.db").write_bytes(damage)
     with Store.open(str(tmp_path)) as store:
         assert store.find(name, AMD64) == manifest.digest
         assert [listed.name for listed in store.images()] == [name]
         assert store.load_image(manifest.digest) == made
-        assert store.layer(made.layers[0].diff_id) == made.layers[0]
-        assert store.step(Digest.of(b"key")) is None
+        assert store.memory.layer(made.layers[0].diff_id) == made.layers[0]
+        assert store.memory.step(Digest.of(b"key")) is None
         if damage:
             (notice,) = store.notices
             assert "damaged" in notice
@@ -289,10 +290,10 @@ def test_a_store_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
     database.close()
     with Store.open(str(tmp_path)) as store:
         assert store.find(name, AMD64) == manifest.digest
-        assert store.step(key) == StepResult(made.layers[0], NOON)
-        assert store.step(empty) == StepResult(None, None)
-        assert store.recall("base", b"k") == b"v"
-        assert store.recall("step time", key.raw) is None
+        assert store.memory.step(key) == StepResult(made.layers[0], NOON)
+        assert store.memory.step(empty) == StepResult(None, None)
+        assert store.memory.recall("base", b"k") == b"v"
+        assert store.memory.recall("step time", key.raw) is None
         assert store.notices == ()
 
 
@@ -361,7 +362,7 @@ def test_a_store_that_cannot_be_written_to_can_be_read(tmp_path: Path) -> None:
             for write in (
                 lambda: store.put(b"new"),
                 lambda: store.tag(Reference.parse("b"), manifest, AMD64),
-                lambda: store.record_layer(image(store).layers[0]),
+                lambda: store.memory.record_layer(image(store).layers[0]),
             ):
                 with pytest.raises(OutputError, match="cannot write to") as caught:
                     write()

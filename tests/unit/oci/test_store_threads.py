@@ -27,13 +27,13 @@ def work(store: Store, begin: threading.Barrier, counter: Path) -> None:
         digest = store.put(blob(number))
         diff_id = DiffID(digest.text)
         layer = Layer(Descriptor(media_types.OCI_LAYER, digest, len(blob(number))), diff_id)
-        store.record_step(Digest.of(b"step %d" % number), layer, NOW)
-        found = store.step(Digest.of(b"step %d" % number))
+        store.memory.record_step(Digest.of(b"step %d" % number), layer, NOW)
+        found = store.memory.step(Digest.of(b"step %d" % number))
         assert found is not None
         assert found.layer == layer
         assert store.read(digest) == blob(number)
-        store.note("kind", b"key", b"%d" % number)
-        assert store.recall("kind", b"key") is not None
+        store.memory.note("kind", b"key", b"%d" % number)
+        assert store.memory.recall("kind", b"key") is not None
         key = Digest.of(b"tree %d" % number)
         with store.kept.use(Kind.TREE, key) as tree:
             path = tree.path

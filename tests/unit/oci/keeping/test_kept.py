@@ -78,7 +78,7 @@ def test_the_first_to_publish_wins_and_the_second_uses_the_same(store: Store) ->
 
 def test_a_blob_is_a_kept_thing_too_and_goes_with_its_layer(store: Store) -> None:
     layer = make_layer(store)
-    store.record_layer(layer)
+    store.memory.record_layer(layer)
     digest = layer.descriptor.digest
     assert not store.kept.remove(Kind.BLOB, digest), "we have written it, so we use it"
     store.close()
@@ -86,7 +86,7 @@ def test_a_blob_is_a_kept_thing_too_and_goes_with_its_layer(store: Store) -> Non
         (thing,) = again.kept.things(Kind.BLOB)
         assert (thing.key, thing.in_use) == (digest, False)
         assert again.kept.remove(Kind.BLOB, digest)
-        assert again.layer(layer.diff_id) is None
+        assert again.memory.layer(layer.diff_id) is None
         assert again.state.rows("SELECT * FROM layers") == []
 
 
@@ -102,10 +102,10 @@ def test_what_a_hit_of_the_cache_needs_stays(store: Store) -> None:
     from tests.support.stores import NOON
 
     key, layer = Digest.of(b"step"), make_layer(store)
-    store.record_step(key, layer, NOON)
+    store.memory.record_step(key, layer, NOON)
     store.close()
     with Store.open(store.directory) as build, Store.open(store.directory) as pruning:
-        assert build.step(key) is not None
+        assert build.memory.step(key) is not None
         assert not pruning.kept.remove(Kind.BLOB, layer.descriptor.digest)
 
 

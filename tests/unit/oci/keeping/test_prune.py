@@ -31,9 +31,9 @@ def fill(place: str) -> None:
         make_image(store, b"shared", b"one", name="app:1")
         make_image(store, b"shared", b"two", name="app:2")
         make_image(store, b"unnamed")
-        store.record_step(Digest.of(b"named step"), make_layer(store, b"one"), NOON)
-        store.record_step(Digest.of(b"stage step"), make_layer(store, b"stage"), NOON)
-        store.record_step(Digest.of(b"empty step"), None, NOON)
+        store.memory.record_step(Digest.of(b"named step"), make_layer(store, b"one"), NOON)
+        store.memory.record_step(Digest.of(b"stage step"), make_layer(store, b"stage"), NOON)
+        store.memory.record_step(Digest.of(b"empty step"), None, NOON)
         publish(store, Kind.TREE, KEY, label="alpine:3")
         publish(store, Kind.MOUNT, KEY, label="/root/.cache")
 
@@ -75,9 +75,9 @@ def test_what_no_image_needs_goes_and_images_stay_whole(place: str) -> None:
         for image in store.images():
             assert all(store.has(layer.descriptor.digest) for layer in store.load_image(image.digest).layers)
         assert store.kept.things(Kind.TREE) == store.kept.things(Kind.MOUNT) == []
-        assert store.step(Digest.of(b"named step")) is not None, "its layer is part of an image"
-        assert store.step(Digest.of(b"stage step")) is None
-        assert store.step(Digest.of(b"empty step")) is not None, "it takes no space"
+        assert store.memory.step(Digest.of(b"named step")) is not None, "its layer is part of an image"
+        assert store.memory.step(Digest.of(b"stage step")) is None
+        assert store.memory.step(Digest.of(b"empty step")) is not None, "it takes no space"
     whats = [gone.what for gone in pruned.removed]
     assert {"tree alpine:3", "mount /root/.cache"} < set(whats)
     assert len(whats) == 2 + 4  # of the unnamed image three, and the layer of the stage
@@ -100,7 +100,7 @@ def test_what_a_build_uses_stays_with_its_image(place: str) -> None:
 
     def build(store: Store) -> object:
         store.load_image(used_image)
-        store.step(Digest.of(b"stage step"))
+        store.memory.step(Digest.of(b"stage step"))
         return using(Kind.TREE, KEY)(store)
 
     with elsewhere(place, build):
@@ -109,7 +109,7 @@ def test_what_a_build_uses_stays_with_its_image(place: str) -> None:
         assert {stays.what for stays in pruned.in_use} > {"image app:1", "tree alpine:3"}
         with Store.open(place) as store:
             assert all(store.has(layer.descriptor.digest) for layer in store.load_image(used_image).layers)
-            assert store.step(Digest.of(b"stage step")) is not None
+            assert store.memory.step(Digest.of(b"stage step")) is not None
     run(place, Wish(images=True))
     assert blobs(place) == set()
 
@@ -167,14 +167,14 @@ def test_rows_that_take_no_space_are_forgotten_after_a_week(place: str) -> None:
     fill(place)
     used(place, 1000)
     with Store.open(place) as store:
-        store.note("base", b"old", b"value")
+        store.memory.note("base", b"old", b"value")
         store.state.change("UPDATE notes SET noted = 1000")
-        store.note("base", b"new", b"value")
+        store.memory.note("base", b"new", b"value")
     run(place)
     assert steps(place) == {Digest.of(b"named step").text}
     with Store.open(place) as store:
-        assert store.recall("base", b"old") is None
-        assert store.recall("base", b"new") is not None
+        assert store.memory.recall("base", b"old") is None
+        assert store.memory.recall("base", b"new") is not None
         assert store.state.rows("SELECT count(*) FROM uses WHERE kind = 'step'") == [(1,)]
 
 

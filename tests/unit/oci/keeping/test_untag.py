@@ -51,7 +51,7 @@ def test_what_another_image_needs_stays(place: str) -> None:
 def test_what_cached_steps_and_running_builds_need_stays(place: str) -> None:
     with Store.open(place) as store:
         make_image(store, b"cached", b"used", b"free", name="a")
-        store.record_step(Digest.of(b"key"), make_layer(store, b"cached"), NOON)
+        store.memory.record_step(Digest.of(b"key"), make_layer(store, b"cached"), NOON)
     cached, used, free = Digest.of(b"cached"), Digest.of(b"used"), Digest.of(b"free")
     with elsewhere(place, lambda store: store.has(used)):
         removed = remove(place, "a")
@@ -59,7 +59,7 @@ def test_what_cached_steps_and_running_builds_need_stays(place: str) -> None:
     assert free in removed.freed
     assert blobs(place) == {cached.hex, used.hex}
     with Store.open(place) as store:
-        assert store.step(Digest.of(b"key")) is not None
+        assert store.memory.step(Digest.of(b"key")) is not None
 
 
 def test_a_damaged_image_can_be_removed(place: str) -> None:

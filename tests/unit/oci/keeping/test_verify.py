@@ -24,7 +24,7 @@ def place(tmp_path: Path) -> str:
     with Store.open(place) as store:
         make_image(store, b"shared", b"one", name="app:1")
         make_image(store, b"shared", b"two", name="app:2")
-        store.record_step(Digest.of(b"step"), make_layer(store, b"one"), NOON)
+        store.memory.record_step(Digest.of(b"step"), make_layer(store, b"one"), NOON)
         publish(store, Kind.TREE, KEY)
     return place
 
@@ -66,7 +66,7 @@ def test_a_damaged_layer_goes_with_its_image_and_its_step(place: str, content: b
     assert report.lost == [f"image app:1 is removed: blob {Digest.of(b'one')} is missing"]
     assert names(place) == ["app:2"]
     with Store.open(place) as store:
-        assert store.step(Digest.of(b"step")) is None
+        assert store.memory.step(Digest.of(b"step")) is None
     assert run(place).is_clean
 
 
@@ -114,7 +114,7 @@ def test_a_database_that_is_damaged_inside_is_made_anew(place: str) -> None:
     """Its head is whole, so it can be opened."""
     with Store.open(place) as store:
         for number in range(500):
-            store.note("kind", str(number).encode(), b"x" * 200)
+            store.memory.note("kind", str(number).encode(), b"x" * 200)
     path = Path(place, "state.db")
     content = bytearray(path.read_bytes())
     assert len(content) > 20 * 4096
@@ -125,7 +125,7 @@ def test_a_database_that_is_damaged_inside_is_made_anew(place: str) -> None:
     assert names(place) == ["app:1", "app:2"]
     assert run(place).is_clean
     with Store.open(place) as store:
-        assert store.layer(make_layer(store, b"two").diff_id) is not None, "learned again from the images"
+        assert store.memory.layer(make_layer(store, b"two").diff_id) is not None, "learned again from the images"
 
 
 def test_leftovers_go(place: str) -> None:
@@ -164,7 +164,7 @@ def test_sessions_of_the_dead_go(place: str) -> None:
 
 def test_rows_of_blobs_that_are_gone_are_told(place: str) -> None:
     with Store.open(place) as store:
-        store.record_step(Digest.of(b"another step"), make_layer(store, b"no image needs it"), NOON)
+        store.memory.record_step(Digest.of(b"another step"), make_layer(store, b"no image needs it"), NOON)
     blob(place, b"no image needs it").unlink()
     report = run(place)
     assert report.swept == ["1 results of steps whose layer is gone"]
