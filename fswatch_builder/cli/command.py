@@ -6,8 +6,6 @@ from typing import Any, Final
 
 from typer.core import TyperCommand, TyperOption
 
-from fswatch_builder.cli.refused import REFUSED
-
 RUN_FAILED: Final = 125
 """Docker's: ``run`` itself has failed, not the command."""
 _BOOLEANS: Final = {"true": True, "1": True, "t": True, "false": False, "0": False, "f": False}
@@ -22,6 +20,8 @@ class Command(TyperCommand):
         try:
             rest = super().parse_args(ctx, list(self._without_booleans(ctx, args, said)))
         except Exception as error:
+            from fswatch_builder.cli.refused import REFUSED
+
             reason = REFUSED.get(self.name or "", {}).get(getattr(error, "option_name", None) or "")
             if reason is not None:
                 error.message = f"{error.option_name}: {reason}"  # type: ignore[attr-defined]
