@@ -52,25 +52,26 @@ def _peers(cache: str, names: list[str]) -> list[Peer]:
 
 
 @contextmanager
-def _corpus(directory: str, files: int) -> Iterator[tuple[str, str]]:
+def _corpus(directory: str, files: int) -> Iterator[str]:
     with tempfile.TemporaryDirectory(dir=directory, prefix=f"tree-{files}-") as place:
-        rootfs, archive = os.path.join(place, "rootfs"), os.path.join(place, "base.tar")
+        rootfs = os.path.join(place, "rootfs")
         make_rootfs(rootfs, files)
-        base_archive(rootfs, f"{BASE}:latest", archive, place)
-        yield rootfs, archive
+        yield rootfs
 
 
 def _extra_run(arguments: argparse.Namespace) -> list[Row]:
     rows = []
     for files in arguments.files:
-        with _corpus(arguments.directory, files) as (rootfs, archive):
+        with _corpus(arguments.directory, files) as rootfs:
+            archive = f"{rootfs}.tar"
+            base_archive(rootfs, f"{BASE}:latest", archive, os.path.dirname(rootfs))
             for peer in _peers(arguments.cache, arguments.peer):
                 if reason := peer.missing():
                     _say(f"{peer.name:32} {files:>8}  left out: {reason}")
                     continue
                 with private_place(arguments.directory) as work:
                     try:
-                        peer.prepare({BASE: rootfs if isinstance(peer, Ours) else archive}, work)
+                        peer.prepare({BASE: archive}, work)
                         row = measure_peer(peer, files, work, arguments.runs, arguments.repeat)
                     finally:
                         peer.close()
@@ -83,7 +84,7 @@ def _extra_run(arguments: argparse.Namespace) -> list[Row]:
 
 def _cached(arguments: argparse.Namespace) -> dict[str, float]:
     with (
-        _corpus(arguments.directory, min(arguments.files)) as (rootfs, _),
+        _corpus(arguments.directory, min(arguments.files)) as rootfs,
         tempfile.TemporaryDirectory(dir=arguments.directory, prefix="bench-") as work,
     ):
         cost = measure_cached(rootfs, work, max(arguments.repeat, 5))

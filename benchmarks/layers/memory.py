@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 
 from benchmarks.row import Row, row
+from fswatch_builder.research.peers.base_archive import base_archive
 from fswatch_builder.research.peers.ours import Ours
 from fswatch_builder.research.peers.peer import BASE, Job
 
@@ -14,7 +15,9 @@ MOST_MIB = 100
 def memory_rows(rootfs: str, work: str) -> Iterator[Row]:
     """The largest process of the build, the layer compressed as by default; and the time, part of the price."""
     peer = Ours("auto")
-    peer.prepare({BASE: rootfs}, work)
+    archive = os.path.join(work, "base.tar")
+    base_archive(rootfs, f"{BASE}:latest", archive, work)
+    peer.prepare({BASE: archive}, work)
     context = os.path.join(work, "large")
     os.mkdir(context)
     dockerfile = os.path.join(context, "Dockerfile")

@@ -63,10 +63,10 @@ def _rows(arguments: argparse.Namespace) -> Iterator[Row]:
             make_base(base, work)
             base_archive(base, f"{BASE}:latest", archive, work)
             job = make_job(_place(work, "context", stack))
-            yield from realistic_rows(_prepared(base, archive, work, stack), job, work, repeat)
+            yield from realistic_rows(_prepared(archive, work, stack), job, work, repeat)
 
 
-def _prepared(base: str, archive: str, work: str, stack: ExitStack) -> list[Peer]:
+def _prepared(archive: str, work: str, stack: ExitStack) -> list[Peer]:
     """Those that are installed, with the base imported; ours first."""
     ready: list[Peer] = []
     peers: list[Peer] = [Ours("auto"), Buildah(), BuildKitInDocker()]
@@ -75,7 +75,7 @@ def _prepared(base: str, archive: str, work: str, stack: ExitStack) -> list[Peer
             print(f"{peer.name:44} left out: {reason}", flush=True)
             continue
         stack.callback(peer.close)
-        peer.prepare({BASE: base if isinstance(peer, Ours) else archive}, _place(work, "peer", stack))
+        peer.prepare({BASE: archive}, _place(work, "peer", stack))
         ready.append(peer)
     return ready
 

@@ -40,20 +40,16 @@ class Ours:
         return own_version()
 
     def prepare(self, bases: Mapping[str, str], work: str) -> None:
-        """See Peer. A base may be anything that ``--build-context`` takes."""
+        """See Peer. Each base is unpacked, too, and kept: the others' ``load`` does that."""
         self._log = os.path.join(work, "log")
-        self._builder = [sys.executable, "-m", "fswatch_builder", "build", "--store", os.path.join(work, "store")]
-        self._builder += [word for name, base in bases.items() for word in ("--build-context", f"{name}={base}")]
-        self._builder += ["--tracker", self.tracker, "--hash", self.hash_mode]
-        # Each base is read in once.
-        for number, name in enumerate(bases):
-            warm = os.path.join(work, f"Dockerfile.warm-{number}")
-            with open(warm, "w") as file:
-                file.write(f"FROM {name}\nLABEL warm=1\n")
-            command = [*self.command(Job(work, warm)), "--quiet"]
-            done = subprocess.run(command, env=environment(os.environ), capture_output=True, text=True, check=False)
-            if done.returncode != 0:
-                raise PeerError(f"the base cannot be read in: {done.stderr.strip()}")
+        program, store = [sys.executable, "-m", "fswatch_builder"], ["--store", os.path.join(work, "store")]
+        self._builder = [*program, "build", *store, "--tracker", self.tracker, "--hash", self.hash_mode]
+        for number, (name, archive) in enumerate(bases.items()):
+            _do([*program, "load", *store, "--input", archive])
+            first = os.path.join(work, f"Dockerfile.first-{number}")
+            with open(first, "w") as file:
+                file.write(f"FROM {name}\nWORKDIR /unpacked\n")
+            _do([*self.command(Job(work, first)), "--quiet"])
 
     def command(self, job: Job, *, fresh: bool = True) -> list[str]:
         """What is run for a build."""
@@ -77,6 +73,12 @@ class Ours:
 
     def close(self) -> None:
         """See Peer: nothing is left running."""
+
+
+def _do(command: list[str]) -> None:
+    done = subprocess.run(command, env=environment(os.environ), capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise PeerError(f"the base cannot be taken in: {done.stderr.strip()}")
 
 
 def beside_ours(others: Sequence[Peer]) -> list[Peer]:
