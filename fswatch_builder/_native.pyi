@@ -346,9 +346,13 @@ class FilesystemMark:
         baseline: Baseline,
         *,
         unlimited: bool = True,
+        backlog: int = 1 << 20,
         programs_on: Sequence[bytes] | None = None,
     ) -> FilesystemMark:
         """In force on return. ``unlimited``: the queue, if that is allowed. Errors as of ``probe``.
+
+        ``backlog``: when more events wait to be read, no more are asked for until ``advance``, and the root is lost up to
+        there (``flood``).
 
         ``programs_on``: processes are recorded, and absolute paths on the file systems whose programs are to be heard of
         when they start. That takes CAP_SYS_ADMIN in the initial user namespace: fanotify_init, EPERM."""

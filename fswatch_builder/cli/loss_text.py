@@ -67,7 +67,7 @@ def _other_device(places: str, _tracker: str | None) -> str:
 
 
 def _flood(places: str, _tracker: str | None) -> str:
-    return f"more files were touched than are kept in mind one by one; {places} was looked at instead"
+    return f"more was done than is kept in mind one by one; {places} was looked at instead"
 
 
 def _unreadable_event(places: str, _tracker: str | None) -> str:

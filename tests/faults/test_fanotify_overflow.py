@@ -2,10 +2,12 @@
 
 import os
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
 from fswatch_builder._native import FilesystemMark, Rootfs
+from fswatch_builder.changes.widen import widen
 from fswatch_builder.tracking.strategies.fanotify import FanotifySession, FanotifyTracker
 from tests.support.hints import baseline_of, covers
 from tests.support.namespace import run_limited
@@ -70,6 +72,38 @@ def test_an_unlimited_queue_loses_nothing(tmp_path: Path, rootfs: Rootfs) -> Non
         assert hints.losses == []
         # More names in one directory than are kept one by one.
         assert hints.hints == [(b"busy", "children"), (b"quiet", "entry"), (b"quiet/late", "entry")]
+    finally:
+        session.close()
+
+
+def test_a_queue_that_grows_faster_than_it_is_read_is_given_up_until_the_next_step(
+    tmp_path: Path, rootfs: Rootfs
+) -> None:
+    """An unlimited queue takes the memory of the machine else, while hundreds of processes starve the reader."""
+    baseline = baseline_of(rootfs)
+    session = FanotifySession(rootfs, FilesystemMark(rootfs, baseline, backlog=1000), baseline)
+    mark = session.mark
+    try:
+        mark.pause()
+        for number in range(2000):
+            os.symlink("x", tmp_path / "root/busy" / str(number))
+        mark.resume()
+        deadline = monotonic() + 20
+        while mark.events < 2000:
+            assert monotonic() < deadline
+        told = mark.events
+        (tmp_path / "root/quiet/untold").touch()
+        for _ in range(2):
+            assert session.settle().losses == [("flood", b"")]
+        assert mark.events == told
+        hints, _ = widen(session.settle())
+        changes = baseline.reconcile(rootfs, hints)
+        baseline.advance(changes)
+        session.advance(baseline, changes)
+        (tmp_path / "root/quiet/later").touch()
+        hints = session.settle()
+        assert covers(hints, b"quiet/later")
+        assert hints.losses == []
     finally:
         session.close()
 

@@ -31,7 +31,7 @@ pub enum LossReason {
     MissingLinks,
     /// On another device than the root: a mark on the root's file system does not reach it.
     OtherDevice,
-    /// More happened than is kept.
+    /// More happened than is kept, or read.
     Flood,
     /// An event that does not tell what it is about.
     UnreadableEvent,

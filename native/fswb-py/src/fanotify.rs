@@ -1,6 +1,6 @@
 //! `FilesystemMark`: one fanotify mark on the file system of a rootfs, and `ProcessRecord`: who did what.
 
-use fswb_core::fanotify::{Marked, Process as Told, ProcessState, Queue, Record, probe};
+use fswb_core::fanotify::{BACKLOG, Marked, Process as Told, ProcessState, Queue, Record, probe};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -21,12 +21,13 @@ impl FilesystemMark {
     }
 
     #[new]
-    #[pyo3(signature = (rootfs, baseline, *, unlimited = true, programs_on = None))]
+    #[pyo3(signature = (rootfs, baseline, *, unlimited = true, backlog = BACKLOG, programs_on = None))]
     fn new(
         py: Python<'_>,
         rootfs: &Rootfs,
         baseline: &Baseline,
         unlimited: bool,
+        backlog: u64,
         programs_on: Option<Vec<Vec<u8>>>,
     ) -> PyResult<Self> {
         let queue = if unlimited {
@@ -35,7 +36,8 @@ impl FilesystemMark {
             Queue::Limited
         };
         let programs = programs_on.as_deref();
-        let marked = py.detach(|| Marked::arm(&rootfs.0, &baseline.lock(), queue, programs));
+        let marked =
+            py.detach(|| Marked::arm(&rootfs.0, &baseline.lock(), queue, backlog, programs));
         Ok(Self(marked.into_py(py)?))
     }
 

@@ -86,15 +86,27 @@ impl Group {
     /// A mark on the file system that tells of them has the kernel look up the directory and copy the name at every write
     /// before it looks whether the file is muted. Without, a million writes of a byte take 1.0 of the time of unwatched ones.
     pub(super) fn tell_of_no_modification(&self) -> Result<()> {
-        let flags = libc::FAN_MARK_REMOVE | libc::FAN_MARK_FILESYSTEM;
-        let changed = self.change(flags, libc::FAN_MODIFY, Some(self.mount()?), Some(c"."));
-        changed.during("fanotify_mark", "")
+        self.remark(libc::FAN_MARK_REMOVE, libc::FAN_MODIFY)
     }
 
     /// Tells of modifications again: of all that are made after this call.
     pub(super) fn tell_of_modifications(&self) -> Result<()> {
-        let flags = libc::FAN_MARK_ADD | libc::FAN_MARK_FILESYSTEM;
-        let changed = self.change(flags, libc::FAN_MODIFY, Some(self.mount()?), Some(c"."));
+        self.remark(libc::FAN_MARK_ADD, libc::FAN_MODIFY)
+    }
+
+    /// Tells of no change any more, until [`Self::tell_of_changes`].
+    pub(super) fn tell_of_no_change(&self) -> Result<()> {
+        self.remark(libc::FAN_MARK_REMOVE, MASK)
+    }
+
+    /// Tells of changes again: of all that are made after this call.
+    pub(super) fn tell_of_changes(&self) -> Result<()> {
+        self.remark(libc::FAN_MARK_ADD, MASK)
+    }
+
+    fn remark(&self, how: u32, mask: u64) -> Result<()> {
+        let flags = how | libc::FAN_MARK_FILESYSTEM;
+        let changed = self.change(flags, mask, Some(self.mount()?), Some(c"."));
         changed.during("fanotify_mark", "")
     }
 
