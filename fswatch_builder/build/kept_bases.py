@@ -120,8 +120,8 @@ class KeptBases:
                 homes = [self._store.kept.home(kind) for kind in _KINDS]
                 ours = all(_is_ours_alone(above) for above in (os.path.dirname(homes[0]), *homes))
                 device = os.stat(directory).st_dev
-                can_move = all(os.stat(home).st_dev == device for home in homes)
-                self._ways = Ways.of(directory) if ours and can_move else Ways(over=False, copy=False)
+                can_move = ours and all(os.stat(home).st_dev == device for home in homes)
+                self._ways = Ways.of(directory) if can_move else Ways(over=False, copy=False)
             return self._ways
 
     # Finding one.

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -177,3 +178,26 @@ def test_a_build_neither_writes_to_a_kept_tree_nor_leaves_traces_in_it(hard: Wor
 
 def evidence(status: os.stat_result) -> tuple[int, int]:
     return status.st_ctime_ns, status.st_nlink
+
+
+@pytest.fixture
+def lenient_umask() -> Iterator[None]:
+    """That of many distributions, where each user has a group of his own."""
+    before = os.umask(0o002)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("lenient_umask")
+def test_a_store_made_under_a_lenient_umask_keeps_bases(workshop: Workshop) -> None:
+    """Also one in which a directory of the user's is recorded first."""
+    assert workshop.base.is_dir()
+    for expected in ([], [FROM_EARLIER]):
+        assert kept_notes(workshop.build("FROM base\nRUN true\n", use_cache=False)) == expected
+
+
+def test_in_a_store_that_others_may_write_to_nothing_is_kept(workshop: Workshop) -> None:
+    os.makedirs(workshop.store / "kept")
+    os.chmod(workshop.store / "kept", 0o777)
+    for _ in range(2):
+        assert kept_notes(workshop.build("FROM base\nRUN true\n", use_cache=False)) == []

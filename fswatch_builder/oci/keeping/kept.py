@@ -119,7 +119,7 @@ class KeptThings:
             raise ValueError("blobs are written with Store.new_blob")
         path = self.path(kind, key)
         with write_errors(self._directory):
-            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            self._make_home(kind)
             with self._state.transaction():
                 if not is_there(path):
                     self._state.change(
@@ -155,7 +155,7 @@ class KeptThings:
         ``waiting`` first. Neither a lease nor needed for one.
         """
         with write_errors(self._directory):
-            os.makedirs(self.home(kind), mode=0o700, exist_ok=True)
+            self._make_home(kind)
         with turn(f"{self.path(kind, key)}.lock", waiting):
             yield
 
@@ -236,6 +236,12 @@ class KeptThings:
     def home(self, kind: Kind) -> str:
         """The directory of all things of a kind, which may not be there yet."""
         return self._blobs.home if kind is Kind.BLOB else os.path.join(self._directory, DIRECTORY, kind)
+
+    def _make_home(self, kind: Kind) -> None:
+        """Nobody else may put anything there, or beside it, whatever the umask (os.makedirs gives parents no mode)."""
+        home = self.home(kind)
+        for directory in (os.path.dirname(home), home):
+            os.makedirs(directory, mode=0o700, exist_ok=True)
 
     def _names(self, kind: Kind) -> list[str]:
         try:

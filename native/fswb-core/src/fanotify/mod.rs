@@ -39,8 +39,8 @@ use storm::LOOKS;
 const BUFFER: usize = 64 * 1024;
 
 /// Events that may wait to be read, see [`Marked::arm`]. A queue without a limit grows as long as more is done than is read:
-/// 300 busy processes on two processors left the reader so little time that it grew by 5 MB a second. With this bound 400 made it grow by
-/// 270 MB, instead of 650 MB in a minute and ever more.
+/// 400 busy processes on two processors left the reader so little time that it grew by 650 MB in a minute. With this bound
+/// it were 270 MB, and no more after.
 pub const BACKLOG: u64 = 1 << 20;
 
 /// Buffers read before it is asked again how many events wait: meanwhile a reader without time may fall behind as far as ever.
