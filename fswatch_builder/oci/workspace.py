@@ -17,6 +17,7 @@ closed, under another name: what cannot be removed for that is left to the next 
 import errno
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -49,11 +50,24 @@ def _create(work: str) -> tuple[str, int]:
             if not is_local(work):
                 os.fsync(lock)  # else another machine may see an empty file, as of one who died just before
             os.mkdir(directory, 0o700)
+            _disinherit(directory)
         except BaseException:
             os.unlink(directory + _LOCK_SUFFIX)
             os.close(lock)
             raise
     return directory, lock
+
+
+def _disinherit(directory: str) -> None:
+    """What is made in it is to have no group and no ACL of the directory that the store happens to be in."""
+    if os.stat(directory).st_mode & stat.S_ISGID:
+        os.chown(directory, -1, os.getegid())
+        os.chmod(directory, 0o700)
+    try:
+        os.removexattr(directory, "system.posix_acl_default")
+    except OSError as error:
+        if error.errno not in (errno.ENODATA, errno.EOPNOTSUPP):
+            raise
 
 
 def _remove(directory: str, lock: int) -> None:
