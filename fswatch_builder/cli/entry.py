@@ -18,6 +18,8 @@ def main() -> None:
     # Who starts us with Ctrl-C ignored (nohup, a shell's background job) means it.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # One who ignores the end of children passes that on, and the kernel would reap ours unasked (waitpid(2), NOTES).
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     from fswatch_builder.cli.app import main as run
 
     try:

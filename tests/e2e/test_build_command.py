@@ -309,3 +309,16 @@ def test_a_build_from_the_cache_touches_no_root_file_system(workshop: Workshop, 
     assert seen.count("execve(") == 1  # the program itself
     for call in ("mount(", "umount2(", "pivot_root(", "unshare(", "CLONE_NEW", "rootfs"):
         assert call not in seen
+
+
+def test_a_parent_that_ignores_the_end_of_children_is_no_reason_to_lose_ours(workshop: Workshop) -> None:
+    workshop.write("Dockerfile", "FROM base\nRUN true\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "fswatch_builder", *command(workshop)[3:]],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN),
+    )
+    assert done.returncode == 0, done.stderr
