@@ -67,6 +67,21 @@ def test_a_directory_of_the_lower_layer_is_not_renamed(place: Path) -> None:
         os.rename(merged / "d", merged / "e")
 
 
+def test_what_is_written_to_a_fifo_moves_its_time_but_on_an_overlay(place: Path) -> None:
+    os.mkfifo(place / "lower/p")
+
+    def is_moved_by_a_write(fifo: Path) -> bool:
+        before = os.stat(fifo).st_mtime_ns
+        fd = os.open(fifo, os.O_RDWR)
+        os.write(fd, b"x")
+        os.close(fd)
+        return os.stat(fifo).st_mtime_ns != before
+
+    assert is_moved_by_a_write(place / "lower/p")
+    with overlay(place) as merged:
+        assert not is_moved_by_a_write(merged / "p")
+
+
 def test_m9_a_watched_directory_reports_a_write_that_copies_up_and_the_copy_is_silent(place: Path) -> None:
     with overlay(place) as merged, INotify(nonblocking=True) as inotify:
         inotify.add_watch(merged, flags.CREATE | flags.MODIFY | flags.MOVED_TO)
