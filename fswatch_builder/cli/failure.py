@@ -2,6 +2,7 @@
 
 import functools
 import io
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import NoReturn, ParamSpec
 
 from fswatch_builder.cli.printable import printable, printable_output
 from fswatch_builder.cli.render import silence
-from fswatch_builder.errors import BuildError, Location, RunError
+from fswatch_builder.errors import BuildError, Location, RunError, UsageError
 
 P = ParamSpec("P")
 
@@ -60,9 +61,12 @@ def reported(command: Callable[P, None]) -> Callable[P, None]:
         except OSError as error:
             from fswatch_builder.build.failures import is_of_the_system, system_error
 
-            if not is_of_the_system(error):
+            if is_of_the_system(error):
+                told = system_error(error)
+            elif _is_nowhere():
+                told = UsageError("the working directory was removed", hint="change to one that is there")
+            else:
                 _bug()
-            told = system_error(error)
             _say(message(told))
             raise SystemExit(told.exit_status) from None
         except Exception:  # noqa: BLE001 - the last resort: everything expected is a BuildError
@@ -75,6 +79,15 @@ def _terminate(number: int, _frame: FrameType | None) -> None:
     for other in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(other, signal.SIG_IGN)  # cleaning up is under way
     raise Terminated(number)
+
+
+def _is_nowhere() -> bool:
+    """Whether our own directory is gone, so that no relative path leads anywhere."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _bug() -> NoReturn:

@@ -82,9 +82,10 @@ class Armed(Struct, frozen=True):
 
 def record(directory: str, hash_mode: "HashMode") -> Recording:
     """Records what is below ``directory``. Raises BuildError."""
+    # The empty name of an unset variable would be the working directory by realpath alone.
+    if not os.path.isdir(directory):
+        raise UsageError(f"{directory or 'an empty name'} is not a directory")
     path = os.fsencode(os.path.realpath(directory))
-    if not os.path.isdir(path):
-        raise UsageError(f"{directory} is not a directory")
     on, *below = mounts_below(path)
     for mount in (on, *below):
         if not mount.holds_files:

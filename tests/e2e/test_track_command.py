@@ -110,6 +110,7 @@ def test_what_cannot_be_run_is_told_before_anything_is_recorded(tree: Path) -> N
         (("{tree}", "--"), "there is no command to track"),
         (("{tree}/tool", "true"), "is not a directory"),
         (("{tree}/missing", "true"), "is not a directory"),
+        (("", "true"), "an empty name is not a directory"),
         (("--tracker", "fanotofy", "{tree}", "true"), "--tracker fanotofy"),
         (("--json", "--layer", "-", "{tree}", "true"), "cannot both go to standard output"),
         (("/proc/self", "true"), "proc file system"),
@@ -119,6 +120,25 @@ def test_a_wrong_command_line_ends_with_status_2(tree: Path, arguments: tuple[st
     done = fswatch_builder("track", *(word.format(tree=tree) for word in arguments), check=False)
     assert done.returncode == 2, done.stderr
     assert says in done.stderr
+
+
+def test_a_working_directory_that_was_removed_is_no_bug_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    command = [
+        "sh",
+        "-c",
+        'rmdir "$PWD" && exec "$@"',
+        "sh",
+        sys.executable,
+        "-m",
+        "fswatch_builder",
+        "track",
+        ".",
+        "true",
+    ]
+    done = subprocess.run(command, cwd=tmp_path / "gone", capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "ERROR: the working directory was removed\n  hint: change to one that is there\n"
 
 
 @pytest.mark.skipif("overlay" not in trackers(), reason="there is no overlay tracker")
