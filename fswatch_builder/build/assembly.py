@@ -13,7 +13,7 @@ COMMENT = "buildkit.dockerfile.v0"
 
 
 def history_line(created_by: str, *, layer: bool, created: datetime | None) -> History:
-    """One of ours. Its time is that of the step, None for configuration: ``with_times`` fills it in."""
+    """One of ours. Its time is that of the step, None for configuration: ``assemble`` fills it in."""
     return History(created=created, created_by=readable(created_by), comment=COMMENT, empty_layer=not layer)
 
 

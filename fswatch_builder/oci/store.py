@@ -16,7 +16,6 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import datetime
 from types import TracebackType
 from typing import Final, Self
 
@@ -40,22 +39,9 @@ from fswatch_builder.oci.reference import Reference
 from fswatch_builder.oci.state import State, exclusive
 from fswatch_builder.oci.workspace import sweep, workspace
 
-__all__ = ["CONTAINERD_NAME", "LAYOUT", "REF_NAME", "BlobWriter", "Store", "StoredImage"]
+__all__ = ["CONTAINERD_NAME", "LAYOUT", "REF_NAME", "BlobWriter", "Store"]
 
 LAYOUT: Final = b'{"imageLayoutVersion":"1.0.0"}'
-
-
-class StoredImage(Struct, frozen=True):
-    """One name in the store. ``digest``: of its manifest; ``size``: bytes of its layers as stored.
-
-    An image that cannot be read has no ``created`` and no ``size``; ``load_image`` tells what is wrong.
-    """
-
-    name: Reference
-    digest: Digest
-    created: datetime | None
-    size: int
-    platform: Platform
 
 
 class _Use(Struct, frozen=True):
@@ -330,15 +316,6 @@ class Store:
             digest = read.choose(platform, f"image {digest}").digest
         return digest if self.is_whole(digest) else None
 
-    def images(self) -> list[StoredImage]:
-        """All names, sorted, of an index for each image of it. Raises StoreError for the list as a whole."""
-        return [
-            self._stored(entry.name, platform, digest)
-            for entry in self.names.entries()
-            if entry.name is not None
-            for platform, digest in self.images_of(entry)
-        ]
-
     def images_of(self, entry: Entry) -> list[tuple[Platform, Digest]]:
         """The images that a line of the list stands for: their platforms and manifests. None of an index that cannot be
         read.
@@ -348,13 +325,6 @@ class Store:
         with suppress(StoreError, BaseImageError):
             return [(member.platform, member.manifest.digest) for member in self.members(entry.digest)]
         return []
-
-    def _stored(self, name: Reference, platform: Platform, digest: Digest) -> StoredImage:
-        try:
-            image = self._image(digest)
-        except (StoreError, BaseImageError):
-            return StoredImage(name, digest, None, 0, platform)
-        return StoredImage(name, digest, image.created, sum(layer.descriptor.size for layer in image.layers), platform)
 
 
 def _lost_database(directory: str, damage: str) -> str:

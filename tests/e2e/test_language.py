@@ -11,6 +11,7 @@ from fswatch_builder.errors import DockerfileError
 from fswatch_builder.oci.store import Store
 from tests.support.builds import Result, Workshop, args
 from tests.support.cli import fswatch_builder
+from tests.support.stores import listed
 
 pytestmark = pytest.mark.root
 
@@ -202,7 +203,7 @@ def test_e15_bytes_that_are_no_text_reach_files_and_commands(workshop: Workshop)
     done = fswatch_builder(*command, "--build-arg", os.fsdecode(b"V=\xfd"), str(workshop.context))
     assert re.findall(r"^#\d+ [0-9.]+ +(.*)$", done.stderr, re.MULTILINE) == ["ff", "fd"]
     with Store.open(str(workshop.store)) as store:
-        (stored,) = store.images()
+        (stored,) = listed(store)
         lines = [line.created_by for line in store.load_image(stored.digest).history[-4:]]
     assert [line.replace("\ufffd", "?") for line in lines] == [
         "ARG V=?",

@@ -12,6 +12,7 @@ from fswatch_builder.oci.store import Store
 from tests.support.builds import Workshop, args
 from tests.support.cli import fswatch_builder
 from tests.support.images import MadeImage, dated, digest, encode, make_image, write_layout
+from tests.support.stores import listed
 
 pytestmark = pytest.mark.root
 
@@ -30,7 +31,7 @@ def test_a_run_that_fails_says_how_and_leaves_no_image(workshop: Workshop, line:
         workshop.build(f"FROM base\n{line}\n", names=(Reference.parse("x"),))
     assert caught.value.what == f'process "{process}" did not complete successfully: exit code: {code}'
     with Store.open(str(workshop.store)) as store:
-        assert store.images() == []
+        assert listed(store) == []
 
 
 def test_no_frontend_is_ever_fetched(workshop: Workshop) -> None:

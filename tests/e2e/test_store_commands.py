@@ -10,7 +10,7 @@ from fswatch_builder.model.digest import Digest
 from fswatch_builder.oci.keeping.kept import Kind
 from fswatch_builder.oci.store import Store
 from tests.support.cli import fswatch_builder
-from tests.support.stores import elsewhere, make_image, publish
+from tests.support.stores import elsewhere, listed, make_image, publish
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def blobs(place: str) -> int:
 
 def names(place: str) -> list[str]:
     with Store.open(place) as store:
-        return [image.name.familiar() for image in store.images()]
+        return [image.name.familiar() for image in listed(store)]
 
 
 def run(place: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -75,7 +75,7 @@ def test_prune_says_what_it_removed_and_how_much_that_was(place: str) -> None:
 
 def test_prune_says_what_stays_because_it_is_in_use(place: str) -> None:
     with Store.open(place) as store:
-        digest = store.images()[0].digest
+        digest = listed(store)[0].digest
     with elsewhere(place, lambda store: store.load_image(digest)):
         done = run(place, "prune", "-a", "-f")
     assert "in use  image app:1" in done.stdout
@@ -138,7 +138,7 @@ def test_rmi_takes_names_and_then_the_image(place: str) -> None:
 
 def test_rmi_by_id(place: str) -> None:
     with Store.open(place) as store:
-        first, second = (store.images()[index].digest for index in (0, 1))
+        first, second = (listed(store)[index].digest for index in (0, 1))
     done = run(place, "rmi", second.hex[:12])
     assert done.returncode == 5
     assert "several repositories" in done.stderr

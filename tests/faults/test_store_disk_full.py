@@ -18,7 +18,7 @@ from fswatch_builder.oci.reference import Reference
 from fswatch_builder.oci.store import Store
 from tests.support.filesystems import mounted
 from tests.support.store_churn import check, make_thing, verified
-from tests.support.stores import AMD64, NOON, make_image, make_layer
+from tests.support.stores import AMD64, NOON, listed, make_image, make_layer
 
 pytestmark = pytest.mark.root
 
@@ -88,7 +88,7 @@ def test_nothing_is_half_written_to_a_full_disk(place: str, write: Callable[[Sto
     with Store.open(place) as store, refused():
         write(store)
     with Store.open(place) as store:
-        assert [image.name.familiar() for image in store.images()] >= ["app:latest"], "it can be read"
+        assert [image.name.familiar() for image in listed(store)] >= ["app:latest"], "it can be read"
     give_up_reserve(place)
     with Store.open(place) as store:
         assert prune(store, Wish()).freed > 0, "room can be made"

@@ -17,7 +17,7 @@ from fswatch_builder.oci.keeping.untag import untag
 from fswatch_builder.oci.keeping.verify import Report, verify
 from fswatch_builder.oci.reference import Reference
 from fswatch_builder.oci.store import Store
-from tests.support.stores import AMD64, NOON, make_image, make_layer
+from tests.support.stores import AMD64, NOON, listed, make_image, make_layer
 
 _KEYS = [Digest.of(bytes([number])) for number in range(6)]
 _FILES = 5
@@ -128,7 +128,7 @@ def check(directory: str) -> None:
             for thing in store.kept.things(kind):
                 check_thing(thing.path, thing.key)
                 assert not thing.in_use
-        for stored in store.images():
+        for stored in listed(store):
             image = store.load_image(stored.digest)
             assert all(store.has(layer.descriptor.digest) for layer in image.layers)
         for key, diff_id in store.state.rows("SELECT key, diff_id FROM steps"):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from fswatch_builder.model.digest import DiffID, Digest
 from fswatch_builder.model.image import Descriptor, History, Image, Layer, RunConfig
@@ -33,6 +34,24 @@ def make_image(store: Store, *contents: bytes, name: str | None = None) -> Descr
     if name is not None:
         store.tag(Reference.parse(name), manifest, AMD64)
     return manifest
+
+
+class Listed(NamedTuple):
+    """A name in a store, and what it stands for on one platform."""
+
+    name: Reference
+    digest: Digest
+    platform: Platform
+
+
+def listed(store: Store) -> list[Listed]:
+    """All names, sorted, of an index for each image of it."""
+    return [
+        Listed(entry.name, digest, platform)
+        for entry in store.names.entries()
+        if entry.name is not None
+        for platform, digest in store.images_of(entry)
+    ]
 
 
 def publish(store: Store, kind: Kind, key: Digest, content: str = "content", label: str = "") -> str:

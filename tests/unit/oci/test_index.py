@@ -20,6 +20,7 @@ from fswatch_builder.oci.output import NamedImage, write_archive, write_director
 from fswatch_builder.oci.reference import Reference
 from fswatch_builder.oci.store import Store
 from tests.support.images import MadeImage, digest, encode, make_image, make_index
+from tests.support.stores import listed
 
 AMD64, ARM64, ARM_V7 = Platform("linux", "amd64"), Platform("linux", "arm64"), Platform("linux", "arm", "v7")
 APP = Reference.parse("app:1")
@@ -103,7 +104,7 @@ def test_all_of_it_is_needed_as_long_as_it_has_a_name(tmp_path: Path) -> None:
     with Store.open(str(tmp_path / "store")) as store:
         prune(store, Wish(images=True))
         assert not any(store.has(digest) for digest in everything)
-        assert store.images() == []
+        assert listed(store) == []
 
 
 def test_an_image_of_it_that_is_used_keeps_it_and_its_others_too(tmp_path: Path) -> None:
@@ -125,7 +126,7 @@ def test_the_list_has_each_image_with_the_names(store: Store) -> None:
     assert [str(image.platform) for image in images] == ["linux/arm64", "linux/amd64", "linux/arm/v7"]
     assert {image.index for image in images} == {index.digest}
     assert [name.familiar() for name in images[0].names] == ["also:2", "app:1"]
-    assert [str(image.platform) for image in store.images()] == [str(image.platform) for image in images] * 2
+    assert [str(image.platform) for image in listed(store)] == [str(image.platform) for image in images] * 2
 
 
 def test_it_is_found_by_name_digest_and_the_start_of_one(store: Store) -> None:

@@ -19,6 +19,7 @@ from fswatch_builder.oci.registry.retry import RetryPolicy, retry_after_seconds
 from fswatch_builder.oci.store import Store
 from tests.support.images import MadeImage, digest, encode, make_image
 from tests.support.registry import Answer, FakeRegistry, basic
+from tests.support.stores import listed
 
 AMD64 = Platform("linux", "amd64")
 
@@ -284,14 +285,14 @@ def test_blobs_that_are_here_are_not_fetched_again(fake: FakeRegistry, store: St
 def test_the_only_image_there_is_is_taken_and_named_for_its_own_platform(fake: FakeRegistry, store: Store) -> None:
     fake.add("app", "1", make_image(architecture="arm64"))
     assert str(store.load_image(Digest(pull_from(fake, store))).platform) == "linux/arm64"
-    assert [str(image.platform) for image in store.images()] == ["linux/arm64"]
+    assert [str(image.platform) for image in listed(store)] == ["linux/arm64"]
 
 
 def test_docker_images_are_read_and_named_as_what_they_are(fake: FakeRegistry, store: Store) -> None:
     image = make_image(docker=True)
     fake.add("app", "1", image)
     pull_from(fake, store)
-    (layer,) = store.load_image(next(iter(store.images())).digest).layers
+    (layer,) = store.load_image(next(iter(listed(store))).digest).layers
     assert layer.descriptor.media_type == "application/vnd.oci.image.layer.v1.tar+gzip"
     index = json.loads(Path(store.directory, "index.json").read_text())
     assert index["manifests"][0]["mediaType"] == image.media_type

@@ -19,7 +19,7 @@ from fswatch_builder.oci.reference import Reference
 from fswatch_builder.oci.store import Store
 from tests.support.nfs_client import believe_empty
 from tests.support.store_churn import verified
-from tests.support.stores import elsewhere, make_image, publish, using
+from tests.support.stores import elsewhere, listed, make_image, publish, using
 
 KEY = Digest.of(b"key")
 
@@ -37,7 +37,7 @@ def test_a_store_that_another_machine_has_just_made_keeps_its_names(
         make_image(theirs, b"1", name="app:1")
     believe_empty(monkeypatch, str(tmp_path))
     with Store.open(str(tmp_path)) as ours:
-        assert [str(image.name.familiar()) for image in ours.images()] == ["app:1"]
+        assert [str(image.name.familiar()) for image in listed(ours)] == ["app:1"]
 
 
 def test_what_another_machine_has_just_stored_is_found_and_read(

@@ -13,7 +13,7 @@ from fswatch_builder.model.digest import Digest
 from fswatch_builder.oci.keeping.kept import Kind
 from fswatch_builder.oci.keeping.prune import Pruned, Wish, prune
 from fswatch_builder.oci.store import Store
-from tests.support.stores import NOON, elsewhere, make_image, make_layer, publish, using
+from tests.support.stores import NOON, elsewhere, listed, make_image, make_layer, publish, using
 
 KEY, OTHER = Digest.of(b"key"), Digest.of(b"other")
 KILO = 1 << 10
@@ -45,7 +45,7 @@ def run(place: str, wish: Wish = EVERYTHING_LOOSE) -> Pruned:
 
 def names(place: str) -> list[str]:
     with Store.open(place) as store:
-        return [image.name.familiar() for image in store.images()]
+        return [image.name.familiar() for image in listed(store)]
 
 
 def blobs(place: str) -> set[str]:
@@ -72,7 +72,7 @@ def test_what_no_image_needs_goes_and_images_stay_whole(place: str) -> None:
     assert names(place) == ["app:1", "app:2"]
     assert len(blobs(place)) == 7  # two manifests, two configurations, three layers
     with Store.open(place) as store:
-        for image in store.images():
+        for image in listed(store):
             assert all(store.has(layer.descriptor.digest) for layer in store.load_image(image.digest).layers)
         assert store.kept.things(Kind.TREE) == store.kept.things(Kind.MOUNT) == []
         assert store.memory.step(Digest.of(b"named step")) is not None, "its layer is part of an image"
@@ -96,7 +96,7 @@ def test_with_images_nothing_is_left(place: str) -> None:
 def test_what_a_build_uses_stays_with_its_image(place: str) -> None:
     fill(place)
     with Store.open(place) as store:
-        used_image = next(image.digest for image in store.images())
+        used_image = next(image.digest for image in listed(store))
 
     def build(store: Store) -> object:
         store.load_image(used_image)
@@ -193,7 +193,7 @@ def test_nothing_goes_while_an_image_cannot_be_read(place: str) -> None:
     """What it needs is not known then."""
     fill(place)
     with Store.open(place) as store:
-        digest = store.images()[0].digest
+        digest = listed(store)[0].digest
         Path(store.blob_path(digest)).write_bytes(b"damaged")
     before = blobs(place)
     with pytest.raises(StoreError, match="damaged") as caught:

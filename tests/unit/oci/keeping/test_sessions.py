@@ -14,7 +14,7 @@ from fswatch_builder.oci.keeping.kept import Kind
 from fswatch_builder.oci.keeping.sessions import Session, boot_id
 from fswatch_builder.oci.state import State
 from fswatch_builder.oci.store import Store
-from tests.support.stores import elsewhere, killed_elsewhere, publish, using
+from tests.support.stores import elsewhere, killed_elsewhere, listed, publish, using
 
 KEY = Digest.of(b"key")
 
@@ -25,7 +25,7 @@ def lock_files(directory: Path) -> list[str]:
 
 def test_a_store_that_is_only_looked_at_begins_no_session(tmp_path: Path) -> None:
     with Store.open(str(tmp_path)) as store:
-        store.images()
+        listed(store)
         assert store.session.others() == []
         assert not (tmp_path / "sessions").exists()
 

@@ -9,7 +9,7 @@ from fswatch_builder.model.digest import Digest
 from fswatch_builder.oci.keeping.untag import Untagged, untag
 from fswatch_builder.oci.reference import Reference
 from fswatch_builder.oci.store import Store
-from tests.support.stores import NOON, elsewhere, make_image, make_layer
+from tests.support.stores import NOON, elsewhere, listed, make_image, make_layer
 
 
 @pytest.fixture
@@ -69,4 +69,4 @@ def test_a_damaged_image_can_be_removed(place: str) -> None:
         Path(store.blob_path(manifest.digest)).unlink()
     assert remove(place, "a").freed == ()
     with Store.open(place) as store:
-        assert store.images() == []
+        assert listed(store) == []

@@ -13,7 +13,7 @@ from fswatch_builder.oci.keeping.kept import Kind
 from fswatch_builder.oci.keeping.verify import Progress, Report, verify
 from fswatch_builder.oci.store import Store
 from tests.support.store_churn import verified
-from tests.support.stores import NOON, elsewhere, make_image, make_layer, publish, using
+from tests.support.stores import NOON, elsewhere, listed, make_image, make_layer, publish, using
 
 KEY = Digest.of(b"key")
 
@@ -36,7 +36,7 @@ def run(place: str) -> Report:
 
 def names(place: str) -> list[str]:
     with Store.open(place) as store:
-        return [image.name.familiar() for image in store.images()]
+        return [image.name.familiar() for image in listed(store)]
 
 
 def blob(place: str, content: bytes) -> Path:
@@ -73,7 +73,7 @@ def test_a_damaged_layer_goes_with_its_image_and_its_step(place: str, content: b
 def test_a_missing_blob_and_a_damaged_manifest_cost_their_images(place: str) -> None:
     blob(place, b"two").unlink()
     with Store.open(place) as store:
-        first = store.images()[0].digest
+        first = listed(store)[0].digest
     Path(place, "blobs/sha256", first.hex).write_bytes(b"{}")
     report = run(place)
     assert len(report.damage) == 1
