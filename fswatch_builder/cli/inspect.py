@@ -50,7 +50,7 @@ def inspect_command(
       fswatch-builder inspect --raw config app:1 | sha256sum    # the image ID
     """  # noqa: D301 - the escape keeps the lines as they are
     values.choice("--type", type_, ("image",))
-    template = None if format_ in (None, "json") else Template.parse(values.after_equals(format_ or ""))
+    template = None if format_ in (None, "", "json") else Template.parse(values.after_equals(format_ or ""))
     wanted = image_options.platform(platform)
     if raw is not None:
         values.choice("--raw", raw, ("config", "manifest", "index"))

@@ -58,6 +58,8 @@ def save_command(
     """  # noqa: D301 - the escape keeps the lines as they are
     values.choice("--format", form, _FORMS)
     dest = values.after_equals(output)
+    if not dest:
+        raise UsageError("--output: the path is missing", hint="- is standard output, as if it were left out")
     wanted = image_options.platform(platform)
     if dest == "-" and form in _DIRECTORIES:
         raise UsageError(

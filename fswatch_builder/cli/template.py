@@ -42,6 +42,8 @@ class Template(Struct, frozen=True):
                 )
             pieces += [text[at : action.start()], Field(tuple(filter(None, field[2].split("."))), bool(field[1]))]
             at = action.end()
+        if "{{" in text[at:]:
+            raise UsageError(f"--format: {text[at:]!r} has no }}}} at its end", hint="a field is written {{.Field}}")
         return cls((*pieces, text[at:]))
 
     def render(self, document: Mapping[str, object]) -> str:

@@ -33,6 +33,12 @@ def test_what_is_not_supported_is_refused(text: str) -> None:
         Template.parse(text)
 
 
+@pytest.mark.parametrize("text", ["{{.A", "{{.A}}-{{json .B", "{{"])
+def test_a_field_without_an_end_is_no_text(text: str) -> None:
+    with pytest.raises(UsageError, match="has no }} at its end"):
+        Template.parse(text)
+
+
 @pytest.mark.parametrize(("text", "missing"), [("{{.Z}}", r"\.Z"), ("{{.B.Z}}", r"\.B\.Z"), ("{{.A.Z}}", r"\.A\.Z")])
 def test_a_field_that_is_not_there_is_an_error_that_names_those_that_are(text: str, missing: str) -> None:
     with pytest.raises(UsageError, match=missing):
