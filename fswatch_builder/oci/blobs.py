@@ -3,7 +3,7 @@
 import errno
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
@@ -57,14 +57,17 @@ def is_there(path: str) -> bool:
     return True
 
 
-def write_whole(path: str, content: bytes, temporary: str) -> None:
-    """Puts a small file in place: all of it or nothing. ``temporary`` is a directory on the same file system."""
+def write_whole(path: str, content: bytes, temporary: str, last_check: Callable[[], None] = lambda: None) -> None:
+    """Puts a small file in place: all of it or nothing. ``temporary`` is a directory on the same file system.
+    ``last_check`` may refuse when all is written, and nothing to be seen yet.
+    """
     draft = os.path.join(temporary, os.urandom(8).hex())
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     with open(descriptor, "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(descriptor)
+    last_check()
     os.rename(draft, path)
     sync_directory(os.path.dirname(path))
 

@@ -41,6 +41,12 @@ def is_local(directory: str, table: str = _TABLE) -> bool:
     return mount is not None and mount.kind in _LOCAL
 
 
+def loses_locks(directory: str, table: str = _TABLE) -> bool:
+    """Whether a process that was cut off from the file server may find its locks gone: with the leases of NFS 4."""
+    mount = _mount_of(directory, table)
+    return mount is not None and mount.kind == "nfs4"
+
+
 def kept_apart(directory: str, table: str = _TABLE) -> str | None:
     """The option of a mount of NFS for which machines that share it do not see each other's locks, or each other's
     files in time (nfs(5)); None if there is none.

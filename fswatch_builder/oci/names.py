@@ -5,7 +5,7 @@ Entries that others have put there without a full name stay as they are.
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -53,9 +53,10 @@ class Entry(Struct, frozen=True):
 class Names:
     """The index of a store. Who changes it holds the store's transaction."""
 
-    def __init__(self, directory: str) -> None:
-        """``directory`` is the store's."""
+    def __init__(self, directory: str, check_lock: Callable[[], None] = lambda: None) -> None:
+        """``directory`` is the store's; ``check_lock`` raises StoreError if the transaction is not held any more."""
         self._directory = directory
+        self._check_lock = check_lock
         self._path = os.path.join(directory, INDEX)
 
     def entries(self) -> tuple[Entry, ...]:
@@ -114,7 +115,7 @@ class Names:
         with write_errors(self._directory), workspace(os.path.join(self._directory, "work")) as drafts:
             # What the index names must not reach the disk after it, whoever wrote it.
             sync_directory(os.path.join(self._directory, "blobs", "sha256"))
-            write_whole(self._path, content, drafts)
+            write_whole(self._path, content, drafts, self._check_lock)
 
     def renew(self) -> None:
         """An empty index; the old one, which cannot be read, is put aside as ``index.json.damaged``."""

@@ -17,9 +17,10 @@ from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci import documents, media_types
 from fswatch_builder.oci.blobs import sync_directory, write_errors
 from fswatch_builder.oci.checking import Checker, checking, damaged
+from fswatch_builder.oci.directories import LAYOUT
 from fswatch_builder.oci.documents import DescriptorDocument, Manifest
 from fswatch_builder.oci.reference import Reference
-from fswatch_builder.oci.store import CONTAINERD_NAME, LAYOUT, REF_NAME, Store
+from fswatch_builder.oci.store import CONTAINERD_NAME, REF_NAME, Store
 from fswatch_builder.oci.validate import Whole, validate_all
 from fswatch_builder.oci.whole import check_parent, resolved, whole_directory, whole_file
 

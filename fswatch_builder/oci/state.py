@@ -16,6 +16,8 @@ open it.
     database, and dies
                                        locks the database, believes that there is no journal, reads half a transaction
 
+What a machine may still write that has lost its lock on the way: fence.py.
+
 A store that was once on a shared file system keeps that journal, whoever opens it: on the file server itself it looks
 like a local one.
 """
@@ -26,15 +28,18 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Final
 
 from fswatch_builder.errors import StoreError
 from fswatch_builder.oci.blobs import write_error
-from fswatch_builder.oci.filesystem import ask, is_local
+from fswatch_builder.oci.fence import Fence
+from fswatch_builder.oci.filesystem import is_local, loses_locks
 
 VERSION: Final = 2
 _BUSY_SECONDS: Final = 60
+#: A client that comes back may lose a lock again that it took before it knew what it had lost.
+_ATTEMPTS: Final = 10
 #: The least that sqlite needs beside the database: an index of the log (32 KiB), and a page or two.
 _LOG_BYTES: Final = 64 << 10
 _FILES: Final = ("state.db", "state.db-wal", "state.db-shm", "state.db-journal")
@@ -105,8 +110,8 @@ class State:
         self._directory = directory
         self._path = os.path.join(directory, _FILES[0])
         self._journal = os.path.join(directory, _FILES[-1])
-        self._is_shared = not is_local(directory)
         self._lock = threading.RLock()
+        self._fence: Fence | None = None
         #: Made by this very call: there was none, or it was damaged.
         self.is_new = False
         #: What sqlite said of the one that was put aside.
@@ -126,8 +131,9 @@ class State:
         # our lock.
         connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
+            local = is_local(self._directory)
             (journal,) = connection.execute("PRAGMA journal_mode").fetchone()
-            log = not self._is_shared and (journal == "wal" or _version(connection) == 0)
+            log = local and (journal == "wal" or _version(connection) == 0)
             # Told, not enforced: where WAL cannot be had the old journal stays.
             try:
                 (journal,) = connection.execute(f"PRAGMA journal_mode={'WAL' if log else 'PERSIST'}").fetchone()
@@ -142,6 +148,8 @@ class State:
             self._prepare(connection)
             if journal != "wal":
                 self._have_journal(connection)
+                if loses_locks(self._directory):
+                    self._fence = Fence(self._path, self._journal)
         except BaseException:
             connection.close()
             raise
@@ -197,7 +205,7 @@ class State:
                 answer = str(error)
             if answer == "ok":
                 return None
-            self._connection.close()
+            self._close()
             self._put_aside()
             self._connection = self._open()
         return answer
@@ -210,13 +218,21 @@ class State:
     def close(self) -> None:
         """Ends the use of the database."""
         with self._lock:
-            self._connection.close()
+            self._close()
+
+    def _close(self) -> None:
+        self._connection.close()
+        if self._fence is not None:
+            self._fence.close()
+            self._fence = None
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
+            if error.errno == errno.EIO and self._fence is not None:
+                raise self._lost_lock(error) from error
             raise write_error(self._path, error) from error
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
@@ -225,10 +241,18 @@ class State:
                 raise write_error(self._path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))) from error
             if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
                 raise write_error(self._path, OSError(errno.EACCES, str(error))) from error
+            if code == sqlite3.SQLITE_IOERR and self._fence is not None:
+                raise self._lost_lock(error) from error
             raise StoreError(
                 f"{self._path}: {error}",
                 hint="`fswatch-builder prune --verify` mends a damaged store; images are not lost with this file",
             ) from error
+
+    def _lost_lock(self, error: Exception) -> StoreError:
+        return StoreError(
+            f"{self._path}: {error}: the file server may have been out of reach for longer than it keeps locks",
+            hint="start the command again; nothing is damaged",
+        )
 
     def _is_full(self) -> bool:
         disk = os.statvfs(self._directory)
@@ -241,24 +265,41 @@ class State:
             if self._is_in_transaction():
                 yield
                 return
-            with self._errors():
-                self._hear_of_lost_locks()
-                self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
+            with ExitStack() as until_it_ends:
                 with self._errors():
-                    self._connection.execute("COMMIT")
-            except BaseException:
-                if self._is_in_transaction():  # a full disk may have ended it already
-                    self._connection.execute("ROLLBACK")
-                raise
+                    self._begin(until_it_ends)
+                try:
+                    yield
+                    with self._errors():
+                        self._connection.execute("COMMIT")
+                except BaseException:
+                    if self._is_in_transaction():  # a full disk may have ended it already
+                        self._connection.execute("ROLLBACK")
+                    raise
 
-    def _hear_of_lost_locks(self) -> None:
-        """An NFS 4 client that was cut off for long may still take locks by itself, which it has lost then: what is
-        written under them is refused (EIO). Whoever has spoken to the server since knows better.
+    def _begin(self, until_it_ends: ExitStack) -> None:
+        attempts = _ATTEMPTS
+        while True:
+            self._connection.execute("BEGIN IMMEDIATE")
+            if self._fence is None:
+                return
+            try:
+                until_it_ends.enter_context(self._fence.raised())
+            except OSError as error:
+                self._connection.execute("ROLLBACK")
+                attempts -= 1
+                if error.errno != errno.EIO or not attempts:
+                    raise
+            else:
+                return
+
+    def check_lock(self) -> None:
+        """In a transaction, before something is changed for good outside of the database: raises StoreError if another
+        machine may be in one as well by now.
         """
-        if self._is_shared:
-            ask(self._directory)
+        with self._errors():
+            if self._fence is not None:
+                self._fence.check()
 
     def _is_in_transaction(self) -> bool:
         return self._connection.in_transaction
@@ -270,7 +311,7 @@ class State:
 
     def change(self, statement: str, *values: Value) -> None:
         """Makes one change."""
-        with self._lock, self._errors():
+        with self.transaction(), self._errors():
             self._connection.execute(statement, values)
 
     def change_all(self, statement: str, values: Sequence[Sequence[Value]]) -> None:

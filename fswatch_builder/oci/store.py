@@ -26,7 +26,8 @@ from fswatch_builder.model.digest import Digest
 from fswatch_builder.model.image import Descriptor, Image
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci import configuration, documents, index, media_types
-from fswatch_builder.oci.blobs import NO_SPACE, Blobs, BlobWriter, is_there, write_error, write_errors, write_whole
+from fswatch_builder.oci.blobs import NO_SPACE, Blobs, BlobWriter, is_there, write_error, write_errors
+from fswatch_builder.oci.directories import prepare
 from fswatch_builder.oci.filesystem import check_locks, check_owner, export_hint
 from fswatch_builder.oci.index import Member
 from fswatch_builder.oci.keeping.kept import KeptThings
@@ -36,12 +37,10 @@ from fswatch_builder.oci.limits import USUAL
 from fswatch_builder.oci.memory import Memory
 from fswatch_builder.oci.names import CONTAINERD_NAME, INDEX, REF_NAME, Entry, Names
 from fswatch_builder.oci.reference import Reference
-from fswatch_builder.oci.state import State, exclusive
-from fswatch_builder.oci.workspace import sweep, workspace
+from fswatch_builder.oci.state import State
+from fswatch_builder.oci.workspace import workspace
 
-__all__ = ["CONTAINERD_NAME", "LAYOUT", "REF_NAME", "BlobWriter", "Store"]
-
-LAYOUT: Final = b'{"imageLayoutVersion":"1.0.0"}'
+__all__ = ["CONTAINERD_NAME", "REF_NAME", "BlobWriter", "Store"]
 
 
 class _Use(Struct, frozen=True):
@@ -57,7 +56,7 @@ class Store:
         self.directory = directory
         self._use = state if isinstance(state, OutputError) else _Use(state, Session(state, directory))
         self._blobs = Blobs(directory, None if isinstance(self._use, OutputError) else self._use.session)
-        self.names = Names(directory)
+        self.names = Names(directory, state.check_lock) if isinstance(state, State) else Names(directory)
         self._resources = ExitStack()
         self._drafts: str | None = None
         self._drafts_lock = threading.Lock()
@@ -75,7 +74,7 @@ class Store:
         directory = os.path.abspath(directory)
         check_locks(directory)
         try:
-            _prepare(directory)
+            prepare(directory)
             check_owner(directory)
         except OSError as error:
             if error.errno in _NOT_TO_WRITE and _can_be_read(directory):
@@ -343,18 +342,3 @@ def _can_be_read(directory: str) -> bool:
             return True
     except OSError:  # then the error that led here is the one to tell
         return False
-
-
-def _prepare(directory: str) -> None:
-    work = os.path.join(directory, "work")
-    os.makedirs(directory, mode=0o700, exist_ok=True)
-    os.makedirs(os.path.join(directory, "blobs", "sha256"), exist_ok=True)
-    os.makedirs(work, mode=0o700, exist_ok=True)
-    sweep(work)
-    if not is_there(os.path.join(directory, "oci-layout")):
-        # Two that found none at once must not both write an empty index: the second would wipe out names.
-        with exclusive(directory), workspace(work) as drafts:
-            if not is_there(os.path.join(directory, "oci-layout")):
-                if not is_there(os.path.join(directory, INDEX)):
-                    write_whole(os.path.join(directory, INDEX), documents.write_index([]), drafts)
-                write_whole(os.path.join(directory, "oci-layout"), LAYOUT, drafts)
