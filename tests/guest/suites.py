@@ -79,4 +79,8 @@ def suites(programs: int | None, seed: int, *, quick: bool) -> list[Suite]:
     if programs is None:
         programs = PROGRAMS_QUICK if quick else PROGRAMS
     drawn = {"PROGRAMS": str(programs), "PROGRAMS_SEED": str(seed)}
-    return [*found, Suite("random", ["tests/property/test_trackers.py"], drawn)]
+    return [
+        *found,
+        Suite("random", ["tests/property/test_trackers.py"], drawn),
+        Suite("nfs", ["tests/guest/nfs_in_guest.py"], {"SEED": str(seed)}),
+    ]
