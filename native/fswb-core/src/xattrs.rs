@@ -45,28 +45,48 @@ pub(crate) fn read_xattrs(
     let link = c_string(&link)?;
     let link = link.as_c_str();
     if name.is_empty() {
+        let calls = ("listxattr", "getxattr");
         let list = |names: &mut [u8]| fs::listxattr(link, names);
-        xattrs(list, |key, value| fs::getxattr(link, key, value), path)
+        xattrs(
+            calls,
+            list,
+            |key, value| fs::getxattr(link, key, value),
+            path,
+        )
     } else {
+        let calls = ("llistxattr", "lgetxattr");
         let list = |names: &mut [u8]| fs::llistxattr(link, names);
-        xattrs(list, |key, value| fs::lgetxattr(link, key, value), path)
+        xattrs(
+            calls,
+            list,
+            |key, value| fs::lgetxattr(link, key, value),
+            path,
+        )
     }
 }
 
 /// Those of a file that is open for reading, sorted.
 pub(crate) fn xattrs_of_open(file: BorrowedFd<'_>, path: &RelPath) -> Result<Xattrs> {
+    let calls = ("flistxattr", "fgetxattr");
     let list = |names: &mut [u8]| fs::flistxattr(file, names);
-    xattrs(list, |key, value| fs::fgetxattr(file, key, value), path)
+    xattrs(
+        calls,
+        list,
+        |key, value| fs::fgetxattr(file, key, value),
+        path,
+    )
 }
 
+/// `calls`: what `list` and `get` are called in an error.
 fn xattrs(
+    calls: (&'static str, &'static str),
     list: impl Fn(&mut [u8]) -> rustix::io::Result<usize>,
     get: impl Fn(&CStr, &mut [u8]) -> rustix::io::Result<usize>,
     path: &RelPath,
 ) -> Result<Xattrs> {
     let names = match whole(list) {
         Err(Errno::NOTSUP) => return Ok(Vec::new()),
-        names => names.during("llistxattr", path)?,
+        names => names.during(calls.0, path)?,
     };
     let mut attributes = Xattrs::new();
     for attribute in names
@@ -74,7 +94,7 @@ fn xattrs(
         .filter(|n| !n.is_empty() && !is_host_attribute(n))
     {
         let key = c_string(attribute)?;
-        let value = whole(|value| get(key.as_c_str(), value)).during("lgetxattr", path)?;
+        let value = whole(|value| get(key.as_c_str(), value)).during(calls.1, path)?;
         attributes.push((attribute.to_vec(), value));
     }
     attributes.sort();
@@ -97,7 +117,31 @@ fn whole(read: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> rustix::io::R
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
+
+    use rustix::fs::{CWD, Mode, OFlags};
+
     use super::*;
+    use crate::error::Error;
+
+    #[test]
+    fn an_error_names_the_call_that_failed() {
+        let directory = tempfile::tempdir().unwrap();
+        // A descriptor that stands for a place, and is not open, has no attributes to ask for (open(2), O_PATH).
+        let place = fs::openat(CWD, directory.path(), OFlags::PATH, Mode::empty()).unwrap();
+        let failed = |result: Result<Xattrs>| match result {
+            Err(Error::System { operation, .. }) => operation,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(
+            failed(xattrs_of_open(place.as_fd(), &RelPath::ROOT)),
+            "flistxattr"
+        );
+        assert_eq!(
+            failed(read_xattrs(place.as_fd(), b"missing", &RelPath::ROOT)),
+            "llistxattr"
+        );
+    }
 
     #[test]
     fn what_the_host_and_its_drivers_add_is_told_from_what_users_set() {
