@@ -1,5 +1,8 @@
 """What bench makes of trials: fake ones, of which everything is known."""
 
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
 import pytest
 from msgspec.structs import replace
 
@@ -9,7 +12,7 @@ from fswatch_builder.research.bench.campaign import Campaign
 from fswatch_builder.research.bench.engine import rows
 from fswatch_builder.research.bench.ground import Ground
 from fswatch_builder.research.bench.rows import Cell, ImageTrial, Plan, Row, Tree
-from fswatch_builder.research.bench.schedule import turns
+from fswatch_builder.research.bench.schedule import Turn, turns
 from fswatch_builder.research.bench.summary import contests, failures
 from fswatch_builder.research.bench.trial import FoundOut, Trial
 from fswatch_builder.research.bench.verdict import Outcome, of_builders, verdict
@@ -53,15 +56,15 @@ KNOWN = {
 }
 
 
-def schedule(repeat=3, strategies=STRATEGIES):
+def schedule(repeat: int = 3, strategies: Sequence[str] = STRATEGIES) -> list[Turn]:
     return list(turns("tree", ["work"], strategies, repeat, seed=1))
 
 
-def run(known=KNOWN, repeat=3):
+def run(known: Mapping[str, Trial] = KNOWN, repeat: int = 3) -> list[Row]:
     return list(rows(TREE, lambda cell: known[cell.strategy], schedule(repeat), lambda: 0.0))
 
 
-def test_every_trial_is_done_once_in_an_order_drawn_anew_each_time():
+def test_every_trial_is_done_once_in_an_order_drawn_anew_each_time() -> None:
     done = schedule(repeat=20)
     assert len(done) == len(set(done)) == 20 * len(STRATEGIES)
     orders = {tuple(it.cell.strategy for it in done if it.repetition == number) for number in range(20)}
@@ -70,7 +73,7 @@ def test_every_trial_is_done_once_in_an_order_drawn_anew_each_time():
     assert done == schedule(repeat=20)
 
 
-def test_known_times_give_the_known_table():
+def test_known_times_give_the_known_table() -> None:
     (contest,) = contests(run())
     assert [summary.cell.strategy for summary in contest.summaries] == [UNWATCHED, "scan-time", "fanotify", "scan"]
     fanotify = contest.of("fanotify")
@@ -86,7 +89,7 @@ def test_known_times_give_the_known_table():
     assert (bare.costs, bare.arm, bare.slowdown.median) == (None, None, 1.0)
 
 
-def test_watching_wins_where_it_saves_more_than_it_slows():
+def test_watching_wins_where_it_saves_more_than_it_slows() -> None:
     (contest,) = contests(run())
     found = verdict(contest)
     assert found is not None
@@ -94,7 +97,7 @@ def test_watching_wins_where_it_saves_more_than_it_slows():
     assert str(found) == "watching saves 2.5 s of 4.0 s a RUN here; use fanotify"
 
 
-def test_what_the_commands_own_time_hides_is_no_gain():
+def test_what_the_commands_own_time_hides_is_no_gain() -> None:
     """The scan's trials happen to run faster than the unwatched command."""
     (contest,) = contests(run({**KNOWN, "scan": trial(1.0, 0.5), "fanotify": trial(1.0, 0.25)}))
     found = verdict(contest)
@@ -104,18 +107,18 @@ def test_what_the_commands_own_time_hides_is_no_gain():
     assert str(verdict(contest)) == "watching saves 4.0 s of 4.0 s a RUN here; use fanotify"
 
 
-def test_rows_say_whether_the_kernel_knew_the_tree():
+def test_rows_say_whether_the_kernel_knew_the_tree() -> None:
     cold = list(rows(TREE, lambda cell: KNOWN[cell.strategy], schedule(), lambda: 0.0, cache="cold"))
     assert {row.cache for row in cold} == {"cold"}
     assert {row.cache for row in run()} == {"warm"}
 
 
-def test_watching_loses_where_it_slows_more_than_it_saves_and_it_is_said_as_loudly():
+def test_watching_loses_where_it_slows_more_than_it_saves_and_it_is_said_as_loudly() -> None:
     (contest,) = contests(run({**KNOWN, "fanotify": trial(8.0, 0.0)}))
     assert str(verdict(contest)) == "watching costs 2.0 s a RUN more than scanning here; use scan"
 
 
-def test_what_was_measured_may_not_be_enough_to_tell():
+def test_what_was_measured_may_not_be_enough_to_tell() -> None:
     noisy = iter([3.0, 5.0, 7.0])
     known = {**KNOWN, "scan": trial(2.0, 3.0)}
     done = [
@@ -134,7 +137,7 @@ def test_what_was_measured_may_not_be_enough_to_tell():
     assert found.outcome is Outcome.EQUAL
 
 
-def test_a_strategy_that_missed_a_change_cannot_win():
+def test_a_strategy_that_missed_a_change_cannot_win() -> None:
     (contest,) = contests(run({**KNOWN, "fanotify": trial(2.0, 0.0, missed=1)}))
     assert contest.best(watching=True) is None
     assert verdict(contest) is None
@@ -144,7 +147,7 @@ def test_a_strategy_that_missed_a_change_cannot_win():
     assert cheapest.cell.strategy == "scan"
 
 
-def test_trials_of_one_repetition_are_compared_with_each_other():
+def test_trials_of_one_repetition_are_compared_with_each_other() -> None:
     """The machine was slow in the second: as much for one as for the other."""
     slow = {0: 1.0, 1: 9.0, 2: 1.0}
     done = [
@@ -164,10 +167,10 @@ def test_trials_of_one_repetition_are_compared_with_each_other():
     assert (found.costs.low, found.costs.high) == (0.5, 0.5)
 
 
-def test_a_strategy_that_cannot_work_is_a_row_that_says_so_and_is_not_tried_again():
-    tried = []
+def test_a_strategy_that_cannot_work_is_a_row_that_says_so_and_is_not_tried_again() -> None:
+    tried: list[str] = []
 
-    def attempt(cell):
+    def attempt(cell: Cell) -> Trial:
         tried.append(cell.strategy)
         if cell.strategy == "fanotify":
             raise TrackingError("not here")
@@ -181,19 +184,20 @@ def test_a_strategy_that_cannot_work_is_a_row_that_says_so_and_is_not_tried_agai
     assert verdict(contest) is None
 
 
-def test_a_command_that_fails_with_nobody_watching_is_an_error():
-    def attempt(cell):
+def test_a_command_that_fails_with_nobody_watching_is_an_error() -> None:
+    def attempt(cell: Cell) -> Trial:
         raise CommandError("false ends with status 1", 1)
 
     with pytest.raises(CommandError):
         list(rows(TREE, attempt, schedule(strategies=(UNWATCHED,)), lambda: 0.0))
 
 
-def test_a_run_that_was_interrupted_goes_on_with_what_is_missing():
+def test_a_run_that_was_interrupted_goes_on_with_what_is_missing() -> None:
     whole = run()
-    done, tried = whole[:5], []
+    done = whole[:5]
+    tried: list[Cell] = []
 
-    def attempt(cell):
+    def attempt(cell: Cell) -> Trial:
         tried.append(cell)
         return KNOWN[cell.strategy]
 
@@ -202,14 +206,14 @@ def test_a_run_that_was_interrupted_goes_on_with_what_is_missing():
     assert len(tried) == len(whole) - 5
 
 
-def test_a_row_is_a_trial_or_a_problem():
+def test_a_row_is_a_trial_or_a_problem() -> None:
     with pytest.raises(ValueError, match="trial"):
         Row(Cell("tree", "work", "scan"), TREE, 0, 0.0, None)
     with pytest.raises(ValueError, match="trial"):
         Row(Cell("tree", "work", "scan"), TREE, 0, 0.0, KNOWN["scan"], built=built(1.0, 1.0))
 
 
-def built(whole_s, run_s, *, missed=0):
+def built(whole_s: float, run_s: float, *, missed: int = 0) -> ImageTrial:
     return ImageTrial(whole_s, run_s, 0.5, 1 << 20, 3, missed, 0)
 
 
@@ -221,13 +225,15 @@ BUILDERS = {
 }
 
 
-def with_builders(known, attempt=None):
-    both = {**KNOWN, **known}
+def with_builders(
+    known: Mapping[str, ImageTrial], attempt: Callable[[Cell], Trial | ImageTrial] | None = None
+) -> list[Row]:
+    both: dict[str, Trial | ImageTrial] = {**KNOWN, **known}
     trials = attempt or (lambda cell: both[cell.strategy])
     return list(rows(TREE, trials, schedule(strategies=(*STRATEGIES, *known)), lambda: 0.0))
 
 
-def test_builders_take_turns_with_strategies_and_have_a_table_of_their_own():
+def test_builders_take_turns_with_strategies_and_have_a_table_of_their_own() -> None:
     done = with_builders(BUILDERS)
     assert [row.cell.strategy for row in done[:7]] != [*STRATEGIES, *BUILDERS]
     (contest,) = contests(done)
@@ -243,7 +249,7 @@ def test_builders_take_turns_with_strategies_and_have_a_table_of_their_own():
     assert str(verdict(contest)) == "watching saves 2.5 s of 4.0 s a RUN here; use fanotify"
 
 
-def test_who_builds_fastest_is_said_and_that_it_missed_something_too():
+def test_who_builds_fastest_is_said_and_that_it_missed_something_too() -> None:
     (contest,) = contests(with_builders(BUILDERS))
     assert of_builders(contest) == (
         "a build takes 5.0 s with other (changes: 2 missed), the fastest, and 6.0 s with fswatch-builder auto"
@@ -259,8 +265,8 @@ def test_who_builds_fastest_is_said_and_that_it_missed_something_too():
     assert of_builders(contest) is None
 
 
-def test_a_builder_that_cannot_do_it_is_named_with_the_others_that_cannot():
-    def attempt(cell):
+def test_a_builder_that_cannot_do_it_is_named_with_the_others_that_cannot() -> None:
+    def attempt(cell: Cell) -> Trial:
         if cell.strategy in BUILDERS:
             raise TrackingError("no compiler there")
         return KNOWN[cell.strategy]
@@ -273,27 +279,27 @@ def test_a_builder_that_cannot_do_it_is_named_with_the_others_that_cannot():
 class Silent:
     """An onlooker that looks away, but for what comes too late."""
 
-    def __init__(self):
-        self.late = []
+    def __init__(self) -> None:
+        self.late: list[tuple[str, int]] = []
 
-    def begins(self, corpus):
+    def begins(self, corpus: str) -> None:
         pass
 
-    def prepares(self, corpus, what):
+    def prepares(self, corpus: str, what: str) -> None:
         pass
 
-    def left_out(self, strategy, reason):
+    def left_out(self, strategy: str, reason: str) -> None:
         pass
 
-    def is_at(self, corpus, done, of, seconds_left):
+    def is_at(self, corpus: str, done: int, of: int, seconds_left: float | None) -> None:
         pass
 
-    def has_no_time(self, corpus, repetitions):
+    def has_no_time(self, corpus: str, repetitions: int) -> None:
         self.late.append((corpus, repetitions))
 
 
 @pytest.mark.root
-def test_when_time_is_up_a_run_ends_with_something_to_compare_and_not_after_a_whole_repetition(tmp_path):
+def test_when_time_is_up_a_run_ends_with_something_to_compare_and_not_after_a_whole_repetition(tmp_path: Path) -> None:
     plan = Plan(("wide-100",), ("nothing", "one-file"), (UNWATCHED, "scan"), 9, 1, "warm", describe(str(tmp_path)))
     work = [workloads()[name] for name in plan.workloads]
     onlooker = Silent()
@@ -304,7 +310,9 @@ def test_when_time_is_up_a_run_ends_with_something_to_compare_and_not_after_a_wh
     assert onlooker.late == [("wide-100", 0)]
 
 
-def test_too_few_watches_for_what_was_asked_for_by_name_are_told_before_anything_is_measured(tmp_path, monkeypatch):
+def test_too_few_watches_for_what_was_asked_for_by_name_are_told_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number in range(5):
         (tmp_path / "tree" / str(number)).mkdir(parents=True)
     (tmp_path / "home").mkdir()

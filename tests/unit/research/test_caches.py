@@ -1,6 +1,7 @@
 """Cold for what is said to be cold."""
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,7 @@ from fswatch_builder.research.machine import file_system
 
 
 @pytest.fixture
-def tree(tmp_path):
+def tree(tmp_path: Path) -> Path:
     (tmp_path / "below").mkdir()
     (tmp_path / "below" / "file").write_bytes(b"x" * (1 << 20))
     (tmp_path / "link").symlink_to("below/file")
@@ -18,12 +19,12 @@ def tree(tmp_path):
     return tmp_path
 
 
-def pages(path):
-    command = ["fincore", "--noheadings", "--output", "PAGES", path]
+def pages(path: Path) -> int:
+    command = ["fincore", "--noheadings", "--output", "PAGES", str(path)]
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
-def test_the_kernel_forgets_what_is_in_files_that_were_only_just_written(tree):
+def test_the_kernel_forgets_what_is_in_files_that_were_only_just_written(tree: Path) -> None:
     file = tree / "below" / "file"
     if file_system(str(tree)) == "tmpfs":
         with pytest.raises(UsageError, match="ever cold"):
@@ -36,7 +37,7 @@ def test_the_kernel_forgets_what_is_in_files_that_were_only_just_written(tree):
     caches.check(caches.COLD_FILES, str(tree))
 
 
-def test_warm_is_left_as_it_is(tree):
+def test_warm_is_left_as_it_is(tree: Path) -> None:
     file = tree / "below" / "file"
     file.read_bytes()
     before = pages(file)

@@ -18,12 +18,12 @@ pytestmark = [
 ]
 
 
-def groups():
+def groups() -> list[str]:
     with open("/proc/self/cgroup") as lines:
         return sorted(lines)
 
 
-def test_the_peak_has_the_commands_memory_and_can_be_reset():
+def test_the_peak_has_the_commands_memory_and_can_be_reset() -> None:
     take = [sys.executable, "-c", "x = b'1' * (64 << 20)"]
     with own_group() as group:
         assert group is not None
@@ -36,7 +36,7 @@ def test_the_peak_has_the_commands_memory_and_can_be_reset():
         assert group.kernel() > 0
 
 
-def test_nothing_is_left_of_the_group_and_the_process_is_back():
+def test_nothing_is_left_of_the_group_and_the_process_is_back() -> None:
     before = groups()
     with own_group():
         assert groups() != before

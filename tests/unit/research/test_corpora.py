@@ -1,5 +1,7 @@
 """Made trees: the same ones everywhere."""
 
+from pathlib import Path
+
 import pytest
 
 from fswatch_builder.errors import UsageError
@@ -19,24 +21,24 @@ PINNED = {
 
 
 @pytest.mark.parametrize("name", PINNED)
-def test_a_recipe_makes_the_same_tree_everywhere(tmp_path, name):
+def test_a_recipe_makes_the_same_tree_everywhere(tmp_path: Path, name: str) -> None:
     assert corpus(name).make(str(tmp_path / "tree")) == PINNED[name]
 
 
-def test_every_recipe_is_pinned():
+def test_every_recipe_is_pinned() -> None:
     assert {corpus(name).recipe.kind for name in PINNED} == set(recipes())
 
 
 @pytest.mark.parametrize("name", ["wide-1k", "wide-10k", "wide-1M", "wide-1500", "node-modules-7"])
-def test_a_corpus_has_one_name(name):
+def test_a_corpus_has_one_name(name: str) -> None:
     assert corpus(name).name == name
 
 
 @pytest.mark.parametrize("name", ["wide", "wide-", "wide-0", "wide-1G", "nothing-10k", "-10k", "wide--1", "10k"])
-def test_what_is_no_corpus_is_told(name):
+def test_what_is_no_corpus_is_told(name: str) -> None:
     with pytest.raises(UsageError):
         corpus(name)
 
 
-def test_sizes():
+def test_sizes() -> None:
     assert [parse_size(text) for text in ("7", "10k", "1M")] == [7, 10_000, 1_000_000]

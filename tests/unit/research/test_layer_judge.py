@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ from fswatch_builder.oci.store import Store
 from fswatch_builder.research.bench.layer_judge import Listed, judged, listed
 
 
-def of(*there, gone=(), emptied=()):
+def of(*there: bytes, gone: tuple[bytes, ...] = (), emptied: tuple[bytes, ...] = ()) -> Listed:
     return Listed(frozenset(there), frozenset(gone), frozenset(emptied))
 
 
@@ -36,7 +37,9 @@ def of(*there, gone=(), emptied=()):
         (of(b"a"), {b"a": "replaced"}, 0, 0),
     ],
 )
-def test_what_a_layer_lists_is_held_against_what_changed(found, truth, missed, spurious):
+def test_what_a_layer_lists_is_held_against_what_changed(
+    found: Listed, truth: dict[bytes, str], missed: int, spurious: int
+) -> None:
     assert judged(found, truth) == (missed, spurious)
 
 
@@ -53,7 +56,7 @@ def layer(store: Store, *members: str, content: bytes | None = None) -> Layer:
     return Layer(descriptor, DiffID(digest.text))
 
 
-def test_names_of_all_layers_are_read_and_those_beside_the_tree_left_out(tmp_path):
+def test_names_of_all_layers_are_read_and_those_beside_the_tree_left_out(tmp_path: Path) -> None:
     with Store.open(str(tmp_path / "store")) as store:
         layers = [
             layer(store, "tree/", "./tree/a/", "tree/a/new", "etc/resolv.conf", "treetop"),
@@ -63,7 +66,7 @@ def test_names_of_all_layers_are_read_and_those_beside_the_tree_left_out(tmp_pat
     assert found == of(b"a", b"a/new", b"b", gone=(b"gone",), emptied=(b"a",))
 
 
-def test_a_layer_that_cannot_be_read_is_no_layer_without_changes(tmp_path):
+def test_a_layer_that_cannot_be_read_is_no_layer_without_changes(tmp_path: Path) -> None:
     with Store.open(str(tmp_path / "store")) as store:
         broken = layer(store, content=b"\x1f\x8b" + b"no layer" * 100)
         with pytest.raises(BuildError, match="cannot be read"):

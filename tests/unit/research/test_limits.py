@@ -4,6 +4,9 @@ import csv
 import io
 import os
 import signal
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypedDict, Unpack
 
 import pytest
 from msgspec.structs import replace
@@ -12,47 +15,85 @@ from fswatch_builder.errors import BuildError, UsageError
 from fswatch_builder.research import results
 from fswatch_builder.research.limits import files, model, possible
 from fswatch_builder.research.limits.claims import findings, middle
-from fswatch_builder.research.limits.experiment import Claim, Column, Experiment, Figure, Laboratory, grid, no_more
+from fswatch_builder.research.limits.experiment import (
+    Claim,
+    Column,
+    Experiment,
+    Figure,
+    Laboratory,
+    Point,
+    Row,
+    Scalar,
+    grid,
+    no_more,
+)
 from fswatch_builder.research.limits.middles import middles
 from fswatch_builder.research.limits.queue import child
 from fswatch_builder.research.limits.registry import experiments
-from fswatch_builder.research.limits.run import measured, report, settings
-from fswatch_builder.research.machine import describe
+from fswatch_builder.research.limits.run import Measured, Settings, measured, report, settings
+from fswatch_builder.research.machine import Machine, describe
 
 COLUMNS = (Column("size", "B", "how large"), Column("shape", "", "how"), Column("seconds", "s", "how long"))
 
 
-def experiment(measure, **changes):
-    given = {
-        "name": "made",
-        "asks": "Why?",
-        "method": "By asking.",
-        "columns": COLUMNS,
-        "figures": (Figure("It", "line", "size", "seconds", "shape"),),
-        "points": lambda machine: grid(size=(1, 2), shape=("a", "b")),
-        "more": no_more,
-        "measure": measure,
-        "repeat": 3,
-    }
-    return Experiment(**{**given, **changes})
+Measure = Callable[[Laboratory, Point], Iterator[Row]]
 
 
-def known(laboratory, point):
+class Changes(TypedDict, total=False):
+    """What an experiment has otherwise than the made one."""
+
+    columns: tuple[Column, ...]
+    figures: tuple[Figure, ...]
+    points: Callable[[Machine], Sequence[Point]]
+    repeat: int
+    needs_root: str
+    changes_host: str
+    programs: tuple[str, ...]
+    claims: tuple[Claim, ...]
+    takes: Callable[[Point], int]
+
+
+def experiment(measure: Measure, **changes: Unpack[Changes]) -> Experiment:
+    made = Experiment(
+        name="made",
+        asks="Why?",
+        method="By asking.",
+        columns=COLUMNS,
+        figures=(Figure("It", "line", "size", "seconds", "shape"),),
+        points=lambda machine: grid(size=(1, 2), shape=("a", "b")),
+        more=no_more,
+        measure=measure,
+        repeat=3,
+    )
+    return replace(made, **changes)
+
+
+def number(value: Scalar) -> float:
+    """That it is one is a part of what is tested."""
+    assert isinstance(value, int | float)
+    return value
+
+
+def known(laboratory: Laboratory, point: Point) -> Iterator[Row]:
     with open(os.path.join(laboratory.directory, "left behind"), "w"):
-        yield {**point, "seconds": point["size"] * 0.5}
+        yield {**point, "seconds": number(point["size"]) * 0.5}
 
 
 @pytest.fixture
-def machine(tmp_path):
+def machine(tmp_path: Path) -> Machine:
     return describe(str(tmp_path))
 
 
-def run(made, machine, directory, done=()):
+def run(
+    made: Experiment, machine: Machine, directory: Path, done: Sequence[Measured] = ()
+) -> tuple[Settings, list[Measured]]:
     plan = settings(made, made.points(machine), made.repeat, 1, machine)
     return plan, list(measured(made, plan, str(directory), done))
 
 
-def test_every_point_is_measured_as_often_as_asked_in_a_drawn_order_and_nothing_is_left(tmp_path, machine):
+def test_every_point_is_measured_as_often_as_asked_in_a_drawn_order_and_nothing_is_left(
+    tmp_path: Path, machine: Machine
+) -> None:
     made = experiment(known)
     _, done = run(made, machine, tmp_path)
     assert sorted((it.point, it.repetition) for it in done) == [(p, r) for p in range(4) for r in range(3)]
@@ -61,15 +102,15 @@ def test_every_point_is_measured_as_often_as_asked_in_a_drawn_order_and_nothing_
     assert os.listdir(tmp_path) == []
 
 
-def test_an_interrupted_run_measures_what_is_missing_in_the_same_order(tmp_path, machine):
+def test_an_interrupted_run_measures_what_is_missing_in_the_same_order(tmp_path: Path, machine: Machine) -> None:
     made = experiment(known)
     _, whole = run(made, machine, tmp_path)
     _, rest = run(made, machine, tmp_path, whole[:5])
     assert [(it.point, it.repetition) for it in rest] == [(it.point, it.repetition) for it in whole[5:]]
 
 
-def test_what_fails_leaves_nothing_behind(tmp_path, machine):
-    def fails(laboratory, point):
+def test_what_fails_leaves_nothing_behind(tmp_path: Path, machine: Machine) -> None:
+    def fails(laboratory: Laboratory, point: Point) -> Iterator[Row]:
         yield from known(laboratory, point)
         raise OSError(28, "no room")
 
@@ -78,15 +119,20 @@ def test_what_fails_leaves_nothing_behind(tmp_path, machine):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_row_has_the_columns_that_are_told_and_no_others(tmp_path, machine):
-    for row in ({"size": 1, "shape": "a"}, {"size": 1, "shape": "a", "seconds": 1, "more": 1}):
+def giving(row: Row) -> Measure:
+    return lambda laboratory, point: iter([dict(row)])
+
+
+def test_a_row_has_the_columns_that_are_told_and_no_others(tmp_path: Path, machine: Machine) -> None:
+    rows: tuple[Row, ...] = ({"size": 1, "shape": "a"}, {"size": 1, "shape": "a", "seconds": 1, "more": 1})
+    for row in rows:
         with pytest.raises(ValueError, match="made"):
-            run(experiment(lambda laboratory, point, row=row: iter([dict(row)])), machine, tmp_path)
+            run(experiment(giving(row)), machine, tmp_path)
     with pytest.raises(ValueError, match="shows a column"):
         experiment(known, figures=(Figure("It", "line", "size", "missing", "shape"),))
 
 
-def test_reports_are_read_as_they_were_written_and_merged_by_experiment(tmp_path, machine):
+def test_reports_are_read_as_they_were_written_and_merged_by_experiment(tmp_path: Path, machine: Machine) -> None:
     made = experiment(known)
     plan, done = run(made, machine, tmp_path)
     found = report(made, plan, done, taken="2026-01-01T00:00:00+00:00", command="fswatch-builder limits made")
@@ -103,7 +149,7 @@ def test_reports_are_read_as_they_were_written_and_merged_by_experiment(tmp_path
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{}", b'{"settings": 1}'])
-def test_what_is_no_report_is_told(tmp_path, content):
+def test_what_is_no_report_is_told(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "x.json").write_bytes(content)
     with pytest.raises(UsageError):
@@ -112,34 +158,34 @@ def test_what_is_no_report_is_told(tmp_path, content):
         results.read([str(tmp_path / "x.json")])
 
 
-def test_a_line_is_fitted_through_points_on_it():
+def test_a_line_is_fitted_through_points_on_it() -> None:
     line = model.line([(0, 1.0), (10, 3.0), (100, 21.0)])
-    assert (line.fixed, line.each, line.error) == (pytest.approx(1), pytest.approx(0.2), pytest.approx(0))
+    assert (line.fixed, line.each, line.error) == pytest.approx((1, 0.2, 0))
     with pytest.raises(ValueError, match="too few different points"):
         model.line([(5, 1.0), (5, 2.0)])
     with pytest.raises(ValueError, match="too few different points"):
         model.line([])
 
 
-def test_a_plane_is_fitted_through_points_on_it_and_a_line_is_none():
+def test_a_plane_is_fitted_through_points_on_it_and_a_line_is_none() -> None:
     points = [(a, b, 1 + 2 * a + 3 * b) for a in (0, 1, 50) for b in (0, 7)]
     plane = model.plane(points)
-    assert (plane.fixed, plane.entry, plane.change) == (pytest.approx(1), pytest.approx(2), pytest.approx(3))
+    assert (plane.fixed, plane.entry, plane.change) == pytest.approx((1, 2, 3))
     with pytest.raises(ValueError, match="too few different points"):
         model.plane([(a, a / 2, 1 + a) for a in (0, 1, 2, 3)])
 
 
-def test_a_fit_minds_relative_errors():
+def test_a_fit_minds_relative_errors() -> None:
     """Two points at each end that are half as much off as they are large: the small ones count as much."""
     line = model.line([(0, 0.001), (0, 0.003), (1_000_000, 1.0), (1_000_000, 3.0)])
     assert line.fixed < 0.003
     assert line.error == pytest.approx(0.5, abs=0.35)
 
 
-def test_the_model_says_where_the_lines_cross():
+def test_the_model_says_where_the_lines_cross() -> None:
     """Scanning: 1 ms and 1 µs an entry, 5 µs a change. Watching: 3 ms and 10 µs a change. Arming: 1 ms, 3 µs a
     directory."""
-    rows = [
+    rows: list[Row] = [
         {
             "strategy": strategy,
             "entries": entries,
@@ -171,11 +217,11 @@ def test_the_model_says_where_the_lines_cross():
         model.costs([], describe("/"), "today")
 
 
-def test_what_is_said_elsewhere_is_held_against_what_was_measured():
-    def claim(low, high, figure):
+def test_what_is_said_elsewhere_is_held_against_what_was_measured() -> None:
+    def claim(low: float, high: float, figure: Callable[[Sequence[Row]], float | None]) -> Claim:
         return Claim("it is so", "somebody", low, high, "s", figure)
 
-    rows = [{"size": size, "shape": "a", "seconds": size * 0.5} for size in (1, 2, 3)]
+    rows: list[Row] = [{"size": size, "shape": "a", "seconds": size * 0.5} for size in (1, 2, 3)]
     told = findings(
         (
             claim(0.9, 1.1, lambda rows: middle(rows, "seconds", shape="a")),
@@ -190,7 +236,7 @@ def test_what_is_said_elsewhere_is_held_against_what_was_measured():
         claim(2, 1, len)
 
 
-def test_a_claim_is_in_the_report_with_what_came_of_it(tmp_path, machine):
+def test_a_claim_is_in_the_report_with_what_came_of_it(tmp_path: Path, machine: Machine) -> None:
     said = Claim("a point takes a second", "nobody", 0.9, 1.1, "s", lambda rows: middle(rows, "seconds", size=2))
     made = experiment(known, claims=(said,))
     plan, done = run(made, machine, tmp_path)
@@ -198,8 +244,8 @@ def test_a_claim_is_in_the_report_with_what_came_of_it(tmp_path, machine):
     assert [(it.says, it.figure, it.outcome) for it in found.findings] == [("a point takes a second", 1, "reproduced")]
 
 
-def test_what_is_varied_within_a_point_is_told_apart_and_sorted(tmp_path, machine):
-    def measure(laboratory, point):
+def test_what_is_varied_within_a_point_is_told_apart_and_sorted(tmp_path: Path, machine: Machine) -> None:
+    def measure(laboratory: Laboratory, point: Point) -> Iterator[Row]:
         for share, shape in ((0.5, "b"), (0, "a"), (0.5, "a")):
             yield {**point, "share": share, "shape": shape, "seconds": 1.0 + share}
 
@@ -219,7 +265,7 @@ def test_what_is_varied_within_a_point_is_told_apart_and_sorted(tmp_path, machin
     assert told == [(size, *rest) for size in (2, 1) for rest in of_each]
 
 
-def test_the_mean_of_what_is_or_is_not_is_how_often(tmp_path, machine):
+def test_the_mean_of_what_is_or_is_not_is_how_often(tmp_path: Path, machine: Machine) -> None:
     counted = iter([0, 1, 1, 0])
     columns = (*COLUMNS, Column("lost", "", "1 if so", middle="mean"))
     made = experiment(
@@ -233,7 +279,7 @@ def test_the_mean_of_what_is_or_is_not_is_how_often(tmp_path, machine):
 
 
 @pytest.mark.parametrize("name", sorted(experiments()))
-def test_claims_and_figures_can_be_read_off_rows_that_say_nothing(name):
+def test_claims_and_figures_can_be_read_off_rows_that_say_nothing(name: str) -> None:
     made = experiments()[name]
     assert {it.outcome for it in findings(made.claims, ())} <= {"not measured"}
 
@@ -247,25 +293,27 @@ def test_claims_and_figures_can_be_read_off_rows_that_say_nothing(name):
         ({"points": lambda machine: []}, "too few inotify watches are left here for its smallest tree"),
     ],
 )
-def test_what_cannot_be_done_here_is_known_beforehand(machine, changes, why):
+def test_what_cannot_be_done_here_is_known_beforehand(machine: Machine, changes: Changes, why: str) -> None:
     ordinary = replace(machine, is_root=False)
     assert possible.obstacle(experiment(known), ordinary, may_change_host=False) is None
-    assert possible.obstacle(experiment(known, **changes), ordinary, may_change_host=False).startswith(why)
+    found = possible.obstacle(experiment(known, **changes), ordinary, may_change_host=False)
+    assert found is not None
+    assert found.startswith(why)
 
 
-def test_what_changes_the_machine_is_done_where_that_is_allowed(machine):
+def test_what_changes_the_machine_is_done_where_that_is_allowed(machine: Machine) -> None:
     made = experiment(known, changes_host="it sets a limit")
     assert possible.obstacle(made, machine, may_change_host=True) is None
 
 
-def test_too_little_disk_is_told_before_anything_is_measured(tmp_path):
-    made = experiment(known, takes=lambda point: int(point["size"]) << 60)
+def test_too_little_disk_is_told_before_anything_is_measured(tmp_path: Path) -> None:
+    made = experiment(known, takes=lambda point: int(number(point["size"])) << 60)
     with pytest.raises(BuildError, match="MiB left, and experiment made takes 2,199,023,255,616 MiB"):
         possible.check_room(str(tmp_path), [(made, [{"size": 1}, {"size": 2}])])
     possible.check_room(str(tmp_path), [(experiment(known), [{"size": 2}])])
 
 
-def test_every_question_of_the_field_has_an_experiment():
+def test_every_question_of_the_field_has_an_experiment() -> None:
     """R1 and R2: watches; R3: idle; R4: overflow, queue-limit; R5: recovery; R6: newdirs; R7: renames; R8: reports,
     foreign; R9: double-walk; R10: shared."""
     names = (
@@ -275,7 +323,7 @@ def test_every_question_of_the_field_has_an_experiment():
     assert set(names.split()) == set(experiments())
 
 
-def test_ctrl_c_ends_what_runs_beside_an_experiment_and_is_not_its_own_business():
+def test_ctrl_c_ends_what_runs_beside_an_experiment_and_is_not_its_own_business() -> None:
     beside = child("while True: pass")
     assert os.getsid(beside.pid) == beside.pid
     with pytest.raises(KeyboardInterrupt), beside:
@@ -283,13 +331,13 @@ def test_ctrl_c_ends_what_runs_beside_an_experiment_and_is_not_its_own_business(
     assert beside.returncode == -signal.SIGKILL
 
 
-def measure(name, tmp_path, machine, **point):
+def measure(name: str, tmp_path: Path, machine: Machine, **point: Scalar) -> list[Row]:
     made = experiments()[name]
     return [made.check(row) for row in made.measure(Laboratory(str(tmp_path), machine, 1), point)]
 
 
-def test_equal_events_are_merged_only_while_the_last_one_is_unread(tmp_path, machine):
-    def events(pattern, every):
+def test_equal_events_are_merged_only_while_the_last_one_is_unread(tmp_path: Path, machine: Machine) -> None:
+    def events(pattern: str, every: int) -> Scalar:
         (row,) = measure("coalescing", tmp_path, machine, pattern=pattern, drain_every=every)
         return row["events"]
 
@@ -297,7 +345,9 @@ def test_equal_events_are_merged_only_while_the_last_one_is_unread(tmp_path, mac
     assert events("two files in turns", 1_000) == 1_000
 
 
-def test_a_queue_that_nobody_reads_takes_what_it_takes_and_says_that_more_came(tmp_path, machine):
+def test_a_queue_that_nobody_reads_takes_what_it_takes_and_says_that_more_came(
+    tmp_path: Path, machine: Machine
+) -> None:
     depth = machine.queued_events
     (kept,) = measure("overflow", tmp_path, machine, burst=depth, interval_ms=-1)
     assert (kept["lost"], kept["overflows"]) == (0, 0)
@@ -305,22 +355,22 @@ def test_a_queue_that_nobody_reads_takes_what_it_takes_and_says_that_more_came(t
     assert (lost["arrived"], lost["lost"], lost["overflows"]) == (depth, 1, 1)
 
 
-def test_hints_and_a_baseline_miss_no_file_in_a_new_directory(tmp_path, machine):
+def test_hints_and_a_baseline_miss_no_file_in_a_new_directory(tmp_path: Path, machine: Machine) -> None:
     (row,) = measure("newdirs", tmp_path, machine, depth=16, watcher="hints and baseline")
     assert (row["files"], row["missed"]) == (800, 0)
 
 
-def test_after_a_loss_the_same_is_found_at_the_price_of_the_tree(tmp_path, machine):
+def test_after_a_loss_the_same_is_found_at_the_price_of_the_tree(tmp_path: Path, machine: Machine) -> None:
     (whole,) = measure("recovery", tmp_path, machine, files=1_000, lost=False)
     (tmp_path / "again").mkdir()
     (lost,) = measure("recovery", tmp_path / "again", machine, files=1_000, lost=True)
     assert (whole["losses"], lost["losses"]) == (0, 1)
     # A hundred files and their directory; the directory's time too.
     assert whole["changes"] == lost["changes"] == 101
-    assert whole["looked_at"] < 200 < 1_000 < lost["looked_at"]
+    assert number(whole["looked_at"]) < 200 < 1_000 < number(lost["looked_at"])
 
 
-def test_watching_sets_a_watch_for_each_directory(tmp_path, machine):
+def test_watching_sets_a_watch_for_each_directory(tmp_path: Path, machine: Machine) -> None:
     for method, shape in (("list", "wide"), ("path", "deep"), ("list", "flat")):
         place = tmp_path / f"{method}-{shape}"
         place.mkdir()
@@ -329,57 +379,60 @@ def test_watching_sets_a_watch_for_each_directory(tmp_path, machine):
 
 
 @pytest.mark.root
-def test_a_mark_is_one_for_a_tree_of_any_size(tmp_path, machine):
+def test_a_mark_is_one_for_a_tree_of_any_size(tmp_path: Path, machine: Machine) -> None:
     (row,) = measure("watches", tmp_path, machine, directories=500, shape="wide", method="mark")
     assert row["watches"] == 1
 
 
 @pytest.mark.parametrize("act", ["create", "write"])
-def test_every_change_is_heard_of_after_it_began(tmp_path, machine, act):
+def test_every_change_is_heard_of_after_it_began(tmp_path: Path, machine: Machine, act: str) -> None:
     (row,) = measure("latency", tmp_path, machine, act=act, interval_ms=20)
     assert row["samples"] == 200
-    assert 0 < row["median_us"] <= row["p90_us"] <= row["max_us"]
+    assert 0 < number(row["median_us"]) <= number(row["p90_us"]) <= number(row["max_us"])
 
 
 @pytest.mark.parametrize("reader", ["poll", "at the end"])
-def test_a_reader_of_an_untar_gets_an_event_for_every_file(tmp_path, machine, reader):
+def test_a_reader_of_an_untar_gets_an_event_for_every_file(tmp_path: Path, machine: Machine, reader: str) -> None:
     (row,) = measure("reader", tmp_path, machine, reader=reader)
-    assert row["slowdown"] == row["seconds"] / row["unwatched_seconds"]
-    assert row["overflows"] or row["events"] >= 2 * 5_900
+    assert row["slowdown"] == number(row["seconds"]) / number(row["unwatched_seconds"])
+    assert row["overflows"] or number(row["events"]) >= 2 * 5_900
     assert (row["drains"] == 1) == (reader == "at the end")
 
 
-def test_a_scan_looks_at_everything_and_finds_nothing(tmp_path, machine):
+def test_a_scan_looks_at_everything_and_finds_nothing(tmp_path: Path, machine: Machine) -> None:
     (row,) = measure("scan", tmp_path, machine, files=1_000, threads=2)
     # The root too.
-    assert (row["looked_at"], row["changes"]) == (row["entries"] + 1, 0)
+    assert (row["looked_at"], row["changes"]) == (number(row["entries"]) + 1, 0)
 
 
-def test_a_double_walk_reads_both_trees_where_hints_read_ten_files(tmp_path, machine):
+def test_a_double_walk_reads_both_trees_where_hints_read_ten_files(tmp_path: Path, machine: Machine) -> None:
     rows = {row["method"]: row for row in measure("double-walk", tmp_path, machine, mebibytes=16)}
     assert {row["missed"] for row in rows.values()} == {0}
-    assert rows["hints"]["looked_at"] < rows["one walk"]["looked_at"] == rows["double walk"]["looked_at"]
+    looked_at = {method: number(row["looked_at"]) for method, row in rows.items()}
+    assert looked_at["hints"] < looked_at["one walk"] == looked_at["double walk"]
     assert rows["double walk"]["read_bytes"] == 0
     assert rows["double walk, contents"]["read_bytes"] == 16 << 20
     assert rows["hints"]["read_bytes"] == 10 << 20
 
 
-def test_shares_of_a_build_are_told_for_watching_and_for_every_way_to_scan(tmp_path, machine):
+def test_shares_of_a_build_are_told_for_watching_and_for_every_way_to_scan(tmp_path: Path, machine: Machine) -> None:
     rows = measure("shares", tmp_path, machine, files=100)
     assert {row["strategy"] for row in rows} > {"scan-hash", "scan-meta", "scan"}
-    assert all(0 < row["find_share"] < row["snapshot_share"] < 1 for row in rows)
+    assert all(0 < number(row["find_share"]) < number(row["snapshot_share"]) < 1 for row in rows)
 
 
 @pytest.mark.root
-def test_what_others_do_on_the_file_system_gives_events_and_no_hint(tmp_path, machine):
+def test_what_others_do_on_the_file_system_gives_events_and_no_hint(tmp_path: Path, machine: Machine) -> None:
     (row,) = measure("foreign", tmp_path, machine, files=1_000, mark=True)
     assert row["hints"] == 0
-    assert row["events"] >= 1_000
+    assert number(row["events"]) >= 1_000
 
 
 @pytest.mark.root
 @pytest.mark.parametrize("kind", ["here", "tmpfs", "overlay", "bind mount"])
-def test_all_changes_are_found_but_the_one_that_links_are_counted_for(tmp_path, machine, kind):
+def test_all_changes_are_found_but_the_one_that_links_are_counted_for(
+    tmp_path: Path, machine: Machine, kind: str
+) -> None:
     rows = measure("reports", tmp_path, machine, file_system=kind, tracker="inotify")
     assert len(rows) > 20
     assert [row["operation"] for row in rows if not row["found"]] == ["write through a link that goes"]
@@ -387,8 +440,8 @@ def test_all_changes_are_found_but_the_one_that_links_are_counted_for(tmp_path, 
 
 
 @pytest.mark.root
-def test_fanotify_finds_that_one_too_and_says_where_it_cannot_work(tmp_path, machine):
+def test_fanotify_finds_that_one_too_and_says_where_it_cannot_work(tmp_path: Path, machine: Machine) -> None:
     assert all(row["found"] for row in measure("reports", tmp_path, machine, file_system="tmpfs", tracker="fanotify"))
     (tmp_path / "again").mkdir()
     (row,) = measure("reports", tmp_path / "again", machine, file_system="overlay", tracker="fanotify")
-    assert "cannot be used" in row["problem"]
+    assert "cannot be used" in str(row["problem"])

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -27,7 +28,7 @@ esac
 
 
 @pytest.fixture
-def bin_directory(tmp_path, monkeypatch):
+def bin_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     place = tmp_path / "bin"
     place.mkdir()
     monkeypatch.setenv("PATH", f"{place}:/usr/bin:/bin")
@@ -35,19 +36,21 @@ def bin_directory(tmp_path, monkeypatch):
     return place
 
 
-def program(place, name, text):
+def program(place: Path, name: str, text: str) -> None:
     (place / name).write_text(text)
     (place / name).chmod(0o755)
 
 
 @pytest.fixture
-def job(tmp_path):
+def job(tmp_path: Path) -> Job:
     (tmp_path / "context").mkdir()
     (tmp_path / "Dockerfile").write_text(f"FROM {BASE}\nRUN true\n")
     return Job(str(tmp_path / "context"), str(tmp_path / "Dockerfile"), "goal", ("A=1",))
 
 
-def test_buildah_is_asked_for_all_of_a_build_and_nothing_of_the_users_is_touched(tmp_path, bin_directory, job):
+def test_buildah_is_asked_for_all_of_a_build_and_nothing_of_the_users_is_touched(
+    tmp_path: Path, bin_directory: Path, job: Job
+) -> None:
     program(bin_directory, "buildah", BUILDAH)
     peer = Buildah()
     assert (peer.missing(), peer.version()) == (None, "buildah version 9.9")
@@ -68,7 +71,7 @@ def test_buildah_is_asked_for_all_of_a_build_and_nothing_of_the_users_is_touched
     assert calls[1].endswith(f"--build-arg A=1 --target goal -t localhost/bench-out -f {job.dockerfile} {job.context}")
 
 
-def test_a_builder_that_fails_says_how(tmp_path, bin_directory, job):
+def test_a_builder_that_fails_says_how(tmp_path: Path, bin_directory: Path, job: Job) -> None:
     program(bin_directory, "buildah", "#!/bin/sh\ncase \"$*\" in *' pull '*) ;; *) echo no room >&2; exit 3 ;; esac\n")
     peer = Buildah()
     peer.prepare({BASE: "/base.tar"}, str(tmp_path))
@@ -81,7 +84,9 @@ def test_a_builder_that_fails_says_how(tmp_path, bin_directory, job):
     ("version", "plugin", "says"),
     [("20.10.24+dfsg1", 1, None), ("28.2.2", 0, None), ("28.2.2", 1, "plug-in buildx, which is not installed")],
 )
-def test_a_docker_that_cannot_build_by_itself_is_absent_unless_it_has_its_plug_in(bin_directory, version, plugin, says):
+def test_a_docker_that_cannot_build_by_itself_is_absent_unless_it_has_its_plug_in(
+    bin_directory: Path, version: str, plugin: int, says: str | None
+) -> None:
     client = f'#!/bin/sh\n[ "$1" != buildx ] || exit {plugin}\necho "Docker version {version}, build 5"\n'
     for name in ("docker", "dockerd"):
         program(bin_directory, name, client)
@@ -89,7 +94,7 @@ def test_a_docker_that_cannot_build_by_itself_is_absent_unless_it_has_its_plug_i
     assert missing is None if says is None else says in str(missing)
 
 
-def test_auto_takes_who_is_there_and_lists_the_rest(bin_directory, monkeypatch):
+def test_auto_takes_who_is_there_and_lists_the_rest(bin_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(bin_directory))
     program(bin_directory, "buildah", BUILDAH)
     here, absent = registry.chosen("auto")
@@ -102,23 +107,27 @@ def test_auto_takes_who_is_there_and_lists_the_rest(bin_directory, monkeypatch):
 @pytest.mark.parametrize(
     ("asked", "says"), [("kaniko", "neither kaniko"), ("docker", "no builder 'docker'"), ("", "''")]
 )
-def test_one_that_was_asked_for_by_name_has_to_be_there(bin_directory, monkeypatch, asked, says):
+def test_one_that_was_asked_for_by_name_has_to_be_there(
+    bin_directory: Path, monkeypatch: pytest.MonkeyPatch, asked: str, says: str
+) -> None:
     monkeypatch.setenv("PATH", str(bin_directory))
     with pytest.raises(UsageError, match=says):
         registry.chosen(asked)
 
 
-def test_kaniko_may_be_told_where_it_is_and_says_what_else_it_needs(bin_directory, monkeypatch):
+def test_kaniko_may_be_told_where_it_is_and_says_what_else_it_needs(
+    bin_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", str(bin_directory))
     assert "docker-registry and skopeo" in (Kaniko("full", "/executor").missing() or "")
 
 
-def lines(text):
+def lines(text: str) -> list[Line]:
     """Each line a second after the one before."""
     return [Line(float(number), line) for number, line in enumerate(text.strip().splitlines())]
 
 
-def test_buildah_tells_when_a_step_begins():
+def test_buildah_tells_when_a_step_begins() -> None:
     told = """
 [1/2] STEP 1/3: FROM base AS one
 [1/2] STEP 2/3: RUN make
@@ -133,7 +142,7 @@ STEP
     assert buildah_runs(lines(told)) == (2.0, 2.0)
 
 
-def test_kaniko_tells_when_an_instruction_begins():
+def test_kaniko_tells_when_an_instruction_begins() -> None:
     told = """
 time="T" level=info msg="Unpacking rootfs as cmd RUN echo requires it."
 time="T" level=info msg="RUN echo > /f"
@@ -147,7 +156,7 @@ time="T" level=info msg="Skipping push to container registry due to --no-push fl
     assert kaniko_runs(lines(told)) == (4.0, 2.0)
 
 
-def test_buildkit_tells_what_a_step_took_whatever_the_order():
+def test_buildkit_tells_what_a_step_took_whatever_the_order() -> None:
     told = """
 #1 [internal] load build definition from Dockerfile
 #1 DONE 0.1s
@@ -162,7 +171,7 @@ def test_buildkit_tells_what_a_step_took_whatever_the_order():
     assert buildkit_runs(lines(told)) == (1.2, 0.3)
 
 
-def test_the_memory_of_a_command_is_not_that_of_who_measures_it(tmp_path):
+def test_the_memory_of_a_command_is_not_that_of_who_measures_it(tmp_path: Path) -> None:
     held = bytearray(64 << 20)
     held[:: 1 << 12] = b"x" * len(held[:: 1 << 12])
     cost = measure(["true"], log=str(tmp_path / "log"))
@@ -172,14 +181,14 @@ def test_the_memory_of_a_command_is_not_that_of_who_measures_it(tmp_path):
     assert cost.cpu_s > 0
 
 
-def test_what_was_printed_is_kept_with_its_time_whatever_it_is(tmp_path):
+def test_what_was_printed_is_kept_with_its_time_whatever_it_is(tmp_path: Path) -> None:
     log = str(tmp_path / "log")
     cost = measure(["sh", "-c", "printf 'a\\n\\377\\nlast'"], log=log)
     assert [line.text for line in said(log)] == ["a", "\ufffd", "last"]
     assert all(0 <= line.seconds <= cost.seconds for line in said(log))
 
 
-def test_a_command_that_takes_too_long_is_ended_and_waited_for(tmp_path):
+def test_a_command_that_takes_too_long_is_ended_and_waited_for(tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     with pytest.raises(OutOfTimeError):
@@ -188,7 +197,7 @@ def test_a_command_that_takes_too_long_is_ended_and_waited_for(tmp_path):
     assert str(fifo) not in running
 
 
-def test_options_in_the_environment_say_what_is_built_and_not_where_to():
+def test_options_in_the_environment_say_what_is_built_and_not_where_to() -> None:
     given = {"PATH": "p", "FSWATCH_BUILDER_SECRET": "s", "FSWATCH_BUILDER_OUTPUT": "o", "FSWATCH_BUILDER_TRACKER": "t"}
     given["PYTHONDONTWRITEBYTECODE"] = "1"  # it would be measured, too: users have their modules compiled
     assert environment(given) == {"PATH": "p", "FSWATCH_BUILDER_SECRET": "s"}

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -51,14 +52,14 @@ UNDONE = {
 }
 
 
-def shell(script, cwd):
+def shell(script: str, cwd: str | Path) -> None:
     subprocess.run(
         ["bash", "-euc", ATTRIBUTE + script], cwd=cwd, check=True, env={**os.environ, "PYTHON": sys.executable}
     )
 
 
 @pytest.mark.parametrize("what", UNDONE)
-def test_it_is_put_back(tmp_path, what):
+def test_it_is_put_back(tmp_path: Path, what: str) -> None:
     pristine = tmp_path / "pristine"
     pristine.mkdir()
     shell(SETUP, pristine)
@@ -74,7 +75,7 @@ def test_it_is_put_back(tmp_path, what):
     assert ScanJudge(ground).truth(ground.rootfs) == {}
 
 
-def test_what_was_not_put_back_is_told(tmp_path):
+def test_what_was_not_put_back_is_told(tmp_path: Path) -> None:
     pristine, home = tmp_path / "pristine", tmp_path / "home"
     pristine.mkdir()
     home.mkdir()

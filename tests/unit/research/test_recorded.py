@@ -11,7 +11,7 @@ from benchmarks.recorded.figure import finding_out, write_figures
 from benchmarks.recorded.readme import BEGIN, END, show
 from benchmarks.recorded.suite import PARTS, check
 from fswatch_builder.errors import UsageError
-from fswatch_builder.research.bench.document import document
+from fswatch_builder.research.bench.document import Document, document
 from fswatch_builder.research.bench.engine import rows
 from fswatch_builder.research.bench.rows import Plan, Tree
 from fswatch_builder.research.bench.schedule import turns
@@ -24,7 +24,7 @@ SIZES = {"wide-1k": 1_101, "wide-10k": 11_011, "site-packages-1k": 1_300}
 
 
 @pytest.fixture
-def found(tmp_path):
+def found(tmp_path: Path) -> Document:
     plan = Plan(tuple(SIZES), ("one-file", "untar"), STRATEGIES, 3, 1, "warm", describe(str(tmp_path)))
     done = [
         row
@@ -39,7 +39,7 @@ def found(tmp_path):
     return document(plan, done, taken="2026-01-01T00:00:00+00:00", command="python -m benchmarks report")
 
 
-def test_it_shows_what_finding_out_costs_of_one_file_by_the_size_of_the_tree(found):
+def test_it_shows_what_finding_out_costs_of_one_file_by_the_size_of_the_tree(found: Document) -> None:
     data = {(row["entries"], row["way"]): (row["how"], row["ms"]) for row in finding_out(found)["data"]["values"]}
     assert data == {
         (entries, way): value
@@ -52,7 +52,7 @@ def test_it_shows_what_finding_out_costs_of_one_file_by_the_size_of_the_tree(fou
     }
 
 
-def test_it_is_drawn_for_both_colour_schemes(found):
+def test_it_is_drawn_for_both_colour_schemes(found: Document) -> None:
     files = write_figures("name", finding_out(found))
     assert sorted(files) == ["name-dark.png", "name-dark.svg", "name-light.png", "name-light.svg"]
     assert all(files[f"name-{scheme}.png"].startswith(b"\x89PNG") for scheme in ("light", "dark"))
@@ -62,7 +62,7 @@ def test_it_is_drawn_for_both_colour_schemes(found):
     assert "http://" not in light.replace("http://www.w3.org/", "")
 
 
-def test_the_readme_has_one_place_for_it_and_the_last_one_stands_there(tmp_path, found):
+def test_the_readme_has_one_place_for_it_and_the_last_one_stands_there(tmp_path: Path, found: Document) -> None:
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{BEGIN}\n{END}\nafter\n")
     show(str(readme), "old", found)
@@ -77,7 +77,7 @@ def test_the_readme_has_one_place_for_it_and_the_last_one_stands_there(tmp_path,
         show(str(readme), "new", found)
 
 
-def test_what_the_readme_shows_is_there():
+def test_what_the_readme_shows_is_there() -> None:
     text = README.read_text()
     assert (text.count(BEGIN), text.count(END)) == (1, 1)
     shown = text.partition(BEGIN)[2].partition(END)[0]
@@ -85,21 +85,21 @@ def test_what_the_readme_shows_is_there():
         assert (README.parent / "".join(path)).is_file()
 
 
-def test_what_is_recorded_is_of_the_version_that_is_read():
+def test_what_is_recorded_is_of_the_version_that_is_read() -> None:
     recorded = sorted((README.parent / "benchmarks" / "results").glob("bench-*.json"))
     found = read([str(path) for path in recorded])
     assert len(found.benches) + len(found.builds) == len(recorded) >= 2
 
 
-def test_the_table_of_costs_in_the_readme_is_that_of_the_recorded_figures(tmp_path):
+def test_the_table_of_costs_in_the_readme_is_that_of_the_recorded_figures(tmp_path: Path) -> None:
     shown = tmp_path / "README.md"
     shown.write_text(README.read_text())
     costs.show(str(shown), str(README.parent / "benchmarks" / "results" / "tmpfs.json"))
     assert shown.read_text() == README.read_text()
 
 
-def test_known_figures_give_the_known_table_of_costs():
-    def row(peer, files, step_ms):
+def test_known_figures_give_the_known_table_of_costs() -> None:
+    def row(peer: str, files: int, step_ms: float) -> dict[str, str | int | float]:
         return {"peer": peer, "files": files, "step_ms": step_ms, "peak_mib": 10.4}
 
     document = {
@@ -127,7 +127,7 @@ def test_known_figures_give_the_known_table_of_costs():
     ]
 
 
-def test_what_is_recorded_has_workloads_that_work_on_its_trees():
+def test_what_is_recorded_has_workloads_that_work_on_its_trees() -> None:
     from fswatch_builder.research.corpora.registry import chosen
     from fswatch_builder.research.workloads.registry import workloads
 
@@ -138,6 +138,6 @@ def test_what_is_recorded_has_workloads_that_work_on_its_trees():
 
 
 @pytest.mark.root
-def test_what_is_to_be_cold_is_not_measured_in_memory():
+def test_what_is_to_be_cold_is_not_measured_in_memory() -> None:
     with pytest.raises(UsageError, match="ever cold"):
         check(PARTS["cold"], "/dev/shm")

@@ -5,6 +5,7 @@ import os
 import select
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,7 @@ from fswatch_builder.research.workloads.registry import workloads
 from fswatch_builder.runtime.command import run_command
 
 
-def test_programs_work_where_there_is_nothing_else(tmp_path):
+def test_programs_work_where_there_is_nothing_else(tmp_path: Path) -> None:
     bring(("sh", "cat", "tr"), str(tmp_path))
     assert {"sh", "cat", "tr"} == set(os.listdir(tmp_path / "bin"))
     if os.geteuid() == 0:
@@ -24,17 +25,17 @@ def test_programs_work_where_there_is_nothing_else(tmp_path):
         assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "une\n"
 
 
-def test_a_program_that_is_not_here_is_named(tmp_path):
+def test_a_program_that_is_not_here_is_named(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match="no-such-program is not on PATH"):
         bring(("no-such-program",), str(tmp_path))
 
 
-def test_a_workload_brings_every_program_that_it_needs():
+def test_a_workload_brings_every_program_that_it_needs() -> None:
     for workload in workloads().values():
         assert workload.programs is None or set(workload.needs) <= set(workload.programs)
 
 
-def test_a_builder_runs_the_same_words_and_finds_beside_the_tree_what_they_need(tmp_path):
+def test_a_builder_runs_the_same_words_and_finds_beside_the_tree_what_they_need(tmp_path: Path) -> None:
     known = workloads()
     chosen = [known["one-percent"], known["compile"]]
     commands = {
@@ -52,7 +53,7 @@ def test_a_builder_runs_the_same_words_and_finds_beside_the_tree_what_they_need(
     assert len(lines) == 4
 
 
-def test_who_serves_meanwhile_is_not_taken_for_a_process_of_the_command(tmp_path):
+def test_who_serves_meanwhile_is_not_taken_for_a_process_of_the_command(tmp_path: Path) -> None:
     log = tmp_path / "log"
     serving = Apart(["sh", "-c", "echo here; exec sleep 1000"], str(log))
     try:
@@ -65,7 +66,7 @@ def test_who_serves_meanwhile_is_not_taken_for_a_process_of_the_command(tmp_path
     serving.end(signal.SIGTERM, 10)
 
 
-def test_who_does_not_end_when_asked_is_killed():
+def test_who_does_not_end_when_asked_is_killed() -> None:
     deaf = Apart(["sh", "-c", "trap '' TERM; exec sleep 1000"], os.devnull)
     descriptor = os.pidfd_open(deaf.pid)
     try:
