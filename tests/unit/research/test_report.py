@@ -1,7 +1,6 @@
 """The page, as text: nothing in it leads out, and no name gets out of where it stands."""
 
 import re
-from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -12,17 +11,12 @@ from fswatch_builder.research.bench.rows import Plan
 from fswatch_builder.research.limits.claims import Finding
 from fswatch_builder.research.limits.experiment import Column, Figure, Row
 from fswatch_builder.research.limits.run import LOAD, REPETITION, SCHEMA, Report, Settings
-from fswatch_builder.research.machine import Machine, describe
+from fswatch_builder.research.machine import Machine
 from fswatch_builder.research.report import charts, sections
 from fswatch_builder.research.report.page import page
 from tests.unit.research.test_bench_engine import STRATEGIES, run
 
 HOSTILE = '</script><script>alert("x")</script><!-- &'
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    return describe(str(tmp_path))
 
 
 @pytest.fixture
