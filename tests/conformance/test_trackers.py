@@ -5,6 +5,7 @@ which knows nothing of hints, baselines or the native half.
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -77,7 +78,7 @@ def test_base_and_layer_unpack_to_the_rootfs(name: str, populated: native.Rootfs
     assert at_layer_precision(unpacked) == at_layer_precision(populated)
 
 
-def at_layer_precision(rootfs: native.Rootfs) -> list[object]:
+def at_layer_precision(rootfs: native.Rootfs) -> Sequence[tuple[object, ...]]:
     """What a layer can say: whole seconds; the root's own time is not its business."""
     baseline, _ = native.Baseline.record(rootfs)
     entries = []

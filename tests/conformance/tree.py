@@ -32,10 +32,10 @@ def populate(root: str) -> None:
     write("data/left", "as long as the other\n")
     write("data/right", "AS LONG AS THE OTHER\n")
     os.chmod("tmp", 0o1777)
-    for directory, _, files in os.walk(b".", topdown=False):
+    for place, _, files in os.walk(b".", topdown=False):
         for name in files:
-            os.utime(os.path.join(directory, name), (OLD, OLD), follow_symlinks=False)
-        os.utime(directory, (OLD, OLD))
+            os.utime(os.path.join(place, name), (OLD, OLD), follow_symlinks=False)
+        os.utime(place, (OLD, OLD))
 
 
 MUTATIONS: dict[str, Callable[[], None]] = {}

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import pytest
 
-from fswatch_builder._native import Baseline, ChangeSet, HintSet, Rootfs
+from fswatch_builder._native import Baseline, ChangeSet, HintSet, Rootfs, UnpackedLayer, unpack_layer
 from fswatch_builder.build import unpacking, worksite
 from fswatch_builder.build.events import StepNote
 from fswatch_builder.errors import AuditError
@@ -49,6 +49,10 @@ class OneEyedSession:
         self.session = session
         self.rootfs = session.rootfs
         self.drops = drops
+
+    @property
+    def events(self) -> int | None:
+        return self.session.events
 
     def settle(self) -> HintSet:
         told = HintSet()
@@ -119,12 +123,13 @@ def test_without_the_audit_it_goes_unseen_which_is_what_the_audit_is_for(
 def test_a_baseline_that_is_not_the_unpacked_base_is_caught_before_the_first_step(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unpack(rootfs: Rootfs, baseline: Baseline, fd: int, **limits: int) -> object:
-        unpacked = real(rootfs, baseline, fd, **limits)
+    def unpack(
+        rootfs: Rootfs, baseline: Baseline, fd: int, *, max_bytes: int | None = None, max_entries: int | None = None
+    ) -> UnpackedLayer:
+        unpacked = unpack_layer(rootfs, baseline, fd, max_bytes=max_bytes, max_entries=max_entries)
         os.chmod(os.path.join(rootfs.path, b"etc/passwd"), 0o600)
         return unpacked
 
-    real = unpacking.unpack_layer
     monkeypatch.setattr(unpacking, "unpack_layer", unpack)
     with pytest.raises(AuditError) as caught:
         workshop.build("FROM base\nRUN true\n", audit=True)

@@ -2,23 +2,25 @@
 
 import json
 import os
+import subprocess
 from pathlib import Path
+from typing import Unpack
 
 import pytest
 
-from tests.support.cli import fswatch_builder
+from tests.support.cli import Running, fswatch_builder
 
 pytestmark = pytest.mark.root
 
 STRATEGIES = ("fanotify", "inotify", "overlay", "scan", "scan-hash", "auto")
 
 
-def bench(*arguments, **options):
+def bench(*arguments: str | Path, **options: Unpack[Running]) -> subprocess.CompletedProcess[str]:
     return fswatch_builder("bench", *map(str, arguments), **options)
 
 
 @pytest.fixture
-def context(tmp_path):
+def context(tmp_path: Path) -> Path:
     place = tmp_path / "context"
     place.mkdir()
     (place / "file").write_text("content\n")
@@ -26,7 +28,7 @@ def context(tmp_path):
 
 
 @pytest.fixture
-def place(tmp_path):
+def place(tmp_path: Path) -> Path:
     made = tmp_path / "place"
     made.mkdir()
     return made
@@ -40,7 +42,9 @@ def listed(directory: Path) -> dict[str, tuple[int, int]]:
     return {str(path): (path.lstat().st_mtime_ns, path.lstat().st_size) for path in directory.rglob("*")}
 
 
-def test_all_ways_to_find_changes_make_the_same_image_of_a_users_dockerfile(tmp_path, context, place, busybox):
+def test_all_ways_to_find_changes_make_the_same_image_of_a_users_dockerfile(
+    tmp_path: Path, context: Path, place: Path, busybox: Path
+) -> None:
     dockerfile(context, "FROM base", "ARG WHAT", "COPY file /f", "RUN echo $WHAT > /a", "RUN rm /f; mkdir -p /d/e")
     out, page = tmp_path / "out.json", tmp_path / "out.html"
     done = bench(
@@ -66,7 +70,9 @@ def test_all_ways_to_find_changes_make_the_same_image_of_a_users_dockerfile(tmp_
     assert os.listdir(place) == []
 
 
-def test_what_differs_from_build_to_build_is_told_and_no_fault_of_a_tracker(tmp_path, context, place, busybox):
+def test_what_differs_from_build_to_build_is_told_and_no_fault_of_a_tracker(
+    tmp_path: Path, context: Path, place: Path, busybox: Path
+) -> None:
     dockerfile(context, "FROM base", "RUN cat /proc/sys/kernel/random/uuid > /new", "RUN echo same > /same")
     out = tmp_path / "out.json"
     done = bench(
@@ -79,7 +85,9 @@ def test_what_differs_from_build_to_build_is_told_and_no_fault_of_a_tracker(tmp_
     assert "something else of /new" in done.stdout
 
 
-def test_an_image_of_the_users_store_is_a_base_and_the_store_is_only_read(tmp_path, context, place, busybox):
+def test_an_image_of_the_users_store_is_a_base_and_the_store_is_only_read(
+    tmp_path: Path, context: Path, place: Path, busybox: Path
+) -> None:
     store = tmp_path / "store"
     dockerfile(context, "FROM base", "RUN echo base > /base")
     fswatch_builder("build", "-t", "mine:1", "--store", str(store), "--build-context", f"base={busybox}", str(context))
@@ -104,7 +112,9 @@ esac
 """
 
 
-def test_another_builder_builds_the_same_and_its_image_is_compared(tmp_path, context, place, busybox):
+def test_another_builder_builds_the_same_and_its_image_is_compared(
+    tmp_path: Path, context: Path, place: Path, busybox: Path
+) -> None:
     """It pretends: what it says it built is another image of ours."""
     image = tmp_path / "image.tar"
     dockerfile(context, "FROM base", "RUN echo other > /a; echo more > /b")
@@ -149,7 +159,9 @@ def test_another_builder_builds_the_same_and_its_image_is_compared(tmp_path, con
         ("FROM base\n", ("--directory", "missing"), 2, "missing is not a directory"),
     ],
 )
-def test_what_cannot_be_measured_is_told_before_anything_is(context, place, busybox, text, arguments, status, says):
+def test_what_cannot_be_measured_is_told_before_anything_is(
+    context: Path, place: Path, busybox: Path, text: str | None, arguments: tuple[str, ...], status: int, says: str
+) -> None:
     if text is not None:
         (context / "Dockerfile").write_text(text)
     directory = () if "--directory" in arguments else ("--directory", place)

@@ -5,19 +5,24 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any, Unpack
 
 import pytest
 
-from tests.support.cli import fswatch_builder
+from tests.support.cli import Running, fswatch_builder
 
 pytestmark = pytest.mark.root
 
+#: JSON, as it was read.
+Document = dict[str, Any]
 
-def bench(*arguments, **options):
+
+def bench(*arguments: str, **options: Unpack[Running]) -> subprocess.CompletedProcess[str]:
     return fswatch_builder("bench", *arguments, **options)
 
 
-def results(path):
+def results(path: Path) -> tuple[Document, dict[tuple[str, str], Document]]:
     document = json.loads(path.read_text())
     return document, {
         (summary["cell"]["workload"], summary["cell"]["strategy"]): summary
@@ -26,7 +31,7 @@ def results(path):
     }
 
 
-def test_time_alone_is_seen_to_miss_what_keeps_it_and_who_watches_misses_nothing(tmp_path):
+def test_time_alone_is_seen_to_miss_what_keeps_it_and_who_watches_misses_nothing(tmp_path: Path) -> None:
     out = tmp_path / "results.json"
     workloads = ("disguised", "swapped", "modes", "one-file", "remove")
     asked = [word for name in workloads for word in ("--workload", name)]
@@ -43,11 +48,11 @@ def test_time_alone_is_seen_to_miss_what_keeps_it_and_who_watches_misses_nothing
     assert os.listdir(tmp_path) == ["results.json"]
 
 
-def changed_at(tree):
+def changed_at(tree: Path) -> dict[Path, int]:
     return {path: path.lstat().st_ctime_ns for path in (tree, *tree.rglob("*"))}
 
 
-def test_a_users_own_tree_is_measured_on_a_copy_and_only_read(tmp_path):
+def test_a_users_own_tree_is_measured_on_a_copy_and_only_read(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     (tree / "sub").mkdir(parents=True)
     (tree / "sub" / "file").write_text("content")
@@ -89,7 +94,9 @@ def test_a_users_own_tree_is_measured_on_a_copy_and_only_read(tmp_path):
         (["--peers", "docker"], 2, "no builder 'docker'"),
     ],
 )
-def test_what_cannot_be_measured_is_told_in_one_line_before_anything_is(tmp_path, arguments, status, says):
+def test_what_cannot_be_measured_is_told_in_one_line_before_anything_is(
+    tmp_path: Path, arguments: list[str], status: int, says: str
+) -> None:
     done = bench(*arguments, check=False, cwd=str(tmp_path))
     assert done.returncode == status, done.stderr
     assert says in done.stderr
@@ -115,7 +122,7 @@ esac
 """
 
 
-def test_builders_are_measured_on_made_trees_and_their_layers_judged(tmp_path):
+def test_builders_are_measured_on_made_trees_and_their_layers_judged(tmp_path: Path) -> None:
     """One pretends to be buildah, and goes by time, size and mode."""
     out, trees, state, programs = (tmp_path / name for name in ("out.json", "trees", "state", "bin"))
     for place in (trees, state, programs):
@@ -151,7 +158,7 @@ def test_builders_are_measured_on_made_trees_and_their_layers_judged(tmp_path):
     assert os.listdir(trees) == []
 
 
-def test_an_interrupted_run_keeps_its_rows_and_goes_on(tmp_path):
+def test_an_interrupted_run_keeps_its_rows_and_goes_on(tmp_path: Path) -> None:
     out, trees = tmp_path / "results.json", tmp_path / "trees"
     trees.mkdir()
     arguments = ["--corpus", "wide-300", "--workload", "nothing", "--strategy", "scan", "--repeat", "60"]
@@ -179,7 +186,7 @@ def test_an_interrupted_run_keeps_its_rows_and_goes_on(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["results.json", "trees"]
 
 
-def test_a_list_tells_what_there_is():
+def test_a_list_tells_what_there_is() -> None:
     listed = bench("--list").stdout
     for name in ("wide", "disguised", "scan-hash"):
         assert f"  {name} " in listed

@@ -3,6 +3,7 @@
 import io
 import os
 import tarfile
+from collections.abc import Callable
 
 import pytest
 
@@ -176,7 +177,12 @@ def test_archives_are_told_by_content_and_others_copied(workshop: Workshop) -> N
     import zstandard
 
     plain = tar_of({"in": "x"})
-    packers = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress, "zst": zstandard.compress}
+    packers: dict[str, Callable[[bytes], bytes]] = {
+        "gz": gzip.compress,
+        "bz2": bz2.compress,
+        "xz": lzma.compress,
+        "zst": zstandard.compress,
+    }
     for name, pack in packers.items():
         workshop.write(f"{name}.txt", pack(plain))
     workshop.write("no.tar.gz", "")

@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Unpack
 
 import pytest
 
@@ -10,7 +11,7 @@ from fswatch_builder.errors import RunError
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci.keeping.prune import Wish, prune
 from fswatch_builder.oci.store import Store
-from tests.support.builds import Workshop, args
+from tests.support.builds import How, Workshop, args
 from tests.support.cli import fswatch_builder
 from tests.support.processes import building, until
 from tests.support.web import Repository, web_server
@@ -21,8 +22,8 @@ UNKNOWN = ("no earlier build of it is recorded here",)
 BELOW = ("the step before it changed",)
 
 
-def missed(workshop: Workshop, text: str, **how: object) -> list[tuple[str, ...]]:
-    return workshop.build(text, **how).recorder.missed()  # type: ignore[arg-type]
+def missed(workshop: Workshop, text: str, **how: Unpack[How]) -> list[tuple[str, ...]]:
+    return workshop.build(text, **how).recorder.missed()
 
 
 def test_a_first_build_says_so_and_a_second_has_nothing_to_say(workshop: Workshop) -> None:

@@ -23,7 +23,8 @@ def test_a_build_from_the_cache_loads_nothing_that_only_work_needs(tmp_path: Pat
     context = tmp_path / "context"
     context.mkdir()
     (context / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\nWORKDIR /w\n")
-    command = ["build", "--store", tmp_path / "store", "-o", f"type=oci,dest={tmp_path / 'out.tar'}", context]
+    output = f"type=oci,dest={tmp_path}/out.tar"
+    command: list[str | Path] = ["build", "--store", tmp_path / "store", "-o", output, context]
     loaded = []
     for number in range(2):
         env = {**os.environ, "LOADED": str(tmp_path / f"loaded{number}")}

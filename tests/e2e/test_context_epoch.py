@@ -3,10 +3,11 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Unpack
 
 import pytest
 
-from tests.support.cli import fswatch_builder
+from tests.support.cli import Running, fswatch_builder
 from tests.support.images import tar_of
 from tests.support.registry import need
 from tests.support.web import Repository, Web, web_server
@@ -22,10 +23,10 @@ def web(tmp_path: Path) -> Iterator[Web]:
         yield served
 
 
-def made(tmp_path: Path, *arguments: str, **how: object) -> tuple[str, list[str], str]:
+def made(tmp_path: Path, *arguments: str, **how: Unpack[Running]) -> tuple[str, list[str], str]:
     """When the image says that it was made, its variables, and the progress."""
     store = f"--store={tmp_path}/store"
-    done = fswatch_builder("build", store, "-t=x", "--progress=plain", *arguments, **how)  # type: ignore[arg-type]
+    done = fswatch_builder("build", store, "-t=x", "--progress=plain", *arguments, **how)
     (image,) = json.loads(fswatch_builder("inspect", store, "x").stdout)
     return image["Created"], image["Config"]["Env"][1:], done.stderr
 

@@ -11,7 +11,7 @@ import pytest
 from fswatch_builder._native import LayerStack
 from fswatch_builder.changes import oracle
 from tests.support.cli import fswatch_builder
-from tests.support.images import layer_of, make_image, member, put_in_store
+from tests.support.images import Fields, layer_of, make_image, member, put_in_store
 from tests.support.layers import Layers
 
 BASE = layer_of(
@@ -128,7 +128,11 @@ def random_layer(chance: random.Random) -> bytes:
 
     members = []
     for _ in range(chance.randint(1, 12)):
-        fields = {"mode": chance.choice([0o644, 0o4755]), "uid": chance.choice([0, 5]), "mtime": chance.randint(1, 3)}
+        fields: Fields = {
+            "mode": chance.choice([0o644, 0o4755]),
+            "uid": chance.choice([0, 5]),
+            "mtime": chance.randint(1, 3),
+        }
         name = path()
         match chance.randint(0, 7):
             case 0 | 1:

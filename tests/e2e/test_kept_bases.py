@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from fswatch_builder._native import Baseline, Rootfs
 from fswatch_builder.build import unpacking
+from fswatch_builder.build.meter import Meter
+from fswatch_builder.model.image import Layer
+from fswatch_builder.oci.store import Store
 from tests.support.bases import hard_base
 from tests.support.builds import Workshop
 from tests.support.filesystems import mounted
@@ -112,9 +116,9 @@ def test_nothing_of_the_base_is_unpacked_again(workshop: Workshop, monkeypatch: 
     unpacked: list[str] = []
     real = unpacking.unpack
 
-    def unpack(layer: object, *arguments: object) -> int:
+    def unpack(layer: Layer, store: Store, rootfs: Rootfs, baseline: Baseline, meter: Meter) -> int:
         unpacked.append(str(layer))
-        return real(layer, *arguments)  # type: ignore[arg-type]
+        return real(layer, store, rootfs, baseline, meter)
 
     monkeypatch.setattr(unpacking, "unpack", unpack)
     first = workshop.build(lines, build_args=EPOCH)

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from fswatch_builder._native import Baseline, Rootfs
 from fswatch_builder.build import kept_bases, unpacking
+from fswatch_builder.build.meter import Meter
+from fswatch_builder.model.image import Layer
 from fswatch_builder.oci.reference import Reference
+from fswatch_builder.oci.store import Store
 from tests.support.bases import hard_base
 from tests.support.builds import Result, Workshop
 from tests.support.filesystems import mounted
@@ -35,9 +39,9 @@ def unpacked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     real = unpacking.unpack
 
-    def unpack(layer: object, *arguments: object) -> int:
-        seen.append(str(layer.diff_id))  # type: ignore[attr-defined]
-        return real(layer, *arguments)  # type: ignore[arg-type]
+    def unpack(layer: Layer, store: Store, rootfs: Rootfs, baseline: Baseline, meter: Meter) -> int:
+        seen.append(str(layer.diff_id))
+        return real(layer, store, rootfs, baseline, meter)
 
     monkeypatch.setattr(unpacking, "unpack", unpack)
     return seen
@@ -47,9 +51,25 @@ def states(store: Path) -> list[Path]:
     return trees(store, "state")
 
 
-def last(workshop: Workshop, steps: str, word: str, **how: object) -> Result:
+def last(
+    workshop: Workshop,
+    steps: str,
+    word: str,
+    *,
+    store: Path | None = None,
+    tracker: str = "auto",
+    use_cache: bool = True,
+    keep_bases: bool = True,
+) -> Result:
     """Another last line after steps that are cached."""
-    result = workshop.build(f"{steps}RUN echo {word} >>/l/a && : >>/l/deep/c\n", build_args=EPOCH, **how)
+    result = workshop.build(
+        f"{steps}RUN echo {word} >>/l/a && : >>/l/deep/c\n",
+        build_args=EPOCH,
+        store=store,
+        tracker=tracker,
+        use_cache=use_cache,
+        keep_bases=keep_bases,
+    )
     assert result.recorder.statuses()[-1] == "done"
     return result
 

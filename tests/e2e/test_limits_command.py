@@ -2,19 +2,22 @@
 
 import json
 import os
+import subprocess
+from pathlib import Path
+from typing import Unpack
 
 import pytest
 
 from fswatch_builder.research.limits.registry import experiments
-from tests.support.cli import fswatch_builder
+from tests.support.cli import Running, fswatch_builder
 from tests.support.ordinary_user import NOBODY, as_user, python_as_user
 
 
-def limits(*arguments, **options):
+def limits(*arguments: str, **options: Unpack[Running]) -> subprocess.CompletedProcess[str]:
     return fswatch_builder("limits", *arguments, **options)
 
 
-def test_rows_a_dictionary_and_the_way_to_do_it_again_are_written(tmp_path):
+def test_rows_a_dictionary_and_the_way_to_do_it_again_are_written(tmp_path: Path) -> None:
     out, place = tmp_path / "out", tmp_path / "place"
     place.mkdir()
     done = limits("coalescing", "shared", "--out", str(out), "--directory", str(place))
@@ -29,7 +32,7 @@ def test_rows_a_dictionary_and_the_way_to_do_it_again_are_written(tmp_path):
     assert (out / "coalescing.csv").read_text().count("\n") == len(document["rows"]) + 1
 
 
-def test_all_are_listed():
+def test_all_are_listed() -> None:
     listed = limits("--list").stdout
     assert "break-even" in listed
     assert "needs CAP_SYS_ADMIN" in listed
@@ -44,7 +47,7 @@ def test_all_are_listed():
         (["queue-limit"], "it sets fs.inotify.max_queued_events, for everybody, and that has to be allowed"),
     ],
 )
-def test_what_cannot_be_found_out_is_told(tmp_path, arguments, says):
+def test_what_cannot_be_found_out_is_told(tmp_path: Path, arguments: list[str], says: str) -> None:
     done = limits(*arguments, check=False, cwd=str(tmp_path))
     assert done.returncode == 2
     assert says in done.stderr
@@ -52,7 +55,7 @@ def test_what_cannot_be_found_out_is_told(tmp_path, arguments, says):
 
 
 @pytest.mark.root  # to become somebody else
-def test_an_ordinary_user_gets_what_needs_no_root_and_is_told_of_the_rest(tmp_path):
+def test_an_ordinary_user_gets_what_needs_no_root_and_is_told_of_the_rest(tmp_path: Path) -> None:
     os.chown(tmp_path, NOBODY, NOBODY)
     done = as_user(tmp_path, "limits", "clock", "coalescing", "newdirs", "--repeat", "1", "--directory", str(tmp_path))
     assert done.returncode == 0, done.stderr
@@ -81,14 +84,14 @@ for name, made in experiments().items():
 
 
 @pytest.mark.root  # to become somebody else
-def test_an_ordinary_user_can_do_every_experiment_that_does_not_say_otherwise(tmp_path):
+def test_an_ordinary_user_can_do_every_experiment_that_does_not_say_otherwise(tmp_path: Path) -> None:
     os.chown(tmp_path, NOBODY, NOBODY)
     done = python_as_user(tmp_path, "-c", _EVERYTHING, str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert set(done.stdout.split()) == {name for name, made in experiments().items() if not made.needs_root}
 
 
-def test_the_document_says_who_can_do_it(tmp_path):
+def test_the_document_says_who_can_do_it(tmp_path: Path) -> None:
     limits("shared", "--out", str(tmp_path / "out"), "--directory", str(tmp_path))
     document = json.loads((tmp_path / "out" / "shared.json").read_text())
     assert (document["needs_root"], document["changes_host"]) == ("", "")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fswatch_builder.model.sandbox import SECURITY_INSECURE, SandboxOptions
-from tests.support.builds import Workshop, args
+from tests.support.builds import Wanted, Workshop, args
 from tests.support.images import tar_of
 
 pytestmark = pytest.mark.root
@@ -131,7 +131,7 @@ def filled(workshop: Workshop) -> Workshop:
 
 
 def check(filled: Workshop, before: str, after: str, change: Change) -> None:
-    how = {
+    how: Wanted = {
         "build_args": args(SOURCE_DATE_EPOCH="1"),
         "sandbox": SandboxOptions(allowed=frozenset((SECURITY_INSECURE,))),
     }

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.root, needs_overlay_tracker]
 EPOCH = args(SOURCE_DATE_EPOCH="1000000000")
 
 
-def build(workshop: Workshop, lines: str, **how: object) -> Result:
+def build(workshop: Workshop, lines: str) -> Result:
     """Under the overlay and under a scan in place, in a store each: equal images, and no workspace left."""
     results = [
         workshop.build(
@@ -30,7 +30,6 @@ def build(workshop: Workshop, lines: str, **how: object) -> Result:
             keep_bases=tracker == "overlay",
             store=workshop.store / tracker,
             build_args=EPOCH,
-            **how,
         )
         for tracker in ("overlay", "scan")
     ]

@@ -6,13 +6,13 @@ import shutil
 import subprocess
 import tarfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import pytest
 
 from fswatch_builder.model.platform import Platform
 from tests.support.builds import Workshop
-from tests.support.cli import fswatch_builder
+from tests.support.cli import Running, fswatch_builder
 
 pytestmark = pytest.mark.root
 
@@ -31,7 +31,7 @@ def shop(workshop: Workshop) -> Workshop:
     return workshop
 
 
-def cli(shop: Workshop, *arguments: str, **how: Any) -> subprocess.CompletedProcess[str]:
+def cli(shop: Workshop, *arguments: str, **how: Unpack[Running]) -> subprocess.CompletedProcess[str]:
     return fswatch_builder("build", str(shop.context), f"--store={shop.store}", "--progress=plain", *arguments, **how)
 
 

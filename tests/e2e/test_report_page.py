@@ -1,6 +1,9 @@
 """The page in a browser, as a reader has it."""
 
 import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -14,13 +17,15 @@ from fswatch_builder.research.report.page import page
 from tests.support.cli import fswatch_builder
 from tests.unit.research.test_builds import OURS, PEER, run
 
+Scheme = Literal["light", "dark"]
+
 CHROMIUM = shutil.which("chromium")
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory):
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of a run of each, as short as they come: what it looks like does not depend on the figures."""
     place = tmp_path_factory.mktemp("report")
     out = place / "report.html"
@@ -40,14 +45,14 @@ def report(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
         browser.close()
 
 
-def opened(browser: Browser, report, scheme: str = "light") -> tuple[Page, list[str]]:
+def opened(browser: Browser, report: Path, scheme: Scheme = "light") -> tuple[Page, list[str]]:
     """The page, drawn, and everything it complained of or asked a network for."""
     page = browser.new_context(color_scheme=scheme).new_page()
     complaints: list[str] = []
@@ -60,7 +65,9 @@ def opened(browser: Browser, report, scheme: str = "light") -> tuple[Page, list[
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_plot_is_drawn_without_a_complaint_and_without_a_network(browser, report, scheme):
+def test_every_plot_is_drawn_without_a_complaint_and_without_a_network(
+    browser: Browser, report: Path, scheme: Scheme
+) -> None:
     page, complaints = opened(browser, report, scheme)
     drawn = page.locator(".chart svg.marks")
     assert drawn.count() == page.locator(".chart").count() == 4
@@ -68,15 +75,17 @@ def test_every_plot_is_drawn_without_a_complaint_and_without_a_network(browser, 
     assert complaints == []
 
 
-def test_dark_and_light_are_not_the_same(browser, report):
-    def background(scheme):
+def test_dark_and_light_are_not_the_same(browser: Browser, report: Path) -> None:
+    def background(scheme: Scheme) -> str:
         page, _ = opened(browser, report, scheme)
-        return page.evaluate("getComputedStyle(document.body).backgroundColor")
+        color = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert isinstance(color, str)
+        return color
 
     assert background("dark") != background("light")
 
 
-def test_a_click_on_the_legend_filters(browser, report):
+def test_a_click_on_the_legend_filters(browser: Browser, report: Path) -> None:
     page, _ = opened(browser, report)
     chart = page.locator(".chart").first
     bars = chart.locator("g.mark-rect.role-mark path")
@@ -86,11 +95,11 @@ def test_a_click_on_the_legend_filters(browser, report):
     assert faded == bars.count() * 2 // 3
 
 
-def test_a_click_on_a_heading_sorts_by_what_it_says(browser, report):
+def test_a_click_on_a_heading_sorts_by_what_it_says(browser: Browser, report: Path) -> None:
     page, _ = opened(browser, report)
     table = page.locator("section:has(h2#tree-0-0) table").first
 
-    def costs():
+    def costs() -> list[float]:
         return [float(text.replace(",", "")) for text in table.locator("tbody tr td:nth-child(2)").all_inner_texts()]
 
     heading = table.locator("thead th:nth-child(2) button")
@@ -101,13 +110,13 @@ def test_a_click_on_a_heading_sorts_by_what_it_says(browser, report):
     assert table.locator("thead th:nth-child(2)").get_attribute("aria-sort") == "descending"
 
 
-def test_what_was_missed_is_said_as_loudly_as_what_was_won(browser, report):
+def test_what_was_missed_is_said_as_loudly_as_what_was_won(browser: Browser, report: Path) -> None:
     page, _ = opened(browser, report)
     assert page.locator("td.bad").count() >= 1
     assert "missed changes" in page.locator(".chart").first.inner_text()
 
 
-def test_it_prints_with_all_its_plots(browser, report):
+def test_it_prints_with_all_its_plots(browser: Browser, report: Path) -> None:
     page, complaints = opened(browser, report)
     assert page.pdf()[:5] == b"%PDF-"
     page.emulate_media(media="print")
@@ -115,7 +124,7 @@ def test_it_prints_with_all_its_plots(browser, report):
     assert complaints == []
 
 
-def test_it_prints_dark_on_light_and_whole_whatever_the_screen_is(browser, report):
+def test_it_prints_dark_on_light_and_whole_whatever_the_screen_is(browser: Browser, report: Path) -> None:
     page, _ = opened(browser, report, "dark")
     page.set_viewport_size({"width": 720, "height": 1000})  # a sheet of A4 between its margins
     page.emulate_media(media="print")
@@ -131,7 +140,7 @@ def test_it_prints_dark_on_light_and_whole_whatever_the_screen_is(browser, repor
     assert sizes["x"] + sizes["width"] <= 720
 
 
-def test_builds_of_a_dockerfile_have_a_plot_a_table_and_their_differences(browser, tmp_path):
+def test_builds_of_a_dockerfile_have_a_plot_a_table_and_their_differences(browser: Browser, tmp_path: Path) -> None:
     plan = BuildPlan(".", "sha256:0", (*OURS, PEER), (Absent("kaniko full", "not on PATH"),), 3, 1, describe("/tmp"))
     found = build_document(
         plan, run(), [Difference("buildah", ("/dev: deleted", "/<b>: added"))], taken="2026-01-01", command="bench ."
@@ -151,7 +160,7 @@ def test_builds_of_a_dockerfile_have_a_plot_a_table_and_their_differences(browse
 
 
 @pytest.mark.parametrize("arguments", [["missing.json"], ["."]])
-def test_what_is_no_result_is_told(tmp_path, arguments):
+def test_what_is_no_result_is_told(tmp_path: Path, arguments: list[str]) -> None:
     done = fswatch_builder("report", *arguments, check=False, cwd=str(tmp_path))
     assert done.returncode == 2
     assert "Traceback" not in done.stderr

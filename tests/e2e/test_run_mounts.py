@@ -5,17 +5,19 @@ import os
 import socket
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Unpack
 
 import pytest
 
 from fswatch_builder._native import Copied
 from fswatch_builder.build.events import Event, StepNote
+from fswatch_builder.build.located import Located
 from fswatch_builder.build.mounting import Lent
 from fswatch_builder.errors import BuildContextError, BuildError, DockerfileError, UsageError
 from fswatch_builder.model.sandbox import NETWORK_HOST, SECURITY_INSECURE, SandboxOptions
 from fswatch_builder.oci.keeping.kept import Kind
 from fswatch_builder.oci.store import Store
-from tests.support.builds import Recorder, Result, Workshop, args
+from tests.support.builds import How, Recorder, Result, Workshop, args
 from tests.support.cli import fswatch_builder
 
 pytestmark = pytest.mark.root
@@ -23,7 +25,7 @@ pytestmark = pytest.mark.root
 SECRET = Lent(secrets={"token": b"hunter2-\xff"})
 
 
-def run(workshop: Workshop, line: str, **how: object) -> Result:
+def run(workshop: Workshop, line: str, **how: Unpack[How]) -> Result:
     return workshop.build(f"FROM base\n{line}\n", **how)
 
 
@@ -142,8 +144,6 @@ def test_l5_a_source_behind_a_link_stays_in_its_tree(workshop: Workshop) -> None
 def test_l6_a_context_that_changes_after_its_key_was_made_is_an_error(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fswatch_builder.build.sources import Located
-
     workshop.write("d/f", "old")
     copy = Located.copy
 
@@ -164,7 +164,7 @@ def test_k14_a_context_that_holds_the_store_is_refused_as_for_a_copy(workshop: W
 # The keys of bind mounts.
 
 
-def hits(workshop: Workshop, line: str, **how: object) -> bool:
+def hits(workshop: Workshop, line: str, **how: Unpack[How]) -> bool:
     return run(workshop, line, **how).recorder.statuses() == ["cached"]
 
 

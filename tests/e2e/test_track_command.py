@@ -352,7 +352,7 @@ def test_nothing_of_a_command_s_terminal_is_taken_away(tree: Path) -> None:
 
 def test_ctrl_c_is_the_command_s_and_the_report_comes_all_the_same(tree: Path) -> None:
     script = "trap 'echo caught >caught; exit 5' INT; echo ready; while :; do sleep 0.1; done"
-    command = [
+    command: list[str | Path] = [
         "env",
         "--default-signal=INT",
         sys.executable,

@@ -30,7 +30,7 @@ def children() -> set[int]:
 
 
 def children_of_all_threads() -> set[int]:
-    found = set()
+    found: set[int] = set()
     for thread in os.listdir("/proc/self/task"):
         with suppress(FileNotFoundError), open(f"/proc/self/task/{thread}/children") as file:
             found.update(int(pid) for pid in file.read().split())

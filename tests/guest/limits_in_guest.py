@@ -12,7 +12,7 @@ OUT = Path("/run/results/limits")
 LIMIT = Path("/proc/sys/fs/inotify/max_queued_events")
 
 
-def test_a_queue_takes_as_many_events_as_it_may_and_the_limit_is_put_back():
+def test_a_queue_takes_as_many_events_as_it_may_and_the_limit_is_put_back() -> None:
     before = LIMIT.read_text()
     fswatch_builder("limits", "queue-limit", "--change-host", "--repeat", "1", "--out", str(OUT))
     assert LIMIT.read_text() == before
@@ -23,7 +23,7 @@ def test_a_queue_takes_as_many_events_as_it_may_and_the_limit_is_put_back():
         assert row["arrived"] == min(row["burst"], row["queue_depth"]), row
 
 
-def test_what_depends_on_the_kernel_is_there_to_be_merged():
+def test_what_depends_on_the_kernel_is_there_to_be_merged() -> None:
     """`report DIR DIR...` shows several kernels side by side."""
     fswatch_builder("limits", "clock", "coalescing", "--repeat", "1", "--out", str(OUT))
     assert {path.name for path in OUT.glob("*.json")} >= {"clock.json", "coalescing.json"}

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypedDict
 
 from tests.kernel.operations import ON_DISK, Operation, operation, write
 from tests.support.fanotify import Handle, handle_of, open_by_handle
@@ -31,9 +32,17 @@ from tests.support.system_calls import (
 
 FILES: list[Operation] = []
 
+
+class Told(TypedDict):
+    """What several rows have in common: the events of either."""
+
+    inotify: str
+    fanotify: str
+
+
 NOT_HAD = (errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTTY, errno.EPERM)
-A_WRITE = {"inotify": "MODIFY f / CLOSE_WRITE f", "fanotify": "MODIFY d/f / CLOSE_WRITE d/f"}
-AN_EXCHANGE = {
+A_WRITE: Told = {"inotify": "MODIFY f / CLOSE_WRITE f", "fanotify": "MODIFY d/f / CLOSE_WRITE d/f"}
+AN_EXCHANGE: Told = {
     "inotify": " / CLOSE_WRITE f, CLOSE_WRITE g",
     "fanotify": " / CLOSE_WRITE d/f, CLOSE_WRITE d/g",
 }

@@ -281,7 +281,7 @@ def test_a_write_by_handle_without_a_cached_name_tells_the_inode(tmp_path: Path)
     subprocess.run([mkfs, "-q", image], check=True)
     point = tmp_path / "point"
     point.mkdir()
-    mount = ["mount", "-o", "loop", image, point]
+    mount: list[str | Path] = ["mount", "-o", "loop", image, point]
     done = subprocess.run(mount, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         pytest.skip(f"no ext4 can be mounted here: {done.stderr.strip()}")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from inotify_simple import INotify, flags
+from inotify_simple import INotify, flags  # type: ignore[import-untyped]
 
 from tests.support.fanotify import Event, Fanotify
 from tests.support.system_calls import mount_tmpfs, own_mounts, unmount

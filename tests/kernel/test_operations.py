@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from inotify_simple import INotify, flags
+from inotify_simple import INotify, flags  # type: ignore[import-untyped]
 
 from fswatch_builder import _native as native
 from tests.kernel.operations import Operation, plant

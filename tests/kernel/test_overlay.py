@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from inotify_simple import INotify, flags
+from inotify_simple import INotify, flags  # type: ignore[import-untyped]
 
 from tests.support.system_calls import checked, libc, unmount
 

@@ -51,7 +51,7 @@ def _owned_by_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
 def _member(name: str, mode: int, mtime: float, attributes: dict[str, bytes]) -> tarfile.TarInfo:
     member = tarfile.TarInfo(name)
     member.mode = mode
-    member.mtime = mtime  # type: ignore[assignment] - tarfile writes fractions as a PAX record
+    member.mtime = mtime  # tarfile writes fractions as a PAX record
     member.pax_headers = {f"SCHILY.xattr.{key}": os.fsdecode(value) for key, value in attributes.items()}
     return member
 

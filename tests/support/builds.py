@@ -4,15 +4,21 @@ import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from msgspec.structs import replace
 
 from fswatch_builder.build.builder import build
 from fswatch_builder.build.events import Event, StepFinished, StepMissed, StepOutput, StepStarted
+from fswatch_builder.build.mounting import Lent
 from fswatch_builder.build.product import BuiltImage, Product
 from fswatch_builder.build.request import Request
+from fswatch_builder.model.hash_mode import HashMode
 from fswatch_builder.model.image import Layer
+from fswatch_builder.model.platform import Platform
+from fswatch_builder.model.sandbox import SandboxOptions
 from fswatch_builder.oci.limits import USUAL, UnpackLimits
+from fswatch_builder.oci.reference import Reference
 from fswatch_builder.oci.store import Store
 
 
@@ -78,6 +84,37 @@ class Result:
         return [str(layer.diff_id) for layer in self.layers]
 
 
+class Wanted(TypedDict, total=False):
+    """Fields of a `Request`, for those who hand them on to :meth:`Workshop.build`."""
+
+    platforms: tuple[Platform, ...]
+    target: str | None
+    names: tuple[Reference, ...]
+    build_args: Mapping[str, str]
+    contexts: Mapping[str, str]
+    labels: Mapping[str, str]
+    ignorefile: str | None
+    epoch: int | None
+    tracker: str
+    hash_mode: HashMode
+    audit: bool
+    use_cache: bool
+    uncached_stages: frozenset[str]
+    refresh: bool
+    keep_bases: bool
+    at_once: int
+    sandbox: SandboxOptions
+    lent: Lent
+
+
+class How(Wanted, total=False):
+    """And how else it may be asked for a build."""
+
+    store: Path | None
+    limits: UnpackLimits
+    recorder: Recorder | None
+
+
 @dataclass
 class Workshop:
     """A context directory, a base and a store."""
@@ -99,7 +136,7 @@ class Workshop:
         store: Path | None = None,
         limits: UnpackLimits = USUAL,
         recorder: Recorder | None = None,
-        **how: object,
+        **how: Unpack[Wanted],
     ) -> Result:
         """Builds a Dockerfile that may say ``FROM base``."""
         (self.context / "Dockerfile").write_text(dockerfile)
@@ -113,7 +150,7 @@ class Workshop:
         where = str(store or self.store)
         with Store.open(where) as opened:
             opened.limits = limits
-            product = build(replace(request, **how), opened, recorder)  # type: ignore[arg-type]
+            product = build(replace(request, **how), opened, recorder)
         inherited = 1 if dockerfile.rpartition("FROM ")[2].startswith("base") else 0
         return Result(product, where, recorder, inherited)
 

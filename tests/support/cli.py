@@ -4,9 +4,19 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from typing import TypedDict
 
 #: What a user's shell would hand down; everything else would hide what a fresh machine shows.
 _KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
+
+
+class Running(TypedDict, total=False):
+    """How the command runs, for those who hand it on to :func:`fswatch_builder`."""
+
+    check: bool
+    env: Mapping[str, str] | None
+    cwd: str | None
+    stdin: str
 
 
 def fswatch_builder(

@@ -131,7 +131,7 @@ class Fanotify:
 
     def read(self) -> list[Record]:
         """Everything queued."""
-        records = []
+        records: list[Record] = []
         while True:
             try:
                 data = os.read(self._fd, 1 << 16)

@@ -9,7 +9,7 @@ import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from fswatch_builder.model.digest import Digest
 from fswatch_builder.model.image import Descriptor
@@ -34,8 +34,18 @@ def tar_of(files: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
+class Fields(TypedDict, total=False):
+    """Of a TarInfo, what `member` does not set by itself or what it sets otherwise."""
+
+    mode: int
+    uid: int
+    gid: int
+    mtime: int
+    pax_headers: dict[str, str]
+
+
 def member(
-    name: str, content: bytes = b"", *, kind: bytes = tarfile.REGTYPE, link: str = "", **fields: Any
+    name: str, content: bytes = b"", *, kind: bytes = tarfile.REGTYPE, link: str = "", **fields: Unpack[Fields]
 ) -> tuple[tarfile.TarInfo, bytes]:
     """One member of a tar by hand: also what no honest writer writes. ``fields`` are those of TarInfo."""
     info = tarfile.TarInfo(name)

@@ -3,10 +3,12 @@
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from msgspec.structs import replace
 
-from fswatch_builder._native import Rootfs
+from fswatch_builder._native import Mount, Rootfs
+from fswatch_builder.model.sandbox import Network, SandboxOptions, Security
 from fswatch_builder.runtime.run import Command, Outcome, Stream, run
 
 PATH = "PATH=/bin"
@@ -29,12 +31,22 @@ def shell(script: str, *, user: str = "", env: tuple[str, ...] = (PATH,), cwd: s
     return Command(("/bin/sh", "-c", script), env, cwd, user)
 
 
-def attempt(rootfs: Rootfs, script: str, *, user: str = "", **how: object) -> tuple[Outcome, Recorder]:
+class How(TypedDict, total=False):
+    """Fields of a `Command` that a script may want otherwise."""
+
+    cwd: str
+    mounts: tuple[Mount, ...]
+    network: Network
+    security: Security
+    options: SandboxOptions
+
+
+def attempt(rootfs: Rootfs, script: str, *, user: str = "", **how: Unpack[How]) -> tuple[Outcome, Recorder]:
     recorder = Recorder()
-    return run(rootfs, replace(shell(script, user=user), **how), recorder), recorder  # type: ignore[arg-type]
+    return run(rootfs, replace(shell(script, user=user), **how), recorder), recorder
 
 
-def says(rootfs: Rootfs, script: str, *, user: str = "", **how: object) -> str:
+def says(rootfs: Rootfs, script: str, *, user: str = "", **how: Unpack[How]) -> str:
     """What a script that must succeed prints; ``how`` are other fields of its `Command`."""
     outcome, recorder = attempt(rootfs, script, user=user, **how)
     assert outcome.exit_code == 0, outcome.tail

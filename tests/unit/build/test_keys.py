@@ -162,9 +162,18 @@ def test_a_commit_is_the_same_from_any_repository() -> None:
     assert git_identity(GIT, "c" * 40) == git_identity(replace(GIT, remote="ssh://x/y", ref="v1"), "c" * 40)
 
 
+#: Words, what is excluded, and whether parents are kept.
+Selection = tuple[list[str], list[str], bool]
+
+
 def test_h3_a_selection_is_its_tree_and_its_words() -> None:
-    asked = ((["a"], [], False), (["a", "b"], [], False), (["ab"], [], False), (["a*"], [], False))
-    more = ((["a"], ["b"], False), (["a"], [], True))
+    asked: tuple[Selection, ...] = (
+        (["a"], [], False),
+        (["a", "b"], [], False),
+        (["ab"], [], False),
+        (["a*"], [], False),
+    )
+    more: tuple[Selection, ...] = ((["a"], ["b"], False), (["a"], [], True))
     keys = {selection_key(chain, *one) for chain in (None, PARENT) for one in (*asked, *more)}
     assert len(keys) == 12
 

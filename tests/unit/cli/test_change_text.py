@@ -94,5 +94,9 @@ def test_a_directory_is_a_consequence_only_of_what_came_went_or_was_replaced_in_
 
 
 def test_a_directory_ends_with_a_slash_and_the_root_is_a_dot(tree: Path) -> None:
-    found = changes(tree, lambda tree: (tree.chmod(0o750), (tree / "d").chmod(0o700)))
+    def two_modes(tree: Path) -> None:
+        tree.chmod(0o750)
+        (tree / "d").chmod(0o700)
+
+    found = changes(tree, two_modes)
     assert [_path(change) for change in found] == ["./", "d/"]

@@ -5,13 +5,13 @@ import pytest
 from fswatch_builder.dockerfile.mounts import Surroundings, read_mounts, source_of
 from fswatch_builder.errors import DockerfileError, Location
 from fswatch_builder.model.instruction import Word
-from fswatch_builder.model.mount import BindMount, CacheMount, Mount, SecretMount, SshMount, TmpfsMount
+from fswatch_builder.model.mount import BindMount, CacheMount, Mount, MountSource, SecretMount, SshMount, TmpfsMount
 from fswatch_builder.model.plan import ImageSource, MainContext, Scratch, StageSource
 from fswatch_builder.model.platform import Platform
 
 WHERE = Location("Dockerfile", 3)
 ALPINE = ImageSource("alpine", Platform("linux", "amd64"))
-SOURCES = {"build": StageSource(0), "alpine": ALPINE, "scratch": Scratch()}
+SOURCES: dict[str, MountSource] = {"build": StageSource(0), "alpine": ALPINE, "scratch": Scratch()}
 CONTEXT = MainContext()
 
 

@@ -158,8 +158,8 @@ def test_a_small_file_costs_six_calls(context: Tree, tmp_path: Path) -> None:
     counts = []
     for times in (0, 1):
         log = tmp_path / f"log{times}"
-        command = ["strace", "-f", "-qq", "-o", log, sys.executable, "-c", script, context.path, str(times)]
-        subprocess.run(command, check=True)
+        strace: list[str | Path] = ["strace", "-f", "-qq", "-o", log]
+        subprocess.run([*strace, sys.executable, "-c", script, context.path, str(times)], check=True)
         calls = (line.split(maxsplit=1)[1].partition("(")[0] for line in log.read_text().splitlines())
         counts.append(Counter(call for call in calls if call not in ("futex", "mmap", "munmap", "mprotect", "brk")))
     spent = counts[1] - counts[0]

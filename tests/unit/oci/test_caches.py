@@ -140,7 +140,7 @@ def test_what_fills_a_new_one_is_asked_once_and_a_failure_leaves_none(store: Sto
 def test_one_that_is_discarded_before_it_is_opened_is_made_anew(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     with used(Caches(store)) as directory:
         (directory / "f").touch()
-    opened = []
+    opened: list[bytes] = []
 
     def late(path: bytes) -> Rootfs:
         if not opened:

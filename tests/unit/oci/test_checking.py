@@ -137,7 +137,12 @@ def test_a_slow_digest_holds_up_the_copying(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(module, "sha256", Slow)
     checker = Checker()
-    feeding = threading.Thread(target=lambda: [checker.add(Piece(b"x")) for _ in range(50)])
+
+    def feed() -> None:
+        for _ in range(50):
+            checker.add(Piece(b"x"))
+
+    feeding = threading.Thread(target=feed)
     feeding.start()
     goes_on.set()
     feeding.join()

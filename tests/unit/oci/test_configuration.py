@@ -160,6 +160,7 @@ def test_a_configuration_serves_for_what_runs_it(variant: str, wanted: Platform,
 def test_times_are_in_utc_and_those_that_have_no_utc_are_taken_as_if(stated: str, means: datetime) -> None:
     image = image_of(config(created=stated, history=[{"created": stated}]))
     assert image.created == image.history[0].created == means
+    assert image.created is not None
     assert image.created.utcoffset() == timedelta()
     assert image_of(configuration.write(image)) == image
 

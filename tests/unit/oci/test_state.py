@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -72,7 +73,8 @@ def test_the_journal_of_a_shared_store_is_always_there(tmp_path: Path, monkeypat
     opened.change("INSERT INTO notes VALUES ('kind', x'00', x'01', 0)")
     opened.close()
     assert journal.stat().st_size > 0
-    for emptied in (journal.unlink, lambda: os.truncate(journal, 0)):
+    ways: tuple[Callable[[], None], ...] = (journal.unlink, lambda: os.truncate(journal, 0))
+    for emptied in ways:
         emptied()
         State(str(tmp_path)).close()
         assert journal.stat().st_size > 0

@@ -1,6 +1,7 @@
 """Programs of other machines: those that ask whether they run here, and what is told if they do not."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def prepared(
 ) -> emulation.Emulation | None:
     """On a machine where the program ends so, first as it is, then by the emulator that is installed."""
     monkeypatch.setattr(emulation, "run", lambda *_: Outcome(outcomes.pop(0), ""))
-    monkeypatch.setattr(emulation.shutil, "which", lambda name: installed if name.endswith("-static") else None)
+    monkeypatch.setattr(shutil, "which", lambda name: installed if name.endswith("-static") else None)
     return emulation.prepare(ELSEWHERE, str(directory))
 
 

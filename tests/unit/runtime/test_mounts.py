@@ -10,7 +10,7 @@ import pytest
 
 from fswatch_builder._native import Mount, Rootfs
 from fswatch_builder.errors import RunError, SandboxError
-from fswatch_builder.model.sandbox import SandboxOptions, Ulimit
+from fswatch_builder.model.sandbox import Network, SandboxOptions, Ulimit
 from tests.support.running import attempt, says
 from tests.unit.runtime.test_mount_points import state
 
@@ -34,8 +34,8 @@ def file(target: str, content: str = "mounted\n") -> Mount:
     return Mount.file(os.fsencode(target), content.encode())
 
 
-def tmpfs(target: str, **how: int) -> Mount:
-    return Mount.tmpfs(os.fsencode(target), **how)
+def tmpfs(target: str, *, size: int | None = None, writable: bool = True) -> Mount:
+    return Mount.tmpfs(os.fsencode(target), size=size, writable=writable)
 
 
 def test_each_kind_is_seen_and_leaves_no_trace(root: Path, rootfs: Rootfs, source: Path) -> None:
@@ -262,7 +262,7 @@ def test_r6_no_network_is_a_loopback_device_that_is_up(rootfs: Rootfs) -> None:
 
 @pytest.mark.parametrize(("network", "reached"), [("none", False), ("default", True), ("host", True)])
 def test_r6_without_network_what_listens_on_the_host_is_out_of_reach(
-    rootfs: Rootfs, network: str, reached: bool
+    rootfs: Rootfs, network: Network, reached: bool
 ) -> None:
     met: list[bool] = []
 

@@ -60,7 +60,7 @@ def hostile(root: Path, tmp_path: Path) -> Path:
     loader.parent.mkdir(parents=True)
     # Position-independent: Linux 6.1 kills a program whose interpreter wants a fixed address.
     flags = ["-O1", "-nostdlib", "-static-pie", "-fPIE", "-fno-stack-protector"]
-    compiler = ["cc", *flags, "-o", loader, source]
+    compiler: list[str | Path] = ["cc", *flags, "-o", loader, source]
     subprocess.run(compiler, check=True, timeout=60)
     return root
 

@@ -213,9 +213,10 @@ def test_a_process_that_was_there_before_and_is_still_is_itself(root: Path, root
         touched, processes, _ = settled(mark, rootfs, baseline)
         mark.close()
     assert touched == {b"d/f": [child.pid]}
-    assert processes[child.pid].programs == [os.fsencode(os.path.realpath(sys.executable))]
-    assert processes[child.pid].arguments is not None
-    assert processes[child.pid].arguments[-1] == os.fsencode(root / "d/f")
+    process = processes[child.pid]
+    assert process.programs == [os.fsencode(os.path.realpath(sys.executable))]
+    assert process.arguments is not None
+    assert process.arguments[-1] == os.fsencode(root / "d/f")
 
 
 def test_programs_on_what_cannot_be_marked_are_said_to_start_unheard(

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import inotify_simple
+import inotify_simple  # type: ignore[import-untyped]
 import pytest
 
 from fswatch_builder._native import Baseline, HintSet, Rootfs, Watches

@@ -2,7 +2,7 @@ import os
 from pathlib import Path
 
 import pytest
-from inotify_simple import INotify, flags
+from inotify_simple import INotify, flags  # type: ignore[import-untyped]
 
 from fswatch_builder.tracking import limits
 

@@ -219,7 +219,7 @@ def test_a_prune_that_was_killed_leaves_its_grave_to_the_next(place: str) -> Non
     if child == 0:
         from fswatch_builder import _native
 
-        _native.remove_tree = lambda _: os._exit(9)  # in place of freeing the space
+        _native.remove_tree = lambda path: os._exit(9)  # in place of freeing the space
         run(place)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9

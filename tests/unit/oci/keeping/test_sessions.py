@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from fswatch_builder.model.digest import Digest
+from fswatch_builder.oci.boot import boot_id
 from fswatch_builder.oci.keeping import sessions
 from fswatch_builder.oci.keeping.kept import Kind
-from fswatch_builder.oci.keeping.sessions import Session, boot_id
+from fswatch_builder.oci.keeping.sessions import Session
 from fswatch_builder.oci.state import State
 from fswatch_builder.oci.store import Store
 from tests.support.stores import elsewhere, killed_elsewhere, listed, publish, using
@@ -94,7 +95,7 @@ def test_where_machines_share_the_file_system_a_session_gives_signs_of_life(
     monkeypatch.setattr(sessions, "is_local", lambda _: False)
     monkeypatch.setattr(sessions, "_REFRESH_S", 0)
     touched = threading.Event()
-    monkeypatch.setattr(sessions.os, "utime", lambda _: touched.set())
+    monkeypatch.setattr(os, "utime", lambda _: touched.set())
     state = State(str(tmp_path))
     session = Session(state, str(tmp_path))
     session.lease("blob", ["x"])
