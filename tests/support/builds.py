@@ -85,7 +85,7 @@ class Result:
 
 
 class Wanted(TypedDict, total=False):
-    """Fields of a `Request`, for those who hand them on to :meth:`Workshop.build`."""
+    """The fields of a `Request` that tests set: what :meth:`Workshop.build` takes by keyword."""
 
     platforms: tuple[Platform, ...]
     target: str | None
