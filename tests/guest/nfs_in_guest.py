@@ -102,8 +102,13 @@ def assert_whole(pair: Pair, directory: str) -> None:
 
     Each sweeps what its own dead left before: the other one would wait a day for a sign of life.
     """
+
+    def bury() -> None:
+        with Store.open(directory) as opened:
+            opened.session.others()
+
     for client in (pair.a, pair.b):
-        client.do(lambda: Store.open(directory).close())
+        client.do(bury)
     for client in (pair.a, pair.b):
         client.do(lambda: check(directory))
 
