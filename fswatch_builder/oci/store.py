@@ -42,6 +42,11 @@ from fswatch_builder.oci.workspace import workspace
 
 __all__ = ["CONTAINERD_NAME", "REF_NAME", "BlobWriter", "Store"]
 
+#: Looks at an image that lacks something, its name still there, until it counts as damaged and not as removed by others
+#: and made anew between. Each leases what it comes to, and that is a step further than the one before: an index, its
+#: manifests, their blobs. Before the fourth nothing is left that could go.
+_LOOKS: Final = 4
+
 
 class _Use(Struct, frozen=True):
     state: State
@@ -276,13 +281,10 @@ class Store:
         """
         if name.digest is not None:
             return self._by_digest(name.digest, platform)
-        digest = self._by_name(name, platform)
-        while digest is not None and not self.is_whole(digest):
+        digest, looks = self._by_name(name, platform), 0
+        while digest is not None and looks < _LOOKS and not self.is_whole(digest):
             again = self._by_name(name, platform)
-            # If the name is still there, nobody removed the image before it could be leased: it is damaged.
-            if again == digest and not self.is_whole(digest):
-                break
-            digest = again
+            digest, looks = again, looks + 1 if again == digest else 0
         return digest
 
     def _by_name(self, name: Reference, platform: Platform) -> Digest | None:

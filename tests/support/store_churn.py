@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fswatch_builder.model.digest import DiffID, Digest
-from fswatch_builder.oci.keeping.kept import Kind
+from fswatch_builder.oci.keeping.kept import DISCARDED, Kind
 from fswatch_builder.oci.keeping.prune import Wish, prune
 from fswatch_builder.oci.keeping.untag import untag
 from fswatch_builder.oci.keeping.verify import Report, verify
@@ -71,12 +71,21 @@ def _step(store: Store, chosen: random.Random) -> None:
 def _thing(store: Store, chosen: random.Random) -> None:
     kind, key = chosen.choice([Kind.TREE, Kind.MOUNT]), chosen.choice(_KEYS)
     with store.kept.use(kind, key) as found:
-        path = found.path
-        if path is None:
-            path = make_thing(store, kind, key)
-        check_thing(path, key)
-        if chosen.random() < 0.1:
-            store.kept.discard(kind, key)
+        path = found.path or make_thing(store, kind, key)
+        try:
+            opened = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:  # another has discarded it: for us it stays, under another name
+            names = os.listdir(store.kept.home(kind))
+            assert any(name.startswith(DISCARDED) for name in names), "a thing went away while it was used"
+            return
+        try:
+            check_thing(opened, key)
+        finally:
+            os.close(opened)
+    if chosen.random() < 0.1:
+        with store.kept.turn(kind, key), store.kept.use(kind, key) as found:
+            if found.path is not None:
+                store.kept.discard(kind, key)
 
 
 def make_thing(store: Store, kind: Kind, key: Digest) -> str:
@@ -89,10 +98,12 @@ def make_thing(store: Store, kind: Kind, key: Digest) -> str:
         return store.kept.publish(kind, key, str(directory), label="random")
 
 
-def check_thing(path: str, key: Digest) -> None:
-    """A thing is there whole."""
-    assert sorted(os.listdir(path)) == [str(number) for number in range(_FILES)]
-    assert {Path(path, name).read_text() for name in os.listdir(path)} == {key.hex}
+def check_thing(opened: int, key: Digest) -> None:
+    """A thing is there whole. What was opened stays, as what is mounted does."""
+    assert sorted(os.listdir(opened)) == [str(number) for number in range(_FILES)]
+    for number in range(_FILES):
+        with open(str(number), opener=lambda name, flags: os.open(name, flags, dir_fd=opened)) as file:
+            assert file.read() == key.hex
 
 
 def _untag(store: Store, chosen: random.Random) -> None:
@@ -126,7 +137,9 @@ def check(directory: str) -> None:
             assert not thing.in_use
         for kind in (Kind.TREE, Kind.MOUNT):
             for thing in store.kept.things(kind):
-                check_thing(thing.path, thing.key)
+                opened = os.open(thing.path, os.O_RDONLY | os.O_DIRECTORY)
+                check_thing(opened, thing.key)
+                os.close(opened)
                 assert not thing.in_use
         for stored in listed(store):
             image = store.load_image(stored.digest)

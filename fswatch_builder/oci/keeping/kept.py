@@ -40,7 +40,7 @@ from fswatch_builder.oci.state import State
 from fswatch_builder.oci.workspace import workspace
 
 DIRECTORY: Final = "kept"
-_GONE: Final = "gone-"
+DISCARDED: Final = "gone-"
 _NAME: Final = re.compile("[0-9a-f]{64}")
 
 
@@ -147,7 +147,7 @@ class KeptThings:
             )  # fmt: skip
             self._forget(kind, key)
             path = self.path(kind, key)
-            os.rename(path, os.path.join(os.path.dirname(path), _GONE + gone.hex))
+            os.rename(path, os.path.join(os.path.dirname(path), DISCARDED + gone.hex))
 
     @contextmanager
     def turn(self, kind: Kind, key: Digest, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
@@ -206,7 +206,7 @@ class KeptThings:
                 gone += [
                     os.path.join(self.home(kind), name)
                     for name in self._names(kind)
-                    if name.startswith(_GONE) and f"sha256:{name.removeprefix(_GONE)}" not in leased
+                    if name.startswith(DISCARDED) and f"sha256:{name.removeprefix(DISCARDED)}" not in leased
                 ]
             for number, path in enumerate(gone):
                 self._move(path, os.path.join(grave, f"gone-{number}"))
@@ -221,7 +221,7 @@ class KeptThings:
                 for kind in Kind
                 for name in self._names(kind)
                 if not _NAME.fullmatch(name)
-                and not name.startswith(_GONE)
+                and not name.startswith(DISCARDED)
                 and not is_removed(name)
                 and not is_turn(os.path.join(self.home(kind), name))
             ]

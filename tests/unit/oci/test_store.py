@@ -21,10 +21,12 @@ from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci import media_types, workspace
 from fswatch_builder.oci.boot import boot_id
 from fswatch_builder.oci.compression import Compression
+from fswatch_builder.oci.keeping.untag import untag
 from fswatch_builder.oci.memory import StepResult
+from fswatch_builder.oci.names import Entry
 from fswatch_builder.oci.reference import Reference
 from fswatch_builder.oci.store import Store
-from tests.support.stores import listed
+from tests.support.stores import listed, make_image
 
 AMD64 = Platform("linux", "amd64")
 NOON = datetime(2024, 1, 2, tzinfo=UTC)
@@ -321,6 +323,32 @@ def test_an_image_that_lacks_a_blob_is_found_by_its_name_alone(store: Store) -> 
     assert store.find(Reference.parse(f"app@{manifest.digest}"), AMD64) is None
     with pytest.raises(StoreError, match="missing"):
         store.load_image(manifest.digest)
+
+
+def test_an_image_that_others_remove_and_make_again_is_not_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name is read, and then it goes, thrice: each look at it leases a step further."""
+    app, made = Reference.parse("app"), 0
+    with Store.open(str(tmp_path)) as store:
+        read = store.names.named
+
+        def named(name: Reference) -> tuple[Entry, ...]:
+            nonlocal made
+            with Store.open(str(tmp_path)) as other:
+                manifest = make_image(other, b"layer", name="app")
+            found = read(name)
+            if made < 3:
+                made += 1
+                with Store.open(str(tmp_path)) as other:
+                    untag(other, other.names.entries(), {manifest.digest})
+            return found
+
+        monkeypatch.setattr(store.names, "named", named)
+        digest = store.find(app, AMD64)
+        assert digest is not None
+        assert store.is_whole(digest)
+        assert made == 3
 
 
 def test_a_damaged_list_of_images_is_told_with_a_way_out(store: Store) -> None:
