@@ -600,7 +600,11 @@ class Sandbox:
     @property
     def pid(self) -> int: ...
     def wait(self) -> int:
-        """Blocks until the whole tree is dead, then removes untouched mount points. Exit status as a shell gives it: code, or 128 + signal."""
+        """Blocks until the whole tree is dead. Exit status as a shell gives it: code, or 128 + signal."""
+    def is_written(self) -> bool:
+        """Whether nobody has a file of its root file system open for writing any more. To be asked when ``wait`` has returned."""
+    def close(self) -> None:
+        """Takes away untouched mount points, when ``wait`` has returned. ``OSError`` names the one that stays."""
     @property
     def links_made(self) -> int | None:
         """Once ``wait`` has returned: no more hard links than this were made. None: nobody watched, or could."""

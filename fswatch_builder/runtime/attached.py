@@ -19,9 +19,9 @@ from typing import Final
 from msgspec import Struct
 
 from fswatch_builder._native import RefusedError, Rootfs, Sandbox, spawn
-from fswatch_builder.errors import CommandError, RunError, SandboxError
+from fswatch_builder.errors import CommandError, RunError
 from fswatch_builder.runtime import host
-from fswatch_builder.runtime.run import Command, Stream, command_spec, not_started
+from fswatch_builder.runtime.run import Command, Stream, close, command_spec, not_started
 from fswatch_builder.runtime.user import Identity, resolve_user
 
 _PIECE: Final = 1 << 16
@@ -79,12 +79,11 @@ def run_attached(rootfs: Rootfs, command: Command, attachment: Attachment) -> in
             # Ctrl-C, or an output that fails: nothing goes on behind our back.
             sandbox.kill()
             sandbox.wait()
+            sandbox.close()
             raise
-        try:
-            return sandbox.wait()
-        except OSError as error:
-            path = os.fsdecode(error.filename or "")
-            raise SandboxError(f"cannot take away what was mounted for a command: {path}: {error.strerror}") from error
+        code = sandbox.wait()
+        close(sandbox)
+        return code
 
 
 class _Nobody:

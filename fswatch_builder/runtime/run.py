@@ -6,6 +6,7 @@ import os
 import selectors
 import struct
 import termios
+import time
 from collections import deque
 from contextlib import ExitStack
 from typing import Literal, Protocol
@@ -31,6 +32,10 @@ DEFAULT_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 LONGEST_LINE = 16 << 10
 """Bytes without an end of line that are handed on as they are: a progress bar must not fill the memory."""
+
+PATIENCE_S = 10.0
+"""How long who is not of the tree may keep a file open for writing: far longer than a thread of the kernel takes to let
+go, on a busy machine too."""
 
 TAIL_LINES = 20
 TAIL_LINE = 512
@@ -108,22 +113,44 @@ def run(rootfs: Rootfs, command: Command, output: Output, *, witness: bool = Fal
             for file in writers:
                 file.close()
             _pump(sandbox, streams)
+            code = _end_of(sandbox)
         except BaseException:
             # Ctrl-C, another stage or an output that fails: nothing goes on writing behind our back.
             sandbox.kill()
             sandbox.wait()
+            sandbox.close()
             raise
-        try:
-            code = sandbox.wait()
-        except RefusedError as error:
-            raise SandboxError(
-                f"cannot tell what a RUN changes: {error.reason}",
-                hint="a process outside of the RUN was sent it over a socket, or what it wrote hangs in the kernel",
-            ) from error
-        except OSError as error:
-            path = os.fsdecode(error.filename or "")
-            raise SandboxError(f"cannot take away what was mounted for a RUN: {path}: {error.strerror}") from error
+        close(sandbox)
         return Outcome(code, b"".join(tail).decode(errors="replace"), sandbox.links_made)
+
+
+def close(sandbox: Sandbox) -> None:
+    """Takes away what a dead one leaves. Raises SandboxError."""
+    try:
+        sandbox.close()
+    except OSError as error:
+        path = os.fsdecode(error.filename or "")
+        raise SandboxError(f"cannot take away what was mounted for a RUN: {path}: {error.strerror}") from error
+
+
+def _end_of(sandbox: Sandbox) -> int:
+    """Its exit status, as soon as nothing of it can be written any more."""
+    try:
+        code = sandbox.wait()
+        deadline, pause = time.monotonic() + PATIENCE_S, 0.0001
+        while not sandbox.is_written():
+            if time.monotonic() > deadline:
+                raise SandboxError(
+                    "cannot tell what a RUN changes: a file in it is still open for writing, though every process of "
+                    "the command is dead",
+                    hint="a process outside of the RUN was sent it over a socket, or what it wrote hangs in the kernel",
+                )
+            stopping.pause(pause)  # nobody tells of the end of a writer
+            pause = min(pause * 2, 0.01)
+    except OSError as error:
+        operation = getattr(error, "operation", "")
+        raise SandboxError(f"cannot tell what a RUN changes: {operation}: {error.strerror}") from error
+    return code
 
 
 def command_spec(command: Command, identity: Identity, witness: bool) -> RunSpec:

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from fswatch_builder import _native as native
+from fswatch_builder import stopping
 from fswatch_builder.changes.widen import widen
 from fswatch_builder.errors import SandboxError
+from fswatch_builder.runtime.attached import Attachment, run_attached
 from fswatch_builder.runtime.run import Command, run
 from fswatch_builder.tracking.registry import trackers
 from tests.support import system_calls
@@ -159,10 +161,40 @@ def test_what_a_process_outside_writes_to_a_file_it_was_sent_is_of_the_run(track
     assert after.sha256 == hashlib.sha256(content).digest()
 
 
-def test_a_process_outside_that_keeps_a_file_open_is_an_error(rootfs: native.Rootfs) -> None:
+def test_a_process_outside_that_keeps_a_file_open_is_an_error(
+    rootfs: native.Rootfs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fswatch_builder.runtime.run.PATIENCE_S", 0.1)
     outside = Outside(rootfs)
     with ThreadPoolExecutor() as pool:
         receiving = pool.submit(outside.receive)
         with pytest.raises(SandboxError, match="still open for writing, though every process of the command is dead"):
             run(rootfs, python(STORE.format(before="", keep=SENT_OUTSIDE)), Recorder())
+        os.close(receiving.result())
+
+
+def test_the_wait_for_it_ends_with_the_build(rootfs: native.Rootfs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fswatch_builder.runtime.run.PATIENCE_S", float("inf"))
+    outside = Outside(rootfs)
+    with ThreadPoolExecutor() as pool, stopping.Stop() as stop:
+
+        def end_it() -> int:
+            fd = outside.receive()
+            while inhabitants(Path(os.fsdecode(rootfs.path))):
+                select.select([], [], [], 0.01)
+            stop.set()
+            return fd
+
+        ending = pool.submit(end_it)
+        with stopping.under(stop), pytest.raises(stopping.Stopped):
+            run(rootfs, python(STORE.format(before="", keep=SENT_OUTSIDE)), Recorder())
+        os.close(ending.result())
+
+
+def test_a_command_in_an_image_of_which_nothing_is_recorded_waits_for_nobody(rootfs: native.Rootfs) -> None:
+    outside = Outside(rootfs)
+    with ThreadPoolExecutor() as pool, open(os.devnull, "wb") as nowhere:
+        receiving = pool.submit(outside.receive)
+        command = python(STORE.format(before="", keep=SENT_OUTSIDE))
+        assert run_attached(rootfs, command, Attachment(stdout=nowhere.fileno(), stderr=nowhere.fileno())) == 0
         os.close(receiving.result())

@@ -167,6 +167,14 @@ impl Sandbox {
         }
     }
 
+    fn is_written(&self, py: Python<'_>) -> PyResult<bool> {
+        py.detach(|| self.0.is_written()).into_py(py)
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.0.close()).into_py(py)
+    }
+
     #[getter]
     fn links_made(&self) -> Option<u64> {
         number(self.0.links())

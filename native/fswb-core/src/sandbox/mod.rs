@@ -4,7 +4,7 @@
 //! [`plan`] lays everything out, [`placing`] finds where each [`mount`] goes, [`stubs`] makes the missing mount points,
 //! then the child is cloned. [`child`] tells its story: [`mounts`] leaves the host, [`network`] raises the loopback device,
 //! [`identity`] becomes the user, [`launcher`] executes the command. What fails on the way comes back through [`report`].
-//! When the tree is dead, [`writers`] sees to it that nothing is written any more.
+//! When the tree is dead, [`writers`] knows whether something may still be written.
 //! Needs root and Linux 5.12 (`mount_setattr`). Its hard links are counted by a
 //! [`crate::witness`] on demand. [`emulators`] are for programs of other
 //! machines. Not here: seccomp that forbids.
@@ -95,6 +95,8 @@ pub struct Sandbox {
     pid: Pid,
     pidfd: OwnedFd,
     state: Mutex<State>,
+    /// Until they are gone, or nobody wants to know.
+    writers: Mutex<Option<Writers>>,
 }
 
 #[derive(Debug)]
@@ -102,8 +104,6 @@ struct State {
     /// Set once it is reaped.
     status: Option<i32>,
     stubs: Stubs,
-    /// Until they are gone.
-    writers: Option<Writers>,
     /// Until it has testified.
     witness: Option<Witness>,
     links: Links,
@@ -142,10 +142,10 @@ pub fn spawn(root: &Root, spec: &RunSpec, streams: Streams<'_>) -> Result<Sandbo
             state: Mutex::new(State {
                 status: None,
                 stubs,
-                writers: Some(writers),
                 witness,
                 links: Links::Unknown,
             }),
+            writers: Mutex::new(Some(writers)),
         }),
         Err(error) => {
             // Dropped for the first error, which is the cause to tell; what cannot be removed now is most often its
@@ -289,8 +289,7 @@ impl Sandbox {
         self.pid.as_raw_nonzero().get()
     }
 
-    /// Blocks until the whole tree is dead and what it wrote is written, then removes the mount points that were made for
-    /// it. An error if something still has a file of the root file system open for writing after [`writers`]' patience.
+    /// Blocks until the whole tree is dead.
     ///
     /// Returns the exit status as a shell gives it: the code, or 128 + the signal. `EINTR` when this thread gets a
     /// signal meanwhile: call again.
@@ -304,10 +303,33 @@ impl Sandbox {
         if let Some(witness) = state.witness.take() {
             state.links = witness.testify()?;
         }
-        let gone = state.writers.take().map_or(Ok(()), Writers::wait);
-        state.stubs.remove()?;
-        gone?;
         Ok(status)
+    }
+
+    /// Whether nobody has a file of its root file system open for writing any more, see [`writers`]. To be asked when
+    /// [`Self::wait`] has returned, and again if not: of the end of a writer nobody tells.
+    pub fn is_written(&self) -> Result<bool> {
+        let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(some) = writers.as_ref()
+            && !some.are_gone()?
+        {
+            return Ok(false);
+        }
+        *writers = None;
+        Ok(true)
+    }
+
+    /// Takes away the mount points that were made for it, when [`Self::wait`] has returned. A drop does that, too, and has
+    /// nobody to tell its errors.
+    pub fn close(&self) -> Result<()> {
+        // They hold its mount namespace, where something is mounted there.
+        self.forget_writers();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.stubs.remove()
+    }
+
+    fn forget_writers(&self) {
+        *self.writers.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// How many hard links were made, once [`Self::wait`] has returned.
@@ -325,11 +347,11 @@ impl Sandbox {
 impl Drop for Sandbox {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // A drop has nobody to report to; `kill`, `wait` and `close` are for those who want to know.
         if state.status.is_none() {
-            // A drop has nobody to report to; `kill` and `wait` are for those who want to know.
             let _ = kill(&self.pidfd).and_then(|()| reap(&self.pidfd));
-            let _ = state.stubs.remove();
         }
+        let _ = self.close();
     }
 }
 

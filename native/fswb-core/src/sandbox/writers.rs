@@ -11,7 +11,6 @@
 //! another mount is not counted: a command that makes a mount namespace of its own has others.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::{Duration, Instant};
 
 use rustix::fs::{self, CWD, Mode, OFlags};
 use rustix::io::Errno;
@@ -23,9 +22,6 @@ use super::mount::set_attributes;
 use crate::error::{Context, Error, Result};
 use crate::handover;
 use crate::path::RelPath;
-
-/// Far longer than a thread of the kernel takes to let go, on a busy machine too.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Those who may still write to the root file system of a command: known by its mount namespace, which stays as long as
 /// this does.
@@ -39,48 +35,39 @@ impl Writers {
         namespace.map(Self).during("openat", "/proc/self/ns/mnt")
     }
 
-    /// Returns when there are none. To be called when every process of the command is dead.
-    pub(super) fn wait(self) -> Result<()> {
-        // A thread of its own enters the namespace, and ends there.
-        let blocked = SignalsBlocked::new();
-        let thread = std::thread::Builder::new().name("last-writers".to_owned());
-        let thread = thread.spawn(move || self.wait_there());
-        drop(blocked);
-        let waited = thread.during("clone", "")?.join();
-        waited.unwrap_or_else(|_| Err(Error::system("clone", "", Errno::IO)))
+    /// Whether there are none. To be asked when every process of the command is dead.
+    pub(super) fn are_gone(&self) -> Result<bool> {
+        std::thread::scope(|scope| {
+            // A thread of its own enters the namespace, and ends there.
+            let blocked = SignalsBlocked::new();
+            let thread = std::thread::Builder::new().name("last-writers".to_owned());
+            let thread = thread.spawn_scoped(scope, || self.are_gone_there());
+            drop(blocked);
+            let told = thread.during("clone", "")?.join();
+            told.unwrap_or_else(|_| Err(Error::system("clone", "", Errno::IO)))
+        })
     }
 
-    fn wait_there(self) -> Result<()> {
+    fn are_gone_there(&self) -> Result<bool> {
         // SAFETY: the root and working directory become this thread's own, and it has neither of its own in use.
         unsafe { unshare_unsafe(UnshareFlags::FS) }.during("unshare", "")?;
         move_into_link_name_space(self.0.as_fd(), Some(LinkNameSpaceType::Mount))
             .during("setns", "")?;
         let root = fs::openat(CWD, "/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
         let root = root.during("openat", "/")?;
-        let begun = Instant::now();
-        let mut pause = Duration::from_micros(100);
-        loop {
-            let done = set_attributes(
-                &root,
-                MountAttrFlags::MOUNT_ATTR_RDONLY,
-                MountAttrFlags::empty(),
-                &RelPath::ROOT,
-            );
-            match done {
-                Err(Error::System { errno, .. }) if errno == libc::EBUSY => {}
-                result => return result,
+        let done = set_attributes(
+            &root,
+            MountAttrFlags::MOUNT_ATTR_RDONLY,
+            MountAttrFlags::empty(),
+            &RelPath::ROOT,
+        );
+        match done {
+            Err(Error::System { errno, .. }) if errno == libc::EBUSY => {
+                // Cycles of sockets are collected when one is closed anywhere, and not else (kernel, unix_release_sock).
+                drop(handover::channel()?);
+                Ok(false)
             }
-            if begun.elapsed() > PATIENCE {
-                return Err(Error::refused(
-                    "",
-                    "a file in it is still open for writing, though every process of the command is dead",
-                ));
-            }
-            // Cycles of sockets are collected when one is closed anywhere, and not else (kernel, unix_release_sock).
-            drop(handover::channel()?);
-            // Nobody tells of the end of a writer.
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(10));
+            result => result.map(|()| true),
         }
     }
 }
