@@ -27,7 +27,6 @@ from fswatch_builder.build.events import (
     WarningFound,
     WorkStarted,
 )
-from fswatch_builder.cli.loss_text import loss_lines
 from fswatch_builder.cli.printable import printable, printable_output
 from fswatch_builder.model.quantity import size_text
 
@@ -265,8 +264,10 @@ class Losses:
 
     def news(self, event: StepFinished) -> list[str]:
         """Lines that were not returned before."""
-        if event.report is None:
+        if event.report is None or not event.report.losses:
             return []
+        from fswatch_builder.cli.loss_text import loss_lines
+
         lines = [line for line in loss_lines(event.report.losses, event.report.tracker) if line not in self._told]
         self._told.update(lines)
         return lines

@@ -29,12 +29,14 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fswatch_builder.errors import StoreError
 from fswatch_builder.oci.blobs import write_error
-from fswatch_builder.oci.fence import Fence
 from fswatch_builder.oci.filesystem import is_local, loses_locks
+
+if TYPE_CHECKING:
+    from fswatch_builder.oci.fence import Fence
 
 VERSION: Final = 2
 _BUSY_SECONDS: Final = 60
@@ -149,6 +151,8 @@ class State:
             if journal != "wal":
                 self._have_journal(connection)
                 if loses_locks(self._directory):
+                    from fswatch_builder.oci.fence import Fence
+
                     self._fence = Fence(self._path, self._journal)
         except BaseException:
             connection.close()

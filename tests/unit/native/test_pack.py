@@ -132,5 +132,7 @@ def test_few_system_calls_a_file(tmp_path: Path) -> None:
     subprocess.run(command, check=True, timeout=120, env=environment)
     calls = re.search(r'"/begin"(.*)"/end"', trace.read_text(), re.DOTALL)
     assert calls is not None
-    made = [line for line in calls[1].splitlines() if "(" in line and "futex" not in line]
+    # A call that another thread's cuts in two is told twice.
+    lines = [line for line in calls[1].splitlines() if "resumed>" not in line]
+    made = [line for line in lines if "(" in line and "futex" not in line]
     assert len(made) <= 4 * files + 100
