@@ -51,7 +51,15 @@ UNIT = [
 ]
 BUILDS = [
     f"tests/e2e/test_{name}.py"
-    for name in ("build_command", "build_run", "build_layers", "trackers_agree", "audit", "track_command")
+    for name in (
+        "build_command",
+        "build_run",
+        "build_layers",
+        "trackers_agree",
+        "audit",
+        "track_command",
+        "track_streams_and_signals",
+    )
 ]
 
 TABLES: dict[str, tuple[list[str], int]] = {
