@@ -26,6 +26,13 @@ def rootfs(tmp_path: Path) -> Rootfs:
     return Rootfs(os.fsencode(tmp_path / "root"))
 
 
+def assert_it_hears(session: FanotifySession, place: Path) -> None:
+    (place / "root/quiet/later").touch()
+    hints = session.settle()
+    assert covers(hints, b"quiet/later")
+    assert hints.losses == []
+
+
 def test_a_full_queue_is_a_loss_of_the_root_and_then_watching_goes_on(tmp_path: Path, rootfs: Rootfs) -> None:
     baseline = baseline_of(rootfs)
     session = FanotifySession(rootfs, FilesystemMark(rootfs, baseline, unlimited=False), baseline)
@@ -38,10 +45,7 @@ def test_a_full_queue_is_a_loss_of_the_root_and_then_watching_goes_on(tmp_path: 
         assert hints.losses == [("queue-overflow", b"")]
         assert hints.hints == [], "the loss covers everything"
         session.mark.resume()
-        (tmp_path / "root/quiet/later").touch()
-        hints = session.settle()
-        assert covers(hints, b"quiet/later")
-        assert hints.losses == []
+        assert_it_hears(session, tmp_path)
     finally:
         session.close()
 
@@ -100,10 +104,7 @@ def test_a_queue_that_grows_faster_than_it_is_read_is_given_up_until_the_next_st
         changes = baseline.reconcile(rootfs, hints)
         baseline.advance(changes)
         session.advance(baseline, changes)
-        (tmp_path / "root/quiet/later").touch()
-        hints = session.settle()
-        assert covers(hints, b"quiet/later")
-        assert hints.losses == []
+        assert_it_hears(session, tmp_path)
     finally:
         session.close()
 

@@ -9,7 +9,7 @@ import fcntl
 import os
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -265,6 +265,24 @@ def test_what_a_machine_uses_stays_though_it_is_cut_off_for_longer_than_its_leas
     assert_whole(pair, store)
 
 
+def while_cut_off(pair: Pair, begin: Callable[[Pause], str | None], action: Callable[[], None]) -> str | None:
+    """B is cut off where ``begin`` pauses, and A does ``action``: with NFS 4 once B's lease has run out, with NFS 3,
+    whose locks stay, when B is back. The error that B's ``begin`` returns then: there is one with NFS 4, and none with NFS 3.
+    """
+    cut = pair.b.begin(begin)
+    with pair.server.cut_off(pair.b):
+        if pair.version == "4.2":
+            pair.server.until_silent(pair.b)
+        doing = pair.a.start(action)
+        if pair.version == "4.2":
+            doing.result()
+    error: str | None = cut.result()
+    if pair.version == "3":
+        doing.result()
+    assert (error is None) == (pair.version == "3"), error
+    return error
+
+
 def test_a_machine_that_is_cut_off_in_a_transaction_takes_nothing_from_the_others(pair: Pair, store: str) -> None:
     """With NFS 4 it has lost the database's lock when it is back, and is told so; with NFS 3 the others wait for it."""
 
@@ -288,17 +306,7 @@ def test_a_machine_that_is_cut_off_in_a_transaction_takes_nothing_from_the_other
             assert opened.state.renew_if_damaged() is None
             return opened.state.rows("SELECT kind, count(*) FROM notes GROUP BY kind ORDER BY kind")
 
-    cut = pair.b.begin(begin)
-    with pair.server.cut_off(pair.b):
-        if pair.version == "4.2":
-            pair.server.until_silent(pair.b)
-        noting = pair.a.start(note)
-        if pair.version == "4.2":
-            noting.result()
-    error = cut.result()
-    if pair.version == "3":
-        noting.result()
-    assert (error is None) == (pair.version == "3"), error
+    error = while_cut_off(pair, begin, note)
     for client in (pair.b, pair.a):
         assert client.do(notes) == [*([("ours", 1)] if error is None else []), ("theirs", _NOTES)]
     assert_whole(pair, store)
@@ -327,17 +335,7 @@ def test_a_machine_that_is_cut_off_while_it_writes_the_list_of_images_takes_no_n
         with Store.open(store) as opened:
             return [image.name.familiar() for image in listed(opened)]
 
-    cut = pair.b.begin(begin)
-    with pair.server.cut_off(pair.b):
-        if pair.version == "4.2":
-            pair.server.until_silent(pair.b)
-        giving = pair.a.start(give_another)
-        if pair.version == "4.2":
-            giving.result()
-    error = cut.result()
-    if pair.version == "3":
-        giving.result()
-    assert (error is None) == (pair.version == "3"), error
+    while_cut_off(pair, begin, give_another)
     assert pair.b.do(names) == pair.a.do(names) == ["app:1", "app:2"]
 
 
