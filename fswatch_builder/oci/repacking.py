@@ -36,18 +36,16 @@ def known(store: Store, layer: Layer, recipe: Recipe) -> Layer | None:
     """The same, if the store has it already."""
     media_type = recipe.compression.layer_media_type
     if recipe.level is None:
-        return (
-            layer
-            if layer.descriptor.media_type == media_type
-            else store.memory.layer(layer.diff_id, recipe.compression)
-        )
+        if layer.descriptor.media_type == media_type:
+            return layer
+        return store.memory.layer(layer.diff_id, recipe.compression)
     noted = store.memory.recall(_NOTE, _key(layer, recipe))
     if noted is None:
         return None
     digest, size = noted.decode().split()
-    return (
-        Layer(Descriptor(media_type, Digest(digest), int(size)), layer.diff_id) if store.has(Digest(digest)) else None
-    )
+    if not store.has(Digest(digest)):
+        return None
+    return Layer(Descriptor(media_type, Digest(digest), int(size)), layer.diff_id)
 
 
 def _key(layer: Layer, recipe: Recipe) -> bytes:

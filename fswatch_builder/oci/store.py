@@ -59,9 +59,12 @@ class Store:
     def __init__(self, directory: str, state: State | OutputError) -> None:
         """Use ``open``. An error in place of the database is why it can only be read."""
         self.directory = directory
-        self._use = state if isinstance(state, OutputError) else _Use(state, Session(state, directory))
-        self._blobs = Blobs(directory, None if isinstance(self._use, OutputError) else self._use.session)
-        self.names = Names(directory, state.check_lock) if isinstance(state, State) else Names(directory)
+        self._use: _Use | OutputError
+        if isinstance(state, OutputError):
+            self._use, self._blobs, self.names = state, Blobs(directory, None), Names(directory)
+        else:
+            self._use = _Use(state, Session(state, directory))
+            self._blobs, self.names = Blobs(directory, self._use.session), Names(directory, state.check_lock)
         self._resources = ExitStack()
         self._drafts: str | None = None
         self._drafts_lock = threading.Lock()

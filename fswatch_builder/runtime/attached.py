@@ -21,7 +21,7 @@ from msgspec import Struct
 from fswatch_builder._native import RefusedError, Rootfs, Sandbox, spawn
 from fswatch_builder.errors import CommandError, RunError
 from fswatch_builder.runtime import host
-from fswatch_builder.runtime.run import Command, Stream, close, command_spec, not_started
+from fswatch_builder.runtime.run import Command, Stream, abandon, close, command_spec, not_started
 from fswatch_builder.runtime.user import Identity, resolve_user
 
 _PIECE: Final = 1 << 16
@@ -76,10 +76,8 @@ def run_attached(rootfs: Rootfs, command: Command, attachment: Attachment) -> in
             with _raw(attachment, ends.ways):
                 _copy(sandbox, ends.ways)
         except BaseException:
-            # Ctrl-C, or an output that fails: nothing goes on behind our back.
-            sandbox.kill()
-            sandbox.wait()
-            sandbox.close()
+            # Ctrl-C, or an output that fails.
+            abandon(sandbox)
             raise
         code = sandbox.wait()
         close(sandbox)

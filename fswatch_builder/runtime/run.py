@@ -115,13 +115,18 @@ def run(rootfs: Rootfs, command: Command, output: Output, *, witness: bool = Fal
             _pump(sandbox, streams)
             code = _end_of(sandbox)
         except BaseException:
-            # Ctrl-C, another stage or an output that fails: nothing goes on writing behind our back.
-            sandbox.kill()
-            sandbox.wait()
-            sandbox.close()
+            # Ctrl-C, another stage or an output that fails.
+            abandon(sandbox)
             raise
         close(sandbox)
         return Outcome(code, b"".join(tail).decode(errors="replace"), sandbox.links_made)
+
+
+def abandon(sandbox: Sandbox) -> None:
+    """Nothing of it goes on behind our back, and what it did does not matter."""
+    sandbox.kill()
+    sandbox.wait()
+    sandbox.close()
 
 
 def close(sandbox: Sandbox) -> None:

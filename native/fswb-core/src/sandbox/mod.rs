@@ -323,13 +323,9 @@ impl Sandbox {
     /// nobody to tell its errors.
     pub fn close(&self) -> Result<()> {
         // They hold its mount namespace, where something is mounted there.
-        self.forget_writers();
+        *self.writers.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.stubs.remove()
-    }
-
-    fn forget_writers(&self) {
-        *self.writers.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// How many hard links were made, once [`Self::wait`] has returned.
