@@ -267,7 +267,8 @@ def test_what_a_machine_uses_stays_though_it_is_cut_off_for_longer_than_its_leas
 
 def while_cut_off(pair: Pair, begin: Callable[[Pause], str | None], action: Callable[[], None]) -> str | None:
     """B is cut off where ``begin`` pauses, and A does ``action``: with NFS 4 once B's lease has run out, with NFS 3,
-    whose locks stay, when B is back. The error that B's ``begin`` returns then: there is one with NFS 4, and none with NFS 3.
+    whose locks stay, when B is back. The error that B's ``begin`` returns then: there is one with NFS 4, and none with
+    NFS 3.
     """
     cut = pair.b.begin(begin)
     with pair.server.cut_off(pair.b):

@@ -50,16 +50,11 @@ UNIT = [
     "tests/property/test_reconcile.py",
 ]
 BUILDS = [
-    f"tests/e2e/test_{name}.py"
-    for name in (
-        "build_command",
-        "build_run",
-        "build_layers",
-        "trackers_agree",
-        "audit",
-        "track_command",
-        "track_streams_and_signals",
-    )
+    *(
+        f"tests/e2e/test_{name}.py"
+        for name in ("build_command", "build_run", "build_layers", "trackers_agree", "audit")
+    ),
+    *(f"tests/e2e/test_track_{name}.py" for name in ("command", "streams_and_signals")),
 ]
 
 TABLES: dict[str, tuple[list[str], int]] = {
