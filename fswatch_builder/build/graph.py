@@ -2,7 +2,7 @@
 
 Every part has a thread of its own while it is done. The thread that calls ``run`` does none of them: it begins them,
 hears how they end, and hears signals, which Python gives to no other thread. All that is decided is decided there, from
-messages that come in through one queue; so nothing is locked, and nothing is decided twice.
+messages that come into one mailbox; so nothing is locked, and nothing is decided twice.
 
     caller                                  thread of A             thread of B
     begins A, begins B (2 at once)
@@ -17,14 +17,15 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from queue import SimpleQueue
 from types import FrameType
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from msgspec import Struct
 
 from fswatch_builder import stopping
+from fswatch_builder.build.mailbox import Mailbox
 from fswatch_builder.errors import BuildError
 from fswatch_builder.stopping import Stop, Stopped
 
@@ -56,6 +57,9 @@ class _Signalled(Struct, frozen=True):
     """A signal came."""
 
 
+_Messages: TypeAlias = Mailbox[_Done[Key, Result] | _Failed[Key] | _Asked[Key] | _Signalled]
+
+
 class Graph(Mapping[Key, Result]):
     """The results of the parts, by their keys. A part that looks for one that is not done waits for it."""
 
@@ -65,7 +69,7 @@ class Graph(Mapping[Key, Result]):
             raise ValueError("a number of parts is 0 or more")
         self._at_once = at_once
         self._results: dict[Key, Result] = {}
-        self._messages: SimpleQueue[_Done[Key, Result] | _Failed[Key] | _Asked[Key] | _Signalled] = SimpleQueue()
+        self._messages: _Messages[Key, Result]
 
     def __getitem__(self, key: Key) -> Result:
         """Raises KeyError outside of ``run``, and `Stopped` in a part that shall end."""
@@ -96,7 +100,7 @@ class Graph(Mapping[Key, Result]):
         has a handler in Python; that one is called when all have ended. Errors that came later are notes to what is
         raised.
         """
-        with Stop() as stop, _put_off(lambda: self._messages.put(_Signalled())) as handle:
+        with Stop() as stop, Mailbox() as self._messages, _put_off(self._messages) as handle:
             work = _Work(dict(parts), self._at_once, self._results, stop, lambda key: self._thread(key, do, stop))
             while work.goes_on():
                 work.hear(self._messages.get())
@@ -219,8 +223,8 @@ class _Work(Generic[Key, Result]):
 
 
 @contextmanager
-def _put_off(notice: Callable[[], object]) -> Iterator[Callable[[], None]]:
-    """Signals that have a handler in Python call ``notice`` at once, and their handler at the end, or when the body
+def _put_off(messages: Mailbox[Any]) -> Iterator[Callable[[], None]]:
+    """Signals that have a handler in Python are a message at once, and call their handler at the end, or when the body
     calls what it gets: an exception that could come between any two instructions would leave threads behind. After an
     error of the body they count no more.
     """
@@ -229,7 +233,7 @@ def _put_off(notice: Callable[[], object]) -> Iterator[Callable[[], None]]:
     def note(number: int, frame: FrameType | None) -> None:
         del frame
         arrived.append(number)
-        notice()
+        messages.put(_Signalled())
 
     handlers: dict[signal.Signals, Callable[[int, FrameType | None], object]] = {}
 
@@ -240,16 +244,17 @@ def _put_off(notice: Callable[[], object]) -> Iterator[Callable[[], None]]:
             signal.raise_signal(arrived[0])
             raise KeyboardInterrupt  # that handler has not ended us, but the parts have ended
 
-    try:
+    with ExitStack() as stack:
+        stack.callback(handle)
         if threading.current_thread() is threading.main_thread():  # no other one gets signals, or may say what they do
+            stack.enter_context(messages.hearing_signals())
             for number in _ENDING:
                 handler = signal.getsignal(number)
                 if callable(handler):
                     handlers[number] = handler
                     signal.signal(number, note)
-        yield handle
-    except BaseException:
-        arrived.clear()
-        raise
-    finally:
-        handle()
+        try:
+            yield handle
+        except BaseException:
+            arrived.clear()
+            raise

@@ -114,7 +114,8 @@ import os, signal, sys, threading
 from fswatch_builder.build import bases
 def stuck(path, store):
     print("importing", flush=True)
-    threading.Event().wait()
+    while True:  # one wait without an end could begin just when the signal has come, which would then end nothing
+        threading.Event().wait(0.1)
 bases._tar_layer = stuck
 signal.signal(signal.SIGINT, signal.SIG_DFL)  # whoever runs the tests may ignore it
 from fswatch_builder.cli.entry import main

@@ -3,13 +3,16 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 
 import pytest
 
 from fswatch_builder import stopping
 from fswatch_builder.build.graph import Graph
+from fswatch_builder.build.mailbox import Mailbox
 from fswatch_builder.errors import BuildError
 from fswatch_builder.stopping import Stopped
 
@@ -188,6 +191,35 @@ def test_a_signal_ends_all_parts_before_it_is_handled(
     with pytest.raises(raised):
         graph.run({"a": (), "waits": (), "b": (), "late": ("a",)}, work)
     assert sorted(ended) == ["a", "b"]
+
+
+def _wait_for_main_thread_to_wait() -> None:
+    """Until it has not run for longer than it would wait for the interpreter's lock (5 ms) before it tries again."""
+    path = Path(f"/proc/self/task/{threading.main_thread().native_id}/schedstat")
+    runs, since = path.read_text(), time.monotonic()
+    while time.monotonic() < since + 0.05:
+        if (now := path.read_text()) != runs:
+            runs, since = now, time.monotonic()
+
+
+def test_a_signal_that_the_kernel_gives_to_another_thread_is_heard() -> None:
+    """It interrupts no call of the main thread."""
+
+    def work(_: str) -> None:
+        _wait_for_main_thread_to_wait()
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        stopping.pause(PATIENCE)
+        raise AssertionError("nobody has heard it")
+
+    with pytest.raises(KeyboardInterrupt):
+        Graph[str, None](0).run({"a": ()}, work)
+
+
+def test_more_messages_than_a_pipe_holds_bytes_arrive_in_order() -> None:
+    with Mailbox[int]() as mailbox:
+        for number in range(70_000):
+            mailbox.put(number)
+        assert [mailbox.get() for _ in range(70_000)] == list(range(70_000))
 
 
 def test_an_ignored_signal_stays_ignored() -> None:
