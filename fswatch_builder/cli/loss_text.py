@@ -44,6 +44,13 @@ def _watch_limit(places: str, _tracker: str | None) -> str:
     )
 
 
+def _shared_watch(places: str, _tracker: str | None) -> str:
+    return (
+        f"a directory that is mounted at several places has one inotify watch, which tells one of them; {places} was "
+        "looked at for the other. --tracker fanotify needs no watch"
+    )
+
+
 def _unmounted(places: str, _tracker: str | None) -> str:
     return f"a file system was unmounted, and its watches ended; {places} was looked at instead"
 
@@ -117,6 +124,7 @@ def _present(setting: str) -> str:
 _WORDS: Mapping[str, Callable[[str, str | None], str]] = {
     "queue-overflow": _queue_overflow,
     "watch-limit": _watch_limit,
+    "shared-watch": _shared_watch,
     "unmounted": _unmounted,
     "unknown-watch": _unknown_watch,
     "missing-links": _missing_links,

@@ -100,6 +100,8 @@ def record(directory: str, hash_mode: "HashMode") -> Recording:
         baseline, found = Baseline.record(rootfs, digests=hash_mode != "none")
     except OSError as error:
         raise _unreadable(error, directory) from error
+    except RefusedError as error:
+        raise _refused(error, "record", directory) from error
     return Recording(path, inode, rootfs, baseline, hash_mode, frozenset(found.sockets), tuple(below))
 
 
@@ -231,11 +233,7 @@ def _compare(recording: Recording, hints: HintSet, links_made: int | None) -> tu
                 raise BuildError(f"cannot compare: {moved}") from error
         raise _unreadable(error, _text(recording.directory)) from error
     except RefusedError as error:
-        place = os.path.join(_text(recording.directory), _text(error.path))
-        raise BuildError(
-            f"cannot compare {place}: {error.reason}, since it was recorded",
-            hint="have the command unmount what it mounts, or track what is not mounted over",
-        ) from error
+        raise _refused(error, "compare", _text(recording.directory)) from error
 
 
 def look(recording: Recording) -> Snapshot:
@@ -280,6 +278,11 @@ def _unreadable(error: OSError, directory: str) -> BuildError:
     reason = os.strerror(error.errno) if error.errno else str(error)
     hint = _MAY_READ_ALL if isinstance(error, PermissionError) else None
     return BuildError(f"cannot read {os.path.join(directory, path)}: {reason}", hint=hint)
+
+
+def _refused(error: RefusedError, what: str, directory: str) -> BuildError:
+    """The core's reason says what to do."""
+    return BuildError(f"cannot {what} {os.path.join(directory, _text(error.path))}: {error.reason}")
 
 
 def _text(path: bytes) -> str:

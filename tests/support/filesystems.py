@@ -23,14 +23,16 @@ _ON_AN_IMAGE = {
 
 
 @contextmanager
-def mounted(kind: str, directory: Path, options: str = "") -> Iterator[Path]:
-    """A new file system of ``kind``, mounted. The test is skipped, with the reason, if this host has none such."""
+def mounted(kind: str, directory: Path, options: str = "", *, mkfs: tuple[str, ...] = ()) -> Iterator[Path]:
+    """A new file system of ``kind``, mounted; one on an image is made with the arguments ``mkfs``. The test is skipped,
+    with the reason, if this host has none such.
+    """
     point = directory / kind
     point.mkdir()
     if kind in _IN_MEMORY:
         source, options = kind, ",".join(filter(None, (_IN_MEMORY[kind], options)))
     else:
-        source, options = str(_image(kind, directory)), ",".join(filter(None, ("loop", options)))
+        source, options = str(_image(kind, directory, mkfs)), ",".join(filter(None, ("loop", options)))
     done = subprocess.run(
         ["mount", "-t", kind, "-o", options, source, point], capture_output=True, text=True, check=False
     )
@@ -55,7 +57,7 @@ def _unmounted(point: Path) -> bool:
     return True
 
 
-def _image(kind: str, directory: Path) -> Path:
+def _image(kind: str, directory: Path, more: tuple[str, ...]) -> Path:
     size, arguments = _ON_AN_IMAGE[kind]
     mkfs = shutil.which(f"mkfs.{kind}", path="/usr/sbin:/sbin:/usr/bin:/bin")
     if mkfs is None:
@@ -63,5 +65,5 @@ def _image(kind: str, directory: Path) -> Path:
     image = directory / f"{kind}.image"
     with open(image, "wb") as file:
         file.truncate(size)
-    subprocess.run([mkfs, *arguments, image], check=True, capture_output=True)
+    subprocess.run([mkfs, *arguments, *more, image], check=True, capture_output=True)
     return image

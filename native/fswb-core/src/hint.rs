@@ -23,6 +23,8 @@ pub enum LossReason {
     QueueOverflow,
     /// No watch could be set (`ENOSPC`, `fs.inotify.max_user_watches`): nothing below is watched.
     WatchLimit,
+    /// One directory at several paths, by a bind mount: it has one watch, and events tell one of the paths.
+    SharedWatch,
     /// A watched file system was unmounted (`IN_UNMOUNT`).
     Unmounted,
     /// An event named a watch that is not known.

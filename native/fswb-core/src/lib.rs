@@ -31,6 +31,7 @@ pub mod ignore;
 pub mod inotify;
 pub mod kernel;
 pub mod layer;
+mod opening;
 pub mod overlay;
 pub mod path;
 mod reader;

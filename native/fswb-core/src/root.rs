@@ -8,6 +8,7 @@ use rustix::fs::{self, AtFlags, Mode, OFlags, ResolveFlags};
 
 use crate::entry::{Entry, Kind, STATX_WANTED};
 use crate::error::{Context, Error, Result, present};
+use crate::opening::past_leases;
 use crate::overlay::Layers;
 use crate::path::RelPath;
 use crate::xattrs::read_xattrs;
@@ -122,17 +123,14 @@ impl Root {
         } else {
             path.as_bytes()
         };
-        loop {
-            // A path above PATH_MAX is walked in pieces: `open_deep`.
-            if name.len() >= 4096 {
-                return self.open_deep(path, flags, mode, resolve);
-            }
-            match fs::openat2(&self.fd, name, quiet(flags), mode, resolve) {
-                // openat2(2): EAGAIN means that a rename raced with a `..`; try again.
-                Err(rustix::io::Errno::AGAIN) => {}
-                result => return result.during("openat2", path),
-            }
+        // A path above PATH_MAX is walked in pieces.
+        if name.len() >= 4096 {
+            return self.open_deep(path, flags, mode, resolve);
         }
+        // openat2(2): EAGAIN also means that a rename raced with a `..` of a link; another try is the cure for both.
+        past_leases(path, || {
+            fs::openat2(&self.fd, name, quiet(flags), mode, resolve)
+        })
     }
 
     fn open_deep(

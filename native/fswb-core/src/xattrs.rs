@@ -7,7 +7,7 @@ use rustix::fs;
 use rustix::io::Errno;
 
 use crate::entry::Xattrs;
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::path::RelPath;
 use crate::root::c_string;
 
@@ -24,6 +24,10 @@ pub(crate) fn is_host_attribute(name: &[u8]) -> bool {
     ];
     PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || NAMES.contains(&name)
 }
+
+/// xfs, btrfs and tmpfs keep any number of attributes; listxattr(2) fails with E2BIG beyond XATTR_LIST_MAX, for everybody.
+const UNLISTABLE: &str = "the names of its extended attributes take more than 64 KiB, and the kernel lists no more: no \
+                          program can copy them. Remove some by their names (setfattr -x)";
 
 /// Whether any file system takes it: limits.h, XATTR_NAME_MAX and XATTR_SIZE_MAX.
 pub(crate) fn is_holdable_attribute(name: &[u8], value: &[u8]) -> bool {
@@ -86,6 +90,7 @@ fn xattrs(
 ) -> Result<Xattrs> {
     let names = match whole(list) {
         Err(Errno::NOTSUP) => return Ok(Vec::new()),
+        Err(Errno::TOOBIG) => return Err(Error::refused(path, UNLISTABLE)),
         names => names.during(calls.0, path)?,
     };
     let mut attributes = Xattrs::new();
@@ -122,7 +127,6 @@ mod tests {
     use rustix::fs::{CWD, Mode, OFlags};
 
     use super::*;
-    use crate::error::Error;
 
     #[test]
     fn an_error_names_the_call_that_failed() {

@@ -92,9 +92,10 @@ fn scope_name(scope: Scope) -> &'static str {
     }
 }
 
-const REASONS: [(&str, LossReason); 12] = [
+const REASONS: [(&str, LossReason); 13] = [
     ("queue-overflow", LossReason::QueueOverflow),
     ("watch-limit", LossReason::WatchLimit),
+    ("shared-watch", LossReason::SharedWatch),
     ("unmounted", LossReason::Unmounted),
     ("unknown-watch", LossReason::UnknownWatch),
     ("missing-links", LossReason::MissingLinks),

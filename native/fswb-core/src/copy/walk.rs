@@ -5,14 +5,14 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::vec::IntoIter;
 
-use rustix::fs::{self, AtFlags, Mode, OFlags};
-use rustix::io::Errno;
+use rustix::fs::{self, AtFlags};
 
 use crate::copy::Source;
 use crate::descent::Descent;
 use crate::entry::{Entry, Kind, STATX_WANTED};
 use crate::error::{Context, Error, Result, present};
 use crate::ignore::{IgnorePatterns, Verdict};
+use crate::opening::open_quietly;
 use crate::path::RelPath;
 
 /// An entry of the source. Link target and xattrs are read by whoever wants them ([`crate::root::complete`]).
@@ -44,14 +44,7 @@ pub(crate) fn look(
 
 /// Opens a file of the source for reading. Its time of access stays as it is where the kernel allows that.
 pub(crate) fn open_file(directory: BorrowedFd<'_>, name: &[u8], path: &RelPath) -> Result<OwnedFd> {
-    let flags =
-        OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let fd = match fs::openat(directory, name, flags | OFlags::NOATIME, Mode::empty()) {
-        // open(2): only the owner may ask for O_NOATIME.
-        Err(Errno::PERM) => fs::openat(directory, name, flags, Mode::empty()),
-        result => result,
-    }
-    .during("openat", path)?;
+    let fd = open_quietly(directory, name, path)?;
     let stat = fs::fstat(&fd).during("fstat", path)?;
     if Kind::from_mode(stat.st_mode) == Some(Kind::File) {
         Ok(fd)

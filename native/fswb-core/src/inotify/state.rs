@@ -121,8 +121,8 @@ impl State {
         for directory in self.muted.iter().filter_map(|&wd| self.table.path(wd)) {
             hints.add((**directory).clone(), Scope::Children);
         }
-        for directory in self.unwatched.iter() {
-            hints.lose(LossReason::WatchLimit, directory.clone());
+        for (directory, reason) in self.unwatched.iter() {
+            hints.lose(reason, directory.clone());
         }
         Ok(hints)
     }
@@ -194,7 +194,7 @@ impl State {
         match placed {
             Placed::Watched(wd) => self.table.set(path, wd),
             Placed::Full => {
-                self.unwatched.add(&path);
+                self.unwatched.add(&path, LossReason::WatchLimit);
                 None
             }
             // Gone since the baseline was taken, before its parent was watched perhaps: the hint is due.
@@ -223,17 +223,17 @@ impl State {
             }
         }
         for twin in self.table.extend(watched) {
-            self.unwatched.add(&twin);
+            self.unwatched.add(&twin, LossReason::SharedWatch);
         }
         for path in beyond {
-            self.unwatched.add(path);
+            self.unwatched.add(path, LossReason::WatchLimit);
         }
         Ok(())
     }
 
     /// Tries the unwatched directories again, if the first of them finds room.
     fn watch_more(&mut self, placer: &Placer, baseline: &Baseline) -> Result<()> {
-        let Some(first) = self.unwatched.iter().next().cloned() else {
+        let Some(first) = self.unwatched.first_for_want_of_watches().cloned() else {
             return Ok(());
         };
         if self.table.len() >= self.budget {
@@ -244,7 +244,7 @@ impl State {
             return Ok(());
         }
         self.record(Arc::new(first), placed);
-        let unwatched = std::mem::take(&mut self.unwatched);
+        let unwatched = self.unwatched.take_for_want_of_watches();
         let below = baseline
             .directories()
             .filter(|directory| unwatched.covers(directory) && !self.table.has_path(directory));

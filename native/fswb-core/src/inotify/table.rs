@@ -1,8 +1,9 @@
 //! Which directory a watch descriptor stands for, and which parts of the tree have none.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::hint::LossReason;
 use crate::path::RelPath;
 
 /// Watch descriptors by directory and directories by watch descriptor.
@@ -80,32 +81,51 @@ impl Table {
     }
 }
 
-/// The topmost directories that are not watched. Nothing that happens in or below them is reported.
+/// The topmost directories that are not watched, and why. Nothing that happens in or below them is reported.
 ///
 /// Invariant: none is within another.
 #[derive(Debug, Default)]
-pub(super) struct Unwatched(BTreeSet<RelPath>);
+pub(super) struct Unwatched(BTreeMap<RelPath, LossReason>);
 
 impl Unwatched {
-    pub(super) fn add(&mut self, directory: &RelPath) {
+    pub(super) fn add(&mut self, directory: &RelPath, reason: LossReason) {
         if !self.covers(directory) {
             self.remove_within(directory);
-            self.0.insert(directory.clone());
+            self.0.insert(directory.clone(), reason);
         }
     }
 
     /// Whether `path` is one of them or below one.
     pub(super) fn covers(&self, path: &RelPath) -> bool {
         !self.0.is_empty()
-            && (self.0.contains(path) || path.ancestors().any(|above| self.0.contains(&above)))
+            && (self.0.contains_key(path)
+                || path.ancestors().any(|above| self.0.contains_key(&above)))
     }
 
     pub(super) fn remove_within(&mut self, directory: &RelPath) {
-        self.0.retain(|path| !path.is_within(directory));
+        self.0.retain(|path, _| !path.is_within(directory));
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &RelPath> {
-        self.0.iter()
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&RelPath, LossReason)> {
+        self.0.iter().map(|(path, &reason)| (path, reason))
+    }
+
+    /// The first of those that there was no watch left for. (To watch a second path of a directory is to lose the first.)
+    pub(super) fn first_for_want_of_watches(&self) -> Option<&RelPath> {
+        let mut wanting = self
+            .iter()
+            .filter(|&(_, why)| why == LossReason::WatchLimit);
+        wanting.next().map(|(path, _)| path)
+    }
+
+    /// Takes those that there was no watch left for.
+    pub(super) fn take_for_want_of_watches(&mut self) -> Self {
+        let all = std::mem::take(&mut self.0);
+        let (wanting, rest) = all
+            .into_iter()
+            .partition(|(_, why)| *why == LossReason::WatchLimit);
+        self.0 = rest;
+        Self(wanting)
     }
 }
 
@@ -166,11 +186,23 @@ mod tests {
     fn only_the_topmost_unwatched_directory_is_kept() {
         let mut unwatched = Unwatched::default();
         for text in ["a/b", "a/b/c", "a", "a-b"] {
-            unwatched.add(&path(text));
+            unwatched.add(&path(text), LossReason::WatchLimit);
         }
-        let kept: Vec<_> = unwatched.iter().cloned().collect();
+        let kept: Vec<_> = unwatched.iter().map(|(path, _)| path.clone()).collect();
         assert_eq!(kept, [path("a"), path("a-b")]);
         assert!(unwatched.covers(&path("a/x/y")));
         assert!(!unwatched.covers(&path("b")));
+    }
+
+    #[test]
+    fn only_what_lacks_a_watch_is_tried_again() {
+        let mut unwatched = Unwatched::default();
+        unwatched.add(&path("a"), LossReason::SharedWatch);
+        unwatched.add(&path("b"), LossReason::WatchLimit);
+        assert_eq!(unwatched.first_for_want_of_watches(), Some(&path("b")));
+        let wanting = unwatched.take_for_want_of_watches();
+        assert!(wanting.covers(&path("b")) && !wanting.covers(&path("a")));
+        assert!(unwatched.covers(&path("a")) && !unwatched.covers(&path("b")));
+        assert_eq!(unwatched.first_for_want_of_watches(), None);
     }
 }

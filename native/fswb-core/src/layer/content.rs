@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::buffer::spare_capacity;
-use rustix::fs::{self, AtFlags, Mode, OFlags, ResolveFlags, SeekFrom};
+use rustix::fs::{self, AtFlags, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256 as Hasher};
 
@@ -11,6 +11,7 @@ use crate::archive::{Output, PIECE, pad};
 use crate::entry::{Entry, Kind, STATX_WANTED, Sha256};
 use crate::error::{Context, Result};
 use crate::layer::changed;
+use crate::opening::open_quietly;
 use crate::path::RelPath;
 use crate::root::Root;
 
@@ -42,7 +43,7 @@ impl<'a> Files<'a> {
     pub(super) fn open(&mut self, path: &RelPath, entry: &Entry) -> Result<Content> {
         let other = || changed(path, "another file has its name");
         let name = path.name().ok_or_else(other)?;
-        let fd = open_quietly(self.directory_of(path)?, name).during("openat2", path)?;
+        let fd = open_quietly(self.directory_of(path)?, name, path)?;
         let stat = fs::statx(&fd, c"", AtFlags::EMPTY_PATH, STATX_WANTED).during("statx", path)?;
         let now = Entry::from_statx(&stat)
             .filter(|now| now.kind == Kind::File && now.ino == entry.ino)
@@ -73,18 +74,6 @@ impl<'a> Files<'a> {
             (parent, fd)
         };
         Ok(self.directory.insert(open).1.as_fd())
-    }
-}
-
-/// No link is followed, no FIFO waited for, and the access time stays, where the kernel lets us.
-fn open_quietly(directory: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    let open = |flags| fs::openat2(directory, name, flags, Mode::empty(), resolve);
-    match open(flags | OFlags::NOATIME) {
-        // open(2): O_NOATIME is for the owner and for CAP_FOWNER only.
-        Err(Errno::PERM) => open(flags),
-        opened => opened,
     }
 }
 

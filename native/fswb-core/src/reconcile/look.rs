@@ -15,6 +15,18 @@ use crate::hash::{hash_rest, open_file};
 use crate::path::RelPath;
 use crate::root::complete;
 
+/// How often an entry is looked at that is another one each time it is to be read, and a directory that has gone each time
+/// it is to be listed.
+pub(super) const LOOKS: usize = 100;
+
+/// Why nothing can be said of an entry after that many looks.
+pub(super) fn in_motion(path: &RelPath) -> Error {
+    let reason = format!(
+        "it was replaced, by others, between any two of {LOOKS} looks: let nobody change it meanwhile"
+    );
+    Error::refused(path, reason)
+}
+
 /// What one look found.
 #[derive(Debug, Clone)]
 pub(super) struct Observation {
@@ -140,14 +152,29 @@ impl Looker {
         known: Option<Cursor<'_>>,
         care: Care,
     ) -> Result<Below> {
+        for _ in 0..LOOKS {
+            if let Some(below) = self.look_once(site, known, care)? {
+                return Ok(below);
+            }
+        }
+        Err(in_motion(&site.path()?))
+    }
+
+    /// `None` if it was another one by the time it was read: others are at work.
+    fn look_once(
+        &mut self,
+        site: Site<'_>,
+        known: Option<Cursor<'_>>,
+        care: Care,
+    ) -> Result<Option<Below>> {
         let always = care == Care::Listed;
         let (now, is_mount) = match self.stat(site)? {
             Stat::Entry { entry, is_mount } => (entry, is_mount),
             Stat::Socket => {
                 self.sockets.push(site.path()?);
-                return self.absent(site, known);
+                return self.absent(site, known).map(Some);
             }
-            Stat::Absent => return self.absent(site, known),
+            Stat::Absent => return self.absent(site, known).map(Some),
         };
         let before = known.map(|known| Arc::new(known.entry()));
         // A mount raises no event at what it covers, so no tracker vouches for what is below. Every entry on the way to a
@@ -157,7 +184,7 @@ impl Looker {
         if covered.is_some_and(|before| before.inode() != now.inode()) {
             return Err(Error::refused(
                 &site.path()?,
-                "something is mounted over it",
+                "something was mounted over it since it was recorded: unmount that",
             ));
         }
         let below = match &before {
@@ -181,7 +208,7 @@ impl Looker {
                     };
                     self.observations.push((site.path()?, seen));
                 }
-                return Ok(below);
+                return Ok(Some(below));
             }
         }
         if let Some(known) = known.filter(|_| now.kind != Kind::Directory) {
@@ -195,16 +222,14 @@ impl Looker {
                 if !same || after.is_shared() || always {
                     self.keep(path, before, Some(Arc::new(after)), why);
                 }
-                Ok(below)
+                Ok(Some(below))
             }
-            // Gone since the stat. The stat decides, not the call that failed: /proc may be what is missing.
-            Err(error) if error.is_absent() => match self.stat(site)? {
-                Stat::Absent => self.absent(site, known),
+            // A stat decides whether it has gone, or is another one, not the call that failed: /proc may be what is missing.
+            Err(error) => match self.stat(site)? {
+                Stat::Absent => self.absent(site, known).map(Some),
                 Stat::Entry { entry, .. } if entry.looks_untouched(&now) => Err(error),
-                // Another one by now: others are at work.
-                Stat::Socket | Stat::Entry { .. } => self.look(site, known, care),
+                Stat::Socket | Stat::Entry { .. } => Ok(None),
             },
-            Err(error) => Err(error),
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::fs::{self, Mode, OFlags, RawDir, ResolveFlags};
 
-use super::look::{Below, Care, Looker, Site};
+use super::look::{Below, Care, LOOKS, Looker, Site, in_motion};
 use super::names::{Names, folds_case};
 use super::places::{Place, Places, Todo, care, is_children, narrow};
 use super::queue::Queue;
@@ -63,6 +63,8 @@ pub(super) struct Walk<'a> {
     lost: HashSet<Inode>,
     sockets: Vec<RelPath>,
     effort: Effort,
+    /// How often directories had gone that were to be listed.
+    rounds: usize,
 }
 
 impl<'a> Walk<'a> {
@@ -82,6 +84,7 @@ impl<'a> Walk<'a> {
             lost: HashSet::new(),
             sockets: Vec::new(),
             effort: Effort::default(),
+            rounds: 0,
         }
     }
 
@@ -133,6 +136,13 @@ impl<'a> Walk<'a> {
     /// Looks again at directories that were there by a stat and could not be listed then: others are at work. What was seen
     /// on the way to them, and below, may be as outdated.
     fn look_again(&mut self, vanished: &[RelPath], found: &mut Found) -> Result<()> {
+        let Some(first) = vanished.first() else {
+            return Ok(());
+        };
+        self.rounds += 1;
+        if self.rounds > LOOKS {
+            return Err(in_motion(first));
+        }
         let mut places = Places::default();
         for path in vanished {
             for above in path.ancestors().skip(1) {
