@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from tests.kernel.operations import Operation, operation
 from tests.kernel.operations_on_files import NOT_HAD
 from tests.support.fanotify import opened_without_events
+from tests.support.rare_calls import exchange_with_boot_loader
 from tests.support.xfs_handles import open_without_stamps, set_attribute_by_handle
 
 ADMINISTRATORS: list[Operation] = []
@@ -45,3 +46,12 @@ def written_by_a_handle_of_xfs() -> Iterator[None]:
 def an_attribute_set_by_a_handle_of_xfs() -> None:
     """The stamps move."""
     set_attribute_by_handle("d/f", b"note", b"x")
+
+
+@operation(ADMINISTRATORS, " / CLOSE_WRITE f", " / CLOSE_WRITE d/f", on=("ext4",), root=True)
+def exchanged_with_the_boot_loader() -> Iterator[None]:
+    """EXT4_IOC_SWAP_BOOT: what was in the file is in inode 5, which no directory shows."""
+    fd = os.open("d/f", os.O_RDWR)
+    exchange_with_boot_loader(fd)
+    yield
+    os.close(fd)

@@ -17,9 +17,8 @@ def test_names_beyond_64_kib_are_kept_and_never_listed(place: Path) -> None:
     """XATTR_LIST_MAX. Values are read all the same, by who knows the names."""
     Path("f").write_text("x")
     names = more_than_are_listed("f")
-    with pytest.raises(OSError) as listed:
+    with pytest.raises(OSError, match=os.strerror(errno.E2BIG)):
         os.listxattr("f")
-    assert listed.value.errno == errno.E2BIG
     assert os.getxattr("f", names[-1]) == b"x"
     os.removexattr("f", names[-1])
     assert len(os.listxattr("f")) == len(names) - 1

@@ -16,6 +16,7 @@ from fswatch_builder import _native as native
 from tests.kernel.operations import Operation, plant
 from tests.kernel.operations_of_administrators import ADMINISTRATORS
 from tests.kernel.operations_on_files import FILES
+from tests.kernel.operations_on_mappings import MAPPINGS
 from tests.kernel.operations_on_names import NAMES
 from tests.support.fanotify import Event, Fanotify, Handle, Record, handle_of
 from tests.support.tracked import armed, assert_nothing_missed
@@ -37,7 +38,7 @@ MASK = (
 def cases(*, inotify_only: bool) -> list[object]:
     return [
         pytest.param(kind, each, id=f"{each.name}-{kind}", marks=[pytest.mark.root] * (kind != "here" or each.root))
-        for each in (*FILES, *NAMES, *ADMINISTRATORS)
+        for each in (*FILES, *MAPPINGS, *NAMES, *ADMINISTRATORS)
         for kind in each.on
         if kind != "here" or inotify_only
     ]

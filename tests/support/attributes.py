@@ -7,8 +7,9 @@ _LISTED = 65_536  # XATTR_LIST_MAX of linux/limits.h
 
 
 def more_than_are_listed(path: str | os.PathLike[str]) -> list[str]:
-    """Gives ``path`` attributes until their names are more than any call lists. Takes root on a tmpfs, which keeps few of
-    those that users set. The last name is the one that is too many.
+    """Gives ``path`` attributes until their names are more than any call lists; the last name is the one too many.
+
+    Only root may: on a tmpfs users set few.
     """
     names: list[str] = []
     length = 0

@@ -20,7 +20,7 @@ _OPEN_TREE, _PIDFD_GETFD, _MOUNT_SETATTR, _SETXATTRAT, _REMOVEXATTRAT = 428, 438
 _OPEN_TREE_CLONE, _AT_EMPTY_PATH, _AT_RECURSIVE = 1, 0x1000, 0x8000
 _MOUNT_ATTR_IDMAP = 0x0010_0000
 
-_EXT4_IOC_MOVE_EXT, _XFS_IOC_SWAPEXT = 0xC028660F, 0xC0C0586D
+_EXT4_IOC_MOVE_EXT, _EXT4_IOC_SWAP_BOOT, _XFS_IOC_SWAPEXT = 0xC028660F, 0x6611, 0xC0C0586D
 
 _FS_IOC_FSGETXATTR, _FS_IOC_FSSETXATTR = 0x801C581F, 0x401C5820
 
@@ -122,6 +122,11 @@ def move_extents(fd: int, donor: int, length: int) -> None:
     argument = bytearray(struct.pack("=IIQQQQ", 0, donor, 0, 0, length // 4096, 0))
     fcntl.ioctl(fd, _EXT4_IOC_MOVE_EXT, argument)
     assert struct.unpack_from("=Q", argument, 32)[0] == length // 4096
+
+
+def exchange_with_boot_loader(fd: int) -> None:
+    """EXT4_IOC_SWAP_BOOT: what the file holds changes places with what an inode for boot loaders does."""
+    fcntl.ioctl(fd, _EXT4_IOC_SWAP_BOOT)
 
 
 def swap_extents(fd: int, other: int) -> None:
