@@ -1,90 +1,132 @@
-"""A root file system archive that is unpacked while it is imported, in threads of its own.
+"""A base that is unpacked while it is imported, in threads of its own: as its bytes arrive from wherever it is taken.
 
-An archive that nobody has seen before is about to become a base, and the first step on it needs its files: no step can
-be cached on top of what is new. What is unpacked is believed only as the layer that the import finds, by its digest.
+What the store does not have yet is about to become a base, and the first step on it needs its files: no step can be
+cached on top of what is new. What is unpacked is believed only as the layers that the import finds, by their digests.
 """
 
 import os
 import threading
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Final, Protocol
 
 from fswatch_builder import stopping
-from fswatch_builder._native import ArchiveError, Baseline, RefusedError, Rootfs, UnpackedLayer, unpack_layer
+from fswatch_builder._native import ArchiveError, Baseline, RefusedError, Rootfs, unpack_layer
 from fswatch_builder.build.meter import Meter
 from fswatch_builder.build.unpacking import new_rootfs
 from fswatch_builder.model.digest import DiffID
-from fswatch_builder.oci.compression import decompressed, pipe
+from fswatch_builder.oci.compression import feeding, plain
 from fswatch_builder.oci.decoding import CompressionError
 from fswatch_builder.oci.limits import UnpackLimits
 
-_COPY: Final = 1 << 20
+_PIECE: Final = 1 << 20
+
+
+class Source(Protocol):
+    """The compressed bytes of a layer, in their order, from where they come."""
+
+    size: int  # bytes that it is said to have
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Each piece once it is there. Raises OSError."""
+
+    def all_came(self) -> None:
+        """Nothing is waited for any more."""
+
+    def end(self) -> None:
+        """No more of it is wanted."""
+
+
+class WholeFile:
+    """A source that is there."""
+
+    def __init__(self, path: str) -> None:
+        """Raises OSError."""
+        self.size = os.stat(path).st_size
+        self._path = path
+        self._ended = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        """See Source."""
+        with open(self._path, "rb", buffering=0) as file:
+            while not self._ended and (piece := file.read(_PIECE)):
+                yield piece
+
+    def all_came(self) -> None:
+        """See Source."""
+
+    def end(self) -> None:
+        """See Source."""
+        self._ended = True
 
 
 class Ahead:
     """One of them. Until ``close``, which ends it early, it goes on by itself."""
 
-    def __init__(self, path: str, draft: str, limits: UnpackLimits) -> None:
-        """Begins to unpack the archive ``path`` into the empty directory ``draft``. Raises OSError."""
+    def __init__(self, sources: Sequence[Source], draft: str, limits: UnpackLimits) -> None:
+        """Begins to unpack layers, bottom first, into the empty directory ``draft``. Raises OSError."""
         self.draft = draft
+        self.size = sum(source.size for source in sources)
+        self._sources = tuple(sources)
         self._limits = limits
         self._rootfs, self._baseline = new_rootfs(f"{draft}/rootfs")
-        self._unpacked: UnpackedLayer | None = None
-        self._ended = threading.Event()
-        self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by close
-        self.size = os.fstat(self._file.fileno()).st_size
-        self._most = limits.bytes_from(self.size)
-        self._reading, self._writing = pipe()
-        self._threads = [
-            threading.Thread(target=work, name="unpack ahead", daemon=True) for work in (self._feed, self._unpack)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._read = 0  # bytes, of all sources
+        self._unpacked: list[bytes] = []  # diffIDs
+        self._ended = False
+        self._thread = threading.Thread(target=self._work, name="unpack ahead", daemon=True)
+        self._thread.start()
 
-    # What goes wrong in the threads is not told by them: the import reads the same archive and tells what it cannot
-    # read, and who needs a base that could not be unpacked unpacks it, and meets the same.
-
-    def _feed(self) -> None:
+    def _work(self) -> None:
+        # What goes wrong is not told: the import reads the same bytes and tells what it cannot read, and who needs a
+        # base that could not be unpacked unpacks it, and meets the same.
         try:
-            with (
-                open(self._writing, "wb", buffering=0) as sink,
-                decompressed(self._file.fileno(), max_bytes=self._most) as source,
-            ):
-                while not self._ended.is_set() and (chunk := os.read(source, _COPY)):
-                    view = memoryview(chunk)
-                    while view:
-                        view = view[sink.write(view) :]
-        except (OSError, CompressionError):
+            for source in self._sources:
+                with feeding(self._plain(source)) as descriptor:
+                    unpacked = unpack_layer(
+                        self._rootfs,
+                        self._baseline,
+                        descriptor,
+                        max_bytes=self._limits.bytes_from(source.size),
+                        max_entries=self._limits.entries,
+                    )
+                if self._ended:
+                    break
+                self._unpacked.append(unpacked.diff_id)
+        except (ArchiveError, CompressionError, RefusedError, OSError):
             pass
 
-    def _unpack(self) -> None:
-        try:
-            self._unpacked = unpack_layer(
-                self._rootfs,
-                self._baseline,
-                self._reading,
-                max_bytes=self._most,
-                max_entries=self._limits.entries,
-            )
-        except (ArchiveError, RefusedError, OSError):
-            pass
-        finally:
-            os.close(self._reading)  # should it have ended early, the other thread meets a broken pipe
+    def _plain(self, source: Source) -> Iterator[bytes]:
+        """Of what has come so far, no more than that may unpack to: its size is only what somebody said."""
+        before = self._read
+        seen = 0
+        for piece in plain(self._counted(source)):
+            seen += len(piece)
+            most = self._limits.bytes_from(self._read - before)
+            if most is not None and seen > most:
+                raise CompressionError(f"it unpacks to more than the limit of {most} bytes")
+            yield piece
 
-    def result(self, diff_id: DiffID, meter: Meter) -> tuple[Rootfs, Baseline] | None:
-        """Waits for its end. None unless what was unpacked is this layer, whole."""
-        with stopping.ending(self._ended.set), meter.reading(self._file.fileno(), self.size):
-            self._wait()
+    def _counted(self, source: Source) -> Iterator[bytes]:
+        for piece in source:
+            self._read += len(piece)
+            yield piece
+
+    def result(self, diff_ids: Sequence[DiffID], meter: Meter) -> tuple[Rootfs, Baseline] | None:
+        """Once all is imported: waits for its end. None unless what was unpacked is these layers, whole."""
+        for source in self._sources:
+            source.all_came()
+        with stopping.ending(self._end), meter.following(lambda: self._read, self.size):
+            self._thread.join()
         stopping.check()
-        if self._unpacked is None or self._unpacked.diff_id != diff_id.raw:
+        if self._unpacked != [diff_id.raw for diff_id in diff_ids]:
             return None
         return self._rootfs, self._baseline
 
     def close(self) -> None:
         """Ends it. A second call does nothing."""
-        self._ended.set()
-        self._wait()
-        self._file.close()
+        self._end()
+        self._thread.join()
 
-    def _wait(self) -> None:
-        for thread in self._threads:
-            thread.join()
+    def _end(self) -> None:
+        self._ended = True
+        for source in self._sources:
+            source.end()

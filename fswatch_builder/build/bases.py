@@ -44,15 +44,15 @@ def bases(value: str, store: Store, platform: Platform, kept: "KeptBases | None"
 
     ``docker-image://NAME`` is looked up in the store, then pulled; ``oci-layout://DIR`` is read; a path is a directory
     of files or an archive, told by its content; any other value is a name as in
-    ``docker-image://``. A FROM should use that scheme, lest a directory of the same name comes first. With ``kept`` a
-    root file system archive that is new is unpacked at the same time. Raises BaseImageError, RegistryError.
+    ``docker-image://``. A FROM should use that scheme, lest a directory of the same name comes first. With ``kept``
+    what is new is unpacked while it is taken in. Raises BaseImageError, RegistryError.
     """
     if value.startswith(IMAGE_SCHEME):
-        return _named(value.removeprefix(IMAGE_SCHEME), store, platform)
+        return _named(value.removeprefix(IMAGE_SCHEME), store, platform, kept)
     if value.startswith(_LAYOUT_SCHEME):
         from fswatch_builder.oci.layout import import_layout
 
-        return import_layout(store, value, platform)
+        return import_layout(store, value, platform, kept)
     try:
         status = os.stat(value)
     except (FileNotFoundError, NotADirectoryError):
@@ -60,7 +60,7 @@ def bases(value: str, store: Store, platform: Platform, kept: "KeptBases | None"
             raise BaseImageError(
                 f"no such file or directory: {value}", hint="check the path of the base image"
             ) from None
-        return _named(value, store, platform)
+        return _named(value, store, platform, kept)
     except (OSError, ValueError) as error:
         raise BaseImageError(f"cannot read {value}: {error}") from error
     if stat.S_ISDIR(status.st_mode):
@@ -75,18 +75,18 @@ def refreshed(value: str, store: Store, platform: Platform, kept: "KeptBases | N
     if value.startswith(IMAGE_SCHEME):
         from fswatch_builder.oci.registry import pull
 
-        return pull(store, _reference(value.removeprefix(IMAGE_SCHEME)), platform)
+        return pull(store, _reference(value.removeprefix(IMAGE_SCHEME)), platform, kept)
     return bases(value, store, platform, kept)
 
 
-def _named(name: str, store: Store, platform: Platform) -> Digest:
+def _named(name: str, store: Store, platform: Platform, kept: "KeptBases | None") -> Digest:
     reference = _reference(name)
     found = store.find(reference, platform)
     if found is not None:
         return found
     from fswatch_builder.oci.registry import pull
 
-    return pull(store, reference, platform)
+    return pull(store, reference, platform, kept)
 
 
 def _reference(name: str) -> Reference:
@@ -123,7 +123,7 @@ def _file(path: str, status: os.stat_result, store: Store, platform: Platform, k
         image = _image(layer, platform, "imported from a root file system archive")
         manifest = store.put_image(image).digest
     else:
-        manifest = import_archive(store, path, platform)
+        manifest = import_archive(store, path, platform, kept)
     if time.time() - status.st_ctime > _RACY_S:
         store.memory.note(_NOTE, key, msgspec.json.encode(_Imported(manifest.text)))
     return manifest

@@ -26,7 +26,7 @@ from fswatch_builder.oci.keeping.kept import Kind
 from fswatch_builder.oci.store import Store
 
 if TYPE_CHECKING:
-    from fswatch_builder.build.ahead import Ahead
+    from fswatch_builder.build.ahead import Ahead, Source
     from fswatch_builder.build.ground import Ground, Ways
 
 _KINDS: Final = (Kind.TREE, Kind.STATE)
@@ -47,7 +47,7 @@ class KeptBases:
         self._turns: Turns[ChainID | None] = Turns()
         self._checked: dict[ChainID, Kind] = {}
         self._ways: Ways | None = None
-        self._aheads: dict[DiffID, Ahead] = {}
+        self._aheads: dict[ChainID, Ahead] = {}
 
     def __enter__(self) -> "KeptBases":
         return self
@@ -59,6 +59,34 @@ class KeptBases:
         """Begins to unpack a root file system archive that is about to be imported; ``expect`` has to follow.
         None where nothing can be kept.
         """
+        from fswatch_builder.build.ahead import WholeFile
+
+        return self._ahead([WholeFile(path)])
+
+    def expect(self, ahead: "Ahead", diff_id: DiffID) -> None:
+        """Whoever begins with this layer alone finds it unpacked. If there is a tree of it, nothing more is done."""
+        chain = ChainID.over(None, diff_id)
+        if self._is_kept(chain):
+            ahead.close()
+        else:
+            self._aheads[chain] = ahead
+
+    def coming(self, layers: Sequence[Layer]) -> None:
+        """Begins to unpack an image whose blobs are about to arrive, unless some of it is unpacked already, or none of
+        them is new: then steps may be cached on top of it, and nobody may need its files. Does not wait.
+        """
+        stack = _Stack(layers)
+        chains = [stack.chain(count + 1) for count in range(len(layers))]
+        if all(self._store.has(layer.descriptor.digest) for layer in layers) or any(map(self._is_kept, chains)):
+            return
+        ahead = self._ahead([self._store.arriving(layer.descriptor) for layer in layers])
+        if ahead is not None:
+            self._aheads[chains[-1]] = ahead
+
+    def _is_kept(self, chain: ChainID) -> bool:
+        return any(is_there(self._store.kept.path(kind, chain)) for kind in _KINDS)
+
+    def _ahead(self, sources: "Sequence[Source]") -> "Ahead | None":
         from fswatch_builder.build.ahead import Ahead
 
         place = self._resources.enter_context(self._store.workspace())
@@ -66,17 +94,9 @@ class KeptBases:
             return None
         draft = os.path.join(place, "tree")
         os.mkdir(draft, 0o700)
-        ahead = Ahead(path, draft, self._store.limits)
+        ahead = Ahead(sources, draft, self._store.limits)
         self._resources.callback(ahead.close)
         return ahead
-
-    def expect(self, ahead: "Ahead", diff_id: DiffID) -> None:
-        """Whoever begins with this layer alone finds it unpacked. If there is a tree of it, nothing more is done."""
-        chain = ChainID.over(None, diff_id)
-        if any(is_there(self._store.kept.path(kind, chain)) for kind in _KINDS):
-            ahead.close()
-        else:
-            self._aheads[diff_id] = ahead
 
     def begin(self, base: Base, layers: Sequence[Layer], directory: str, overlay: bool) -> "Ground | None":
         """A root file system that consists of the first of ``layers``, as many as there is a tree of; ``base`` has the
@@ -98,11 +118,14 @@ class KeptBases:
         with self._turns.turn(stack.chain(len(base.layers))):  # of several stages with one base, the first unpacks it
             below = self._longest(stack)
             for goal in (len(base.layers), len(layers)):
-                if below < goal and self._pays(stack, below, goal):
+                if below < goal and (stack.chain(goal) in self._aheads or self._pays(stack, below, goal)):
                     plain = self._make(base, stack, below, goal, directory, ways)
                     if plain is not None:
                         return plain
                     below = goal
+            unneeded = self._aheads.pop(stack.chain(len(base.layers)), None)
+            if unneeded is not None:  # another build was first
+                unneeded.close()
         if not below:
             return None
         tree = self._path(stack.chain(below))
@@ -221,11 +244,10 @@ class KeptBases:
         """The layers in a directory of their own, with the record of them."""
         from fswatch_builder.build.unpacking import new_rootfs, unpack_all
 
-        first_id = stack.layers[0].diff_id
-        ahead = self._aheads.pop(first_id, None) if goal == 1 else None
+        ahead = self._aheads.pop(stack.chain(goal), None)
         if ahead is not None:
             with Meter(self.tell, "unpacking", ahead.size) as meter:
-                found = ahead.result(first_id, meter)
+                found = ahead.result([layer.diff_id for layer in stack.layers[:goal]], meter)
             if found is not None:
                 return ahead.draft, *found
         draft = os.path.join(directory, f"tree-{goal}")

@@ -6,7 +6,7 @@ says how far the reading is, so nobody has to count.
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, Protocol, Self
 
@@ -54,7 +54,7 @@ class Meter:
         self._what = what
         self._total = total
         self._before = 0
-        self._descriptor: int | None = None
+        self._within: Callable[[], int] = _nothing
         self._lock = threading.Lock()
         self._told = False
         self._ended = threading.Event()
@@ -73,13 +73,19 @@ class Meter:
     @contextmanager
     def reading(self, descriptor: int, size: int) -> Iterator[None]:
         """While the file is read, which has so many bytes."""
+        with self.following(lambda: os.lseek(descriptor, 0, os.SEEK_CUR), size):
+            yield
+
+    @contextmanager
+    def following(self, done: Callable[[], int], size: int) -> Iterator[None]:
+        """While something else knows how many bytes of so many are ``done``. It does not wait."""
         with self._lock:
-            self._descriptor = descriptor
+            self._within = done
         try:
             yield
         finally:
             with self._lock:
-                self._descriptor = None
+                self._within = _nothing
                 self._before += size
 
     def _work(self) -> None:
@@ -87,7 +93,10 @@ class Meter:
         while not self._ended.wait(wait):
             wait = _NEXT_S
             with self._lock:
-                within = 0 if self._descriptor is None else os.lseek(self._descriptor, 0, os.SEEK_CUR)
-                done = min(self._before + within, self._total)
+                done = min(self._before + self._within(), self._total)
             self._told = True
             self._tell.progress(self._step, self._what, done, self._total)
+
+
+def _nothing() -> int:
+    return 0

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import msgspec
 from msgspec import Struct
@@ -25,6 +25,9 @@ from fswatch_builder.oci.limits import USUAL, UnpackLimits
 from fswatch_builder.oci.reading import reading
 from fswatch_builder.oci.store import Store
 from fswatch_builder.oci.tarindex import Member, members
+
+if TYPE_CHECKING:
+    from fswatch_builder.oci.arrivals import Watcher
 
 _CHUNK: Final = 1 << 20
 #: An image of 127 layers has some 400 members. A tar with more is a root file system, or an attack on our memory.
@@ -118,12 +121,12 @@ def recognise(path: str, limits: UnpackLimits = USUAL) -> ArchiveKind:
     return ArchiveKind.DOCKER if "manifest.json" in marks else ArchiveKind.ROOTFS
 
 
-def import_archive(store: Store, path: str, platform: Platform) -> Digest:
+def import_archive(store: Store, path: str, platform: Platform, watcher: "Watcher | None" = None) -> Digest:
     """The image for ``platform`` in an archive: its manifest's digest in the store. Raises BaseImageError."""
     with _opened(store, path) as (archive, kind):
         if kind is ArchiveKind.OCI:
-            return import_files(store, archive, platform)
-        return _import_saved(store, archive, platform)
+            return import_files(store, archive, platform, watcher)
+        return _import_saved(store, archive, platform, watcher)
 
 
 def load_archive(store: Store, path: str, platform: Platform | None) -> list[tuple[Digest, tuple[str, ...]]]:
@@ -138,9 +141,11 @@ def load_archive(store: Store, path: str, platform: Platform | None) -> list[tup
         wanted = platform or Platform.host()
         fitting, _ = _fitting(archive, wanted)
         if len(fitting) < 2:
-            digest = _import_saved(store, archive, wanted)
+            digest = _import_saved(store, archive, wanted, None)
             return [(digest, tuple(fitting[0][0].RepoTags or ()))]
-        return [(_take_saved(store, archive, entry, config), tuple(entry.RepoTags or ())) for entry, config in fitting]
+        return [
+            (_take_saved(store, archive, entry, config, None), tuple(entry.RepoTags or ())) for entry, config in fitting
+        ]
 
 
 @contextmanager
@@ -198,7 +203,7 @@ def _fitting(archive: _Archive, platform: Platform) -> tuple[list[tuple[_Saved, 
     return fitting, others
 
 
-def _import_saved(store: Store, archive: _Archive, platform: Platform) -> Digest:
+def _import_saved(store: Store, archive: _Archive, platform: Platform, watcher: "Watcher | None") -> Digest:
     fitting, others = _fitting(archive, platform)
     if len({config for _, config in fitting}) > 1:
         names = sorted(tag for entry, _ in fitting for tag in entry.RepoTags or ())
@@ -212,18 +217,22 @@ def _import_saved(store: Store, archive: _Archive, platform: Platform) -> Digest
             hint=f"it is for {', '.join(sorted({str(other) for other in others}))}" if others else None,
         )
     entry, config = fitting[0]
-    return _take_saved(store, archive, entry, config)
+    return _take_saved(store, archive, entry, config, watcher)
 
 
-def _take_saved(store: Store, archive: _Archive, entry: _Saved, config: bytes) -> Digest:
+def _take_saved(store: Store, archive: _Archive, entry: _Saved, config: bytes, watcher: "Watcher | None") -> Digest:
     what = f"{entry.Config} of {archive.name}"
     diff_ids = configuration.diff_ids(config, what)
     names = entry.Layers or []
     if len(diff_ids) != len(names):
         raise BaseImageError(f"{what} lists {len(diff_ids)} layers, manifest.json {len(names)}")
+    found = [(name, _member(archive, name), diff_id) for name, diff_id in zip(names, diff_ids, strict=True)]
+    if watcher is not None:
+        # As a rule they are not compressed, so that their digests are known before they are read. Whoever follows one
+        # that is has it cut short.
+        watcher.coming([Layer(_unpacked(diff_id, content.size), diff_id) for _, content, diff_id in found])
     layers = tuple(
-        Layer(_take_layer(store, archive, name, diff_id), diff_id)
-        for name, diff_id in zip(names, diff_ids, strict=True)
+        Layer(_take_layer(store, archive, name, content, diff_id), diff_id) for name, content, diff_id in found
     )
     described = Descriptor(media_types.OCI_CONFIG, store.put(config), len(config))
     manifest = Manifest(described, tuple(layer.descriptor for layer in layers))
@@ -231,12 +240,20 @@ def _take_saved(store: Store, archive: _Archive, entry: _Saved, config: bytes) -
     return store.put(documents.write_manifest(described, layers))
 
 
-def _take_layer(store: Store, archive: _Archive, name: str, diff_id: DiffID) -> Descriptor:
+def _member(archive: _Archive, name: str) -> Content:
     found = archive.find(name)
     if found is None:
         raise BaseImageError(f"{archive.name} lacks layer {name}", hint="it is incomplete: save the image again")
+    return found
+
+
+def _unpacked(diff_id: DiffID, size: int) -> Descriptor:
+    return Descriptor(Compression.NONE.layer_media_type, Digest(diff_id.text), size)
+
+
+def _take_layer(store: Store, archive: _Archive, name: str, found: Content, diff_id: DiffID) -> Descriptor:
     head = b""
-    with store.new_blob() as writer:
+    with store.new_blob(Digest(diff_id.text)) as writer:
         for chunk in found.chunks():
             if len(head) < BLOCK:
                 head += chunk[: BLOCK - len(head)]

@@ -5,13 +5,16 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from fswatch_builder.errors import OutputError, StoreError
 from fswatch_builder.model.digest import Digest
+from fswatch_builder.model.image import Descriptor
 from fswatch_builder.oci.filesystem import ask, export_hint
 
 if TYPE_CHECKING:
+    from fswatch_builder.oci.arrivals import Arrivals, Arriving
     from fswatch_builder.oci.keeping.sessions import Session
 
 NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
@@ -75,13 +78,15 @@ def write_whole(path: str, content: bytes, temporary: str, last_check: Callable[
 class BlobWriter:
     """A blob in the making. Only ``commit`` makes it visible, and only to a session that has leased it before."""
 
-    def __init__(self, blobs: "Blobs", draft: str) -> None:
+    def __init__(self, blobs: "Blobs", draft: str, expected: Digest | None = None) -> None:
+        """``expected``: what the digest will be. Whoever waits for that blob can follow it."""
         self._blobs = blobs
         self._draft = draft
+        self._expected = expected
         self._hash = hashlib.sha256()
         self._committed: tuple[Digest, int] | None = None
         self.size = 0  # bytes written
-        self._file = open(draft, "xb")  # noqa: SIM115 - closed by commit or discard
+        self._file = open(draft, "x+b")  # noqa: SIM115 - closed by commit or discard
 
     def write(self, content: bytes | memoryview) -> None:
         """Appends. Raises OutputError."""
@@ -89,6 +94,10 @@ class BlobWriter:
             self._file.write(content)
         self._hash.update(content)
         self.size += len(content)
+        if self._expected is not None and self._blobs.arrivals is not None:
+            with write_errors(self._blobs.directory):
+                self._file.flush()
+            self._blobs.arrivals.grown(self._expected, self._file.fileno(), self.size)
 
     @property
     def digest(self) -> Digest:
@@ -104,9 +113,9 @@ class BlobWriter:
             with write_errors(self._blobs.directory):
                 self._file.flush()
                 os.fsync(self._file.fileno())
-                self._file.close()
                 os.rename(self._draft, target)
                 sync_directory(os.path.dirname(target))
+                self._close()
             self._committed = digest, self.size
         return self._committed
 
@@ -114,9 +123,14 @@ class BlobWriter:
         """Drops what was not committed."""
         if self._committed is None:
             with suppress(OSError):  # what it cannot flush is thrown away anyway
-                self._file.close()
+                self._close()
             with suppress(FileNotFoundError):
                 os.unlink(self._draft)
+
+    def _close(self) -> None:
+        if self._expected is not None and self._blobs.arrivals is not None and not self._file.closed:
+            self._blobs.arrivals.over(self._expected, self._file.fileno())
+        self._file.close()
 
 
 class Blobs:
@@ -126,11 +140,22 @@ class Blobs:
         """Without a session nothing is leased: a store that can only be read."""
         self.directory = directory
         self.home = os.path.join(directory, "blobs", "sha256")
+        self.arrivals: Arrivals | None = None  # as long as nobody follows any
+        self._beginning = Lock()
         self._session = session
 
     def path(self, digest: Digest) -> str:
         """Where a blob is, or would be."""
         return os.path.join(self.home, digest.hex)
+
+    def arriving(self, blob: Descriptor) -> "Arriving":
+        """Its bytes, which are there or come while they are read: see `arrivals`."""
+        from fswatch_builder.oci.arrivals import Arrivals, Arriving
+
+        with self._beginning:
+            if self.arrivals is None:
+                self.arrivals = Arrivals()
+        return Arriving(self.arrivals, blob.digest, self.path(blob.digest), blob.size)
 
     def lease(self, digests: Sequence[Digest]) -> None:
         """Nobody removes these before our session ends."""

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from enum import Enum
+from itertools import chain
 from typing import BinaryIO
 
 from fswatch_builder.model.image import Descriptor
@@ -22,6 +23,7 @@ from fswatch_builder.oci.decoding import (
 )
 
 _PIPE = 1 << 20
+_NO_FORMAT = "neither a tar archive nor one compressed by gzip, bzip2, xz or zstd"
 
 
 class Compression(Enum):
@@ -85,7 +87,7 @@ def decompressed(
         head = read_full(file, BLOCK)
         kind = format_of(head)
         if kind is None:
-            raise CompressionError("neither a tar archive nor one compressed by gzip, bzip2, xz or zstd")
+            raise CompressionError(_NO_FORMAT)
         if file.seekable():
             file.seek(0)
             if kind == "tar":
@@ -95,12 +97,24 @@ def decompressed(
         raw = raw_chunks(file, head)
         if blob is not None:
             raw = verified(raw, blob)
-        with _feeding(_limited(_to_the_end(plain_chunks(raw, kind), raw), max_bytes)) as descriptor:
+        with feeding(_limited(_to_the_end(plain_chunks(raw, kind), raw), max_bytes)) as descriptor:
             yield descriptor
 
 
+def plain(raw: Iterator[bytes]) -> Iterator[bytes]:
+    """The plain tar in compressed bytes that need not be there yet. Raises CompressionError."""
+    head = b""
+    while len(head) < BLOCK and (piece := next(raw, b"")):
+        head += piece
+    kind = format_of(head)
+    if kind is None:
+        raise CompressionError(_NO_FORMAT)
+    return plain_chunks(chain((head,), raw), kind)
+
+
 @contextmanager
-def _feeding(chunks: Iterator[bytes]) -> Iterator[int]:
+def feeding(chunks: Iterator[bytes]) -> Iterator[int]:
+    """A descriptor to read ``chunks`` from, which another thread makes. What it raises is raised on exit."""
     reading, writing = pipe()
     failure: list[BaseException] = []
 

@@ -4,7 +4,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec import Struct
 
@@ -17,6 +17,9 @@ from fswatch_builder.oci.documents import MAX_DOCUMENT, Choice, Index
 from fswatch_builder.oci.index import references
 from fswatch_builder.oci.reading import reading
 from fswatch_builder.oci.store import CONTAINERD_NAME, REF_NAME, Store
+
+if TYPE_CHECKING:
+    from fswatch_builder.oci.arrivals import Watcher
 
 SCHEME: Final = "oci-layout://"
 _CHUNK: Final = 1 << 20
@@ -73,7 +76,7 @@ class Directory:
         return _File(full, status.st_size) if stat.S_ISREG(status.st_mode) else None
 
 
-def import_layout(store: Store, value: str, platform: Platform) -> Digest:
+def import_layout(store: Store, value: str, platform: Platform, watcher: "Watcher | None" = None) -> Digest:
     """Of ``[oci-layout://]DIR[:TAG][@DIGEST]``: the manifest's digest in the store. Raises BaseImageError."""
     directory, tag, digest = _parse(value.removeprefix(SCHEME))
     files = Directory(directory)
@@ -81,7 +84,7 @@ def import_layout(store: Store, value: str, platform: Platform) -> Digest:
         raise BaseImageError(
             f"{directory} is not an OCI image layout", hint="such a directory has the files oci-layout and index.json"
         )
-    return import_files(store, files, platform, tag=tag, digest=digest)
+    return import_files(store, files, platform, watcher, tag=tag, digest=digest)
 
 
 def _parse(value: str) -> tuple[str, str | None, Digest | None]:
@@ -101,11 +104,17 @@ def _parse(value: str) -> tuple[str, str | None, Digest | None]:
 
 
 def import_files(
-    store: Store, files: Files, platform: Platform, *, tag: str | None = None, digest: Digest | None = None
+    store: Store,
+    files: Files,
+    platform: Platform,
+    watcher: "Watcher | None" = None,
+    *,
+    tag: str | None = None,
+    digest: Digest | None = None,
 ) -> Digest:
     """Of a layout's files: the image for ``platform``, chosen by ``tag`` or ``digest``, else the only one there is."""
     descriptor = _choose(_index(files), files.name, platform, tag, digest)
-    return _take(store, files, descriptor, platform)
+    return _take(store, files, descriptor, platform, watcher)
 
 
 def load_files(store: Store, files: Files, platform: Platform | None) -> list[tuple[Digest, tuple[str, ...]]]:
@@ -215,7 +224,9 @@ def _names(choice: Choice) -> set[str]:
     return {annotations[key] for key in (REF_NAME, CONTAINERD_NAME) if annotations.get(key)}
 
 
-def _take(store: Store, files: Files, descriptor: Descriptor, platform: Platform) -> Digest:
+def _take(
+    store: Store, files: Files, descriptor: Descriptor, platform: Platform, watcher: "Watcher | None" = None
+) -> Digest:
     """Where an index offers no choice the image there is is taken, whatever platform it is for."""
     what = f"manifest {descriptor.digest} of {files.name}"
     for _ in range(_MAX_DEPTH):
@@ -225,7 +236,9 @@ def _take(store: Store, files: Files, descriptor: Descriptor, platform: Platform
             descriptor = read.choose(platform, files.name)
             continue
         take_blob(store, files, read.config)
-        configuration.read(store.read(read.config.digest), read, what)  # refuses what is no image
+        image = configuration.read(store.read(read.config.digest), read, what)  # refuses what is no image
+        if watcher is not None:
+            watcher.coming(image.layers)
         for layer in read.layers:
             take_blob(store, files, layer)
         return store.put(content)
@@ -276,7 +289,7 @@ def take_blob(store: Store, files: Files, blob: Descriptor) -> None:
     found = _blob(files, blob.digest)
     if found.size != blob.size:
         raise _wrong_size(what, found.size, blob.size)
-    with store.new_blob() as writer:
+    with store.new_blob(blob.digest) as writer:
         with reading(what):
             for chunk in found.chunks():
                 writer.write(chunk)

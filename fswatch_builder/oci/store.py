@@ -17,7 +17,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from msgspec import Struct
 
@@ -39,6 +39,9 @@ from fswatch_builder.oci.names import CONTAINERD_NAME, INDEX, REF_NAME, Entry, N
 from fswatch_builder.oci.reference import Reference
 from fswatch_builder.oci.state import State
 from fswatch_builder.oci.workspace import workspace
+
+if TYPE_CHECKING:
+    from fswatch_builder.oci.arrivals import Arriving
 
 __all__ = ["CONTAINERD_NAME", "REF_NAME", "BlobWriter", "Store"]
 
@@ -170,6 +173,10 @@ class Store:
         """Where a blob is, or would be."""
         return self._blobs.path(digest)
 
+    def arriving(self, blob: Descriptor) -> "Arriving":
+        """The bytes of a blob that an import takes in meanwhile, or that is there. They are not verified yet."""
+        return self._blobs.arriving(blob)
+
     def size(self, digest: Digest) -> int:
         """Of a blob, in bytes. Raises StoreError."""
         return self._blobs.size(digest)
@@ -188,13 +195,15 @@ class Store:
         return digest
 
     @contextmanager
-    def new_blob(self) -> Iterator[BlobWriter]:
-        """A blob to write; without its ``commit`` nothing is left of it."""
+    def new_blob(self, expected: Digest | None = None) -> Iterator[BlobWriter]:
+        """A blob to write; without its ``commit`` nothing is left of it. One that is ``expected`` to have this digest
+        can be followed meanwhile (`arriving`).
+        """
         with write_errors(self.directory):
             with self._drafts_lock:
                 if self._drafts is None:
                     self._drafts = self._resources.enter_context(self.workspace())
-            blob = BlobWriter(self._blobs, os.path.join(self._drafts, os.urandom(8).hex()))
+            blob = BlobWriter(self._blobs, os.path.join(self._drafts, os.urandom(8).hex()), expected)
         try:
             yield blob
         finally:

@@ -67,8 +67,8 @@ def test_an_archive_that_changed_between_the_two_readings_is_unpacked_from_the_s
     shutil.copy(hard.base, other)
     content = other.read_bytes()
     other.write_bytes(content.replace(b"three names\n", b"THREE NAMES\n"))
-    real = ahead.Ahead.__init__
-    monkeypatch.setattr(ahead.Ahead, "__init__", lambda self, _path, *arguments: real(self, str(other), *arguments))
+    real = ahead.WholeFile.__init__
+    monkeypatch.setattr(ahead.WholeFile, "__init__", lambda self, _path: real(self, str(other)))
     result = hard.build("FROM base\nRUN cat /l/a\n")
     assert "three names" in result.recorder.printed()
     assert leftovers(hard.store) == []

@@ -190,3 +190,36 @@ def tar_directory(directory: Path, archive: Path) -> Path:
         for name in sorted(os.listdir(directory)):
             tar.add(directory / name, name)
     return archive
+
+
+def saved(path: Path, images: Mapping[str, MadeImage], *, plain: bool = True) -> Path:
+    """As docker save did before version 25: a directory a layer, equal layers as links."""
+    entries = []
+    seen: dict[bytes, str] = {}
+    with tarfile.open(path, "w") as tar:
+
+        def add(name: str, content: bytes) -> None:
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+
+        for tag, image in images.items():
+            names = []
+            for number, blob in enumerate(image.layers):
+                content = gzip.decompress(blob) if plain else blob
+                identity = digest(f"{tag}{number}".encode())[7:]
+                name = f"{identity}/layer.tar"
+                if content in seen:
+                    link = tarfile.TarInfo(name)
+                    link.type, link.linkname = tarfile.SYMTYPE, f"../{seen[content]}"
+                    tar.addfile(link)
+                else:
+                    add(name, content)
+                    seen[content] = name
+                names.append(name)
+            config = f"{digest(image.config)[7:]}.json"
+            add(config, image.config)
+            entries.append({"Config": config, "RepoTags": [tag], "Layers": names})
+        add("manifest.json", encode(entries))
+        add("repositories", b"{}")
+    return path

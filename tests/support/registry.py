@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -100,6 +100,8 @@ class Answer:
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     cut: int | None = None  # send only so many bytes of the body, then hang up
+    held: int | None = None  # send only so many bytes of the body until ``until`` returns True; hang up if it does not
+    until: Callable[[], bool] = lambda: True
 
 
 class _Server(ThreadingHTTPServer):
@@ -170,7 +172,13 @@ class FakeRegistry:
         handler.end_headers()
         if handler.command == "HEAD":
             return
-        if answer.cut is None:
+        if answer.held is not None:
+            handler.wfile.write(answer.body[: answer.held])
+            handler.wfile.flush()
+            handler.close_connection = True
+            if answer.until():
+                handler.wfile.write(answer.body[answer.held :])
+        elif answer.cut is None:
             handler.wfile.write(answer.body)
         else:
             handler.wfile.write(answer.body[: answer.cut])

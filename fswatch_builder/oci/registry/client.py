@@ -124,7 +124,7 @@ class RegistryClient:
         what = f"blob {blob.digest} of {reference.familiar()}"
 
         def receive(response: httpx.Response) -> None:
-            with store.new_blob() as writer:
+            with store.new_blob(blob.digest) as writer:
                 for chunk in response.iter_raw(_CHUNK):
                     if self._stopped.is_set():
                         return

@@ -16,12 +16,20 @@ from fswatch_builder.oci.registry.progress import Progress, Silent
 from fswatch_builder.oci.store import Store
 
 if TYPE_CHECKING:
+    from fswatch_builder.oci.arrivals import Watcher
     from fswatch_builder.oci.registry.client import RegistryClient
 
 _PARALLEL: Final = 3  # blobs at once, as dockerd does
 
 
-def pull(store: Store, reference: Reference, platform: Platform, *, progress: Progress | None = None) -> Digest:
+def pull(
+    store: Store,
+    reference: Reference,
+    platform: Platform,
+    watcher: "Watcher | None" = None,
+    *,
+    progress: Progress | None = None,
+) -> Digest:
     """Brings an image from its registry to the store: its manifest's digest. Raises RegistryError, BaseImageError.
 
     Where there is no choice the one there is is taken, whatever platform it is for: who asks has to look.
@@ -33,13 +41,18 @@ def pull(store: Store, reference: Reference, platform: Platform, *, progress: Pr
 
     client = RegistryClient(reference.registry)
     try:
-        return _pull(client, store, reference, platform, progress or Silent())
+        return _pull(client, store, reference, platform, watcher, progress or Silent())
     finally:
         client.close()
 
 
 def _pull(
-    client: "RegistryClient", store: Store, reference: Reference, platform: Platform, progress: Progress
+    client: "RegistryClient",
+    store: Store,
+    reference: Reference,
+    platform: Platform,
+    watcher: "Watcher | None",
+    progress: Progress,
 ) -> Digest:
     what = reference.familiar()
     content, media_type = client.manifest(reference)
@@ -58,6 +71,8 @@ def _pull(
     # An index has the last word on what its images are for.
     fits = index is not None or configuration.serves(config, platform, what)
     is_for = platform if fits else image.platform
+    if watcher is not None:
+        watcher.coming(image.layers)
     _fetch(client, store, reference, read.layers, progress)
     manifest = Descriptor(documents.manifest_media_type(content, media_type, what), store.put(content), len(content))
     if index is not None:

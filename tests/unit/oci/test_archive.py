@@ -7,7 +7,7 @@ import json
 import lzma
 import os
 import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,16 @@ from fswatch_builder.oci.archive import ArchiveKind, import_archive, recognise
 from fswatch_builder.oci.layout import import_layout
 from fswatch_builder.oci.limits import UnpackLimits
 from fswatch_builder.oci.store import Store
-from tests.support.images import MadeImage, digest, encode, make_image, make_index, tar_directory, tar_of, write_layout
+from tests.support.images import (
+    digest,
+    encode,
+    make_image,
+    make_index,
+    saved,
+    tar_directory,
+    tar_of,
+    write_layout,
+)
 
 AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64")
 
@@ -29,39 +38,6 @@ def with_index(layout: Path, content: bytes) -> Path:
     entry = {"mediaType": "application/vnd.oci.image.index.v1+json", "digest": digest(content), "size": len(content)}
     (layout / "index.json").write_bytes(encode({"schemaVersion": 2, "manifests": [entry]}))
     return layout
-
-
-def saved(path: Path, images: Mapping[str, MadeImage], *, plain: bool = True) -> Path:
-    """As docker save did before version 25: a directory a layer, equal layers as links."""
-    entries = []
-    seen: dict[bytes, str] = {}
-    with tarfile.open(path, "w") as tar:
-
-        def add(name: str, content: bytes) -> None:
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-
-        for tag, image in images.items():
-            names = []
-            for number, blob in enumerate(image.layers):
-                content = gzip.decompress(blob) if plain else blob
-                identity = digest(f"{tag}{number}".encode())[7:]
-                name = f"{identity}/layer.tar"
-                if content in seen:
-                    link = tarfile.TarInfo(name)
-                    link.type, link.linkname = tarfile.SYMTYPE, f"../{seen[content]}"
-                    tar.addfile(link)
-                else:
-                    add(name, content)
-                    seen[content] = name
-                names.append(name)
-            config = f"{digest(image.config)[7:]}.json"
-            add(config, image.config)
-            entries.append({"Config": config, "RepoTags": [tag], "Layers": names})
-        add("manifest.json", encode(entries))
-        add("repositories", b"{}")
-    return path
 
 
 def test_a_layout_is_read_by_tag_digest_or_alone(store: Store, tmp_path: Path) -> None:
