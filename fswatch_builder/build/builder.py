@@ -64,7 +64,7 @@ def build(request: Request, store: Store, events: Events) -> Product:
     finished: Graph[int, Finished] = Graph(request.at_once)
     steps = Steps(events)
     with (
-        KeptBases(store, steps) if request.keep_bases else nullcontext() as kept,
+        KeptBases(store, steps, request.tracker) if request.keep_bases else nullcontext() as kept,
         Sources(
             store,
             request.context,

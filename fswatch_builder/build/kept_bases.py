@@ -39,13 +39,14 @@ _NOTE: Final = "unpacked again"
 class KeptBases:
     """The kept trees of one build, each looked at once and held to its end. A context manager, for any thread."""
 
-    def __init__(self, store: Store, tell: Listener) -> None:
-        """Nothing is looked at yet."""
+    def __init__(self, store: Store, tell: Listener, tracker: str = "auto") -> None:
+        """Nothing is looked at yet. ``tracker`` is the one that root file systems will be for, or ``auto``."""
         self.tell = tell
         self._store = store
         self._resources = ExitStack()
         self._turns: Turns[ChainID | None] = Turns()
         self._checked: dict[ChainID, Kind] = {}
+        self._tracker = tracker
         self._ways: Ways | None = None
         self._aheads: dict[ChainID, Ahead] = {}
 
@@ -88,9 +89,10 @@ class KeptBases:
 
     def _ahead(self, sources: "Sequence[Source]") -> "Ahead | None":
         from fswatch_builder.build.ahead import Ahead
+        from fswatch_builder.tracking.selection import takes_overlay
 
         place = self._resources.enter_context(self._store.workspace())
-        if not self._ways_here(place):
+        if not self._ways_here(place).without_overlay_unless(takes_overlay(self._tracker)):
             return None
         draft = os.path.join(place, "tree")
         os.mkdir(draft, 0o700)

@@ -3,18 +3,17 @@
 import email.utils
 import hashlib
 import os
-import socket
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
-from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
 
 from fswatch_builder import stopping
+from fswatch_builder.connections import Connections
 from fswatch_builder.errors import BuildContextError
 from fswatch_builder.model.remote import HttpFile
 from fswatch_builder.remote.address import shown
@@ -113,14 +112,14 @@ def _answer(url: str, etag: str | None, credentials: Credentials) -> "Iterator[h
         if authorization is not None and at.userinfo:  # of the two the secret counts, as in BuildKit
             at = start = at.copy_with(userinfo=b"")
         with (
-            _Line() as line,
-            stopping.ending(line.cut),
+            Connections() as connections,
+            stopping.ending(connections.cut),
             httpx.Client(verify=ssl.create_default_context(), timeout=_TIMEOUT_S, follow_redirects=False) as client,
         ):
             for _ in range(_MAX_REDIRECTS + 1):
                 is_meant = authorization is not None and _origin(at) == _origin(start)
                 private = {"Authorization": authorization} if authorization is not None and is_meant else {}
-                extensions = {"trace": line.trace}
+                extensions = {"trace": connections.trace}
                 with client.stream("GET", at, headers=headers | private, extensions=extensions) as response:
                     location = response.headers.get("location")
                     if response.status_code in _REDIRECTS and location is not None:
@@ -137,38 +136,6 @@ def _answer(url: str, etag: str | None, credentials: Credentials) -> "Iterator[h
         stopping.check()
         raise BuildContextError(f"cannot fetch {shown(url)}: {error or type(error).__name__}") from error
     raise BuildContextError(f"{shown(url)} redirects more than {_MAX_REDIRECTS} times")
-
-
-class _Line:
-    """The connection in use, for somebody who is to end it while another thread reads from it. A context manager."""
-
-    def __init__(self) -> None:
-        self._socket: socket.socket | None = None
-        self._turn = Lock()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._replace(None)
-
-    def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Told by httpcore of what it does. TLS takes the socket away from whoever has it, so ours is a copy."""
-        if event == "connection.connect_tcp.complete":
-            self._replace(info["return_value"].get_extra_info("socket").dup())
-
-    def cut(self) -> None:
-        """A read ends as if the other side had closed it: closing a descriptor would wake nobody."""
-        with self._turn:
-            if self._socket is not None:
-                with suppress(OSError):  # it was closed by the other side
-                    self._socket.shutdown(socket.SHUT_RDWR)
-
-    def _replace(self, new: socket.socket | None) -> None:
-        with self._turn:
-            if self._socket is not None:
-                self._socket.close()
-            self._socket = new
 
 
 def _origin(url: "httpx.URL") -> tuple[str, str, int | None]:

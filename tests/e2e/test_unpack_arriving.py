@@ -2,6 +2,9 @@
 
 import gzip
 import os
+import signal
+import subprocess
+import sys
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
@@ -13,6 +16,7 @@ import zstandard
 
 from fswatch_builder.build import kept_bases, unpacking
 from fswatch_builder.build.ahead import Ahead
+from fswatch_builder.build.ground import Ways
 from fswatch_builder.errors import BaseImageError, BuildError, RegistryError
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci.reference import Reference
@@ -43,6 +47,15 @@ LIST = "RUN ls -lR /first /l /odd /usr /acl /opaque /d /new >/list && echo x >>/
 MUCH = os.urandom(6 << 20)
 #: Hundredths of a second after which a server gives up to wait. It waits so long only where a test fails.
 _LONG = 2500
+
+
+#: Whoever runs the tests may ignore Ctrl-C.
+INTERRUPTIBLE = """
+import signal
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+from fswatch_builder.cli.entry import main
+main()
+"""
 
 
 def packed(plain: bytes) -> bytes:
@@ -365,10 +378,13 @@ def test_nothing_is_begun_where_a_part_is_unpacked_already(
 
 
 def test_a_build_that_keeps_nothing_begins_nothing(
-    fake: FakeRegistry, workshop: Workshop, image: MadeImage, begun: list[int]
+    fake: FakeRegistry, workshop: Workshop, image: MadeImage, begun: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Because it may not, or because its tracker cannot begin with what could be kept here."""
     fake.add("app", "1", image)
     workshop.build(from_registry(fake), keep_bases=False)
+    monkeypatch.setattr(Ways, "of", lambda _directory: Ways(over=True, copy=False))
+    workshop.build(from_registry(fake), store=workshop.store / "other", tracker="fanotify")
     assert begun == []
 
 
@@ -434,3 +450,36 @@ def test_a_build_that_fails_meanwhile_leaves_nothing(
     assert trees(workshop.store) == []
     assert leftovers(workshop.store) == []
     assert threads() == []
+
+
+def test_ctrl_c_ends_it_though_the_server_is_silent_and_leaves_nothing(
+    fake: FakeRegistry, workshop: Workshop, image: MadeImage
+) -> None:
+    fake.add("app", "1", image)
+    seen, over = Seen(workshop.store, "first"), threading.Event()
+    reached = threading.Event()
+
+    def silent() -> bool:
+        if seen():
+            reached.set()
+        over.wait()
+        return False
+
+    fake.content[place(image, 0)] = held(image, 0, silent, 0.6)
+    workshop.write("Dockerfile", from_registry(fake))
+    command = [sys.executable, "-c", INTERRUPTIBLE, "build", str(workshop.context), "--store", str(workshop.store)]
+    try:
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                assert reached.wait(_LONG / 100)
+                process.send_signal(signal.SIGINT)
+                _, told = process.communicate(timeout=20)  # less than after which a silent connection is given up
+            finally:
+                process.kill()
+    finally:
+        over.set()
+    assert process.returncode == 130
+    assert "Traceback" not in told
+    assert told.count("interrupted") == 1
+    assert leftovers(workshop.store) == []
+    assert [name for name in os.listdir(workshop.store / "blobs/sha256") if name == digest(image.layers[0])[7:]] == []

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 import httpx
 import msgspec
 
+from fswatch_builder.connections import Connections
 from fswatch_builder.errors import RegistryError
 from fswatch_builder.model.digest import Digest
 from fswatch_builder.model.image import Descriptor
@@ -90,10 +91,13 @@ class RegistryClient:
         )
         self._scheme = ""
         self._stopped = threading.Event()
+        self._connections = Connections()
+        self._extensions = {"trace": self._connections.trace}
 
     def stop(self) -> None:
-        """Ends what other threads do here, at the next bytes that arrive or at once if they wait to try again."""
+        """Ends what other threads do here, whatever they wait for; a connection in the making, once it is made."""
         self._stopped.set()
+        self._connections.cut()
 
     def _pause(self, seconds: float) -> None:
         self._stopped.wait(seconds)
@@ -101,6 +105,7 @@ class RegistryClient:
     def close(self) -> None:
         """Ends all connections."""
         self._http.close()
+        self._connections.close()
 
     def manifest(self, reference: Reference, digest: Digest | None = None) -> tuple[bytes, str]:
         """A manifest or index and the media type it was sent as. By ``digest``, else by what ``reference`` says."""
@@ -181,7 +186,7 @@ class RegistryClient:
             self._scheme = "https"
             if self._local:
                 try:
-                    self._http.head(f"https://{self._authority}/v2/")
+                    self._http.head(f"https://{self._authority}/v2/", extensions=self._extensions)
                 except httpx.TransportError as error:
                     self._scheme = "https" if _cause(error, ssl.SSLCertVerificationError) else "http"
         return f"{self._scheme}://{self._authority}"
@@ -209,7 +214,7 @@ class RegistryClient:
         for _ in range(_MAX_REDIRECTS + 1):
             self._check_scheme(url)
             sent = headers if _same_origin(url, first) else {k: v for k, v in headers.items() if k != "Authorization"}
-            with self._http.stream("GET", url, headers=sent) as response:
+            with self._http.stream("GET", url, headers=sent, extensions=self._extensions) as response:
                 location = response.headers.get("location")
                 if response.status_code not in _REDIRECTS or location is None:
                     yield response
@@ -231,9 +236,10 @@ class RegistryClient:
         self._check_scheme(url)
         headers = {"Authorization": request.authorization} if request.authorization is not None else {}
         if request.form is not None:
-            asked = self._http.stream("POST", url, data=dict(request.form))
+            asked = self._http.stream("POST", url, data=dict(request.form), extensions=self._extensions)
         else:
-            asked = self._http.stream("GET", url.copy_merge_params(request.query), headers=headers)
+            whole = url.copy_merge_params(request.query)
+            asked = self._http.stream("GET", whole, headers=headers, extensions=self._extensions)
         with asked as answer:
             if answer.status_code != HTTPStatus.OK:
                 raise self._status_error(answer, f"a token from {url.host}")

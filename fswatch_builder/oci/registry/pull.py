@@ -5,7 +5,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Final
 
 from fswatch_builder import stopping
-from fswatch_builder.errors import BaseImageError
+from fswatch_builder.errors import BaseImageError, RegistryError
 from fswatch_builder.model.digest import Digest
 from fswatch_builder.model.image import Descriptor
 from fswatch_builder.model.platform import Platform
@@ -41,7 +41,11 @@ def pull(
 
     client = RegistryClient(reference.registry)
     try:
-        return _pull(client, store, reference, platform, watcher, progress or Silent())
+        with stopping.ending(client.stop):
+            return _pull(client, store, reference, platform, watcher, progress or Silent())
+    except RegistryError:
+        stopping.check()
+        raise
     finally:
         client.close()
 
@@ -90,8 +94,7 @@ def _fetch(
     with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="pull") as threads:
         try:
             running = [threads.submit(client.blob, reference, blob, store, progress) for blob in missing]
-            with stopping.ending(client.stop):
-                done = wait(running, return_when=FIRST_EXCEPTION).done
+            done = wait(running, return_when=FIRST_EXCEPTION).done
             stopping.check()
             for future in done:
                 future.result()
