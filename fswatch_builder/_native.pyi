@@ -25,6 +25,7 @@ __all__ = [
     "HintSet",
     "HostCommand",
     "IgnorePatterns",
+    "KnownContents",
     "LayerStack",
     "ListingDifference",
     "Mode",
@@ -478,9 +479,23 @@ def content(
     exclude: IgnorePatterns | None = None,
     owners: bool,
     context: bool = True,
+    known: KnownContents | None = None,
 ) -> Content:
     """The digest is over names, kinds, modes, link targets, xattrs and contents (with ``owners``, uid and gid) of what COPY would
-    take from ``paths``; no times. The other parameters as for ``copy``."""
+    take from ``paths``; no times. A file that ``known`` has is not opened, others it learns. The other parameters as for ``copy``."""
+
+@final
+class KnownContents:
+    """What was read of a build context before: digests of files, each with the stat that proves it as long as the kernel runs. A
+    file is learned only while nobody has it open for writing, and on ext4, xfs and btrfs alone. For any number of threads."""
+
+    def __new__(cls, context: Rootfs, saved: bytes | None = None) -> KnownContents:
+        """``saved`` is the path of what ``save`` wrote in this boot; ``RefusedError`` where it holds anything else."""
+    @property
+    def learned(self) -> int:
+        """How many files were learned since."""
+    def save(self, path: bytes) -> None:
+        """Writes all that is known now to a new file."""
 
 @final
 class ListingDifference:

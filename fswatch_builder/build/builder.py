@@ -74,6 +74,7 @@ def build(request: Request, store: Store, events: Events) -> Product:
             steps,
             ignorefile=request.ignorefile,
             refresh=request.refresh,
+            read_all=request.hash_mode == "all",
             credentials=request.lent.credentials,
         ) as sources,
     ):

@@ -34,7 +34,9 @@ class Located(Struct, frozen=True):
         """All that can be seen of it but times."""
         tree = self.tree
         owners = not tree.is_context
-        found = content(tree.rootfs, [self.path], ignore=tree.ignore, owners=owners, context=tree.is_context)
+        found = content(
+            tree.rootfs, [self.path], ignore=tree.ignore, owners=owners, context=tree.is_context, known=tree.known
+        )
         return Part(FILES, tree_key(self.entry, found.digest, owners=owners), listing=found.listing)
 
     @property

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from msgspec import Struct
 
 from fswatch_builder import _native
-from fswatch_builder._native import IgnorePatterns, Rootfs
+from fswatch_builder._native import IgnorePatterns, KnownContents, Rootfs
 from fswatch_builder.build.keys import content_key, selection_key
+from fswatch_builder.build.known_contents import known_contents
 from fswatch_builder.build.located import Located
 from fswatch_builder.build.meter import SILENT, Listener
 from fswatch_builder.build.once import Once
@@ -71,13 +72,15 @@ class Sources:
         *,
         ignorefile: str | None = None,
         refresh: bool = False,
+        read_all: bool = False,
         credentials: Credentials = ANONYMOUS,
     ) -> None:
         """``dockerfile`` says where an ignore file of its own may be; None: none that is there counts for the context.
         ``ignorefile`` goes before those of Dockerfile and context. Images are unpacked by way of ``kept``, if given;
         ``tell`` hears of it.
 
-        With ``refresh`` an image is asked for at its registry, whether or not the store has one of that name.
+        With ``refresh`` an image is asked for at its registry, whether or not the store has one of that name. With
+        ``read_all`` every file that is taken from a context is read, whatever is known of it.
         """
         self._store = store
         self._kept = kept
@@ -87,6 +90,7 @@ class Sources:
         self._stages = stages
         self._ignorefile = ignorefile
         self._refresh = refresh
+        self._read_all = read_all
         self._stack = ExitStack()
         self._credentials = credentials
         self._opened: Once[None, Fetched] = Once()
@@ -196,6 +200,7 @@ class Sources:
                 exclude=selection.exclude,
                 owners=not tree.is_context,
                 context=tree.is_context,
+                known=tree.known,
             )
             for selection in tree.select(words, action.exclude, parents=action.parents)
         ]
@@ -258,6 +263,9 @@ class Sources:
         place = self._files(source) if self._image_of(source) is None else source
         return self._trees.get(place, lambda: self._open(source))
 
+    def _known(self, context: Rootfs) -> KnownContents:
+        return self._stack.enter_context(known_contents(self._store, context))
+
     def _files(self, source: CopySource) -> CopySource:
         """A context of files, for whatever platform it was asked for first: it is the same for all."""
         if not isinstance(source, NamedContext):
@@ -266,12 +274,14 @@ class Sources:
 
     def _open(self, source: CopySource) -> Tree:
         if isinstance(source, MainContext):
-            return self._directory(self._context, self.ignored())
+            fetched = self._dockerfile is None
+            return self._directory(self._context, self.ignored(), meet_again=not fetched)
         if isinstance(source, NamedContext) and os.path.isdir(source.value):
             from fswatch_builder.dockerfile.ignorefile import read_ignore
 
             place = os.fsencode(source.value)
-            return self._directory(source.value, read_ignore(place, place + b"/"))  # only its .dockerignore counts
+            ignored = read_ignore(place, place + b"/")  # only its .dockerignore counts
+            return self._directory(source.value, ignored, meet_again=True)
         remote = _remote(source)
         if remote is not None:
             return self._fetched().context(remote)
@@ -300,15 +310,18 @@ class Sources:
             case _:
                 return None
 
-    def _directory(self, path: str, ignored: Sequence[bytes]) -> Tree:
+    def _directory(self, path: str, ignored: Sequence[bytes], *, meet_again: bool) -> Tree:
+        """``meet_again``: later builds may find the same files there."""
         workspaces = os.path.relpath(os.path.realpath(self._store.workspaces), os.path.realpath(path))
         try:
+            rootfs = Rootfs(os.fsencode(path))
             return Tree(
-                rootfs=Rootfs(os.fsencode(path)),
+                rootfs=rootfs,
                 ignore=IgnorePatterns(ignored) if ignored else None,
                 is_context=True,
                 workspaces=None if workspaces.split("/")[0] == ".." else os.fsencode(workspaces),
                 patterns=tuple(ignored),
+                known=self._known(rootfs) if meet_again and not self._read_all else None,
             )
         except ValueError as error:
             raise BuildContextError(f"the ignore file of {path} cannot be used: {error}") from error

@@ -6,7 +6,7 @@ from posixpath import normpath
 
 from msgspec import Struct
 
-from fswatch_builder._native import IgnorePatterns, Rootfs, expand
+from fswatch_builder._native import IgnorePatterns, KnownContents, Rootfs, expand
 from fswatch_builder.errors import BuildContextError
 
 _WILDCARDS = frozenset("*?[\\")
@@ -26,7 +26,7 @@ class Tree(Struct, frozen=True):
 
     ``workspaces`` is the relative path of the store's root file systems, where the store lies in this very
     directory; ``lone`` the file that the tree stands for, if it is not a directory; ``patterns`` are those of
-    ``ignore``.
+    ``ignore``; ``known`` is what was read of it before.
     """
 
     rootfs: Rootfs
@@ -35,6 +35,7 @@ class Tree(Struct, frozen=True):
     workspaces: bytes | None = None
     lone: bytes | None = None
     patterns: tuple[bytes, ...] = ()
+    known: KnownContents | None = None
 
     def select(self, words: Sequence[str], exclude: Sequence[str] = (), *, parents: bool = False) -> list[Selection]:
         """What ``words`` take, in order. With ``parents`` each names a directory and, behind ``/./``, what to take

@@ -94,6 +94,7 @@ class Wanted(TypedDict, total=False):
     contexts: Mapping[str, str]
     labels: Mapping[str, str]
     ignorefile: str | None
+    ignores: bool
     epoch: int | None
     tracker: str
     hash_mode: HashMode

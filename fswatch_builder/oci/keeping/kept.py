@@ -56,6 +56,8 @@ class Kind(StrEnum):
     MOUNT = "mount"
     #: What is recorded of a directory that was read in as a base: a file. Without it the directory is read again.
     BASELINE = "baseline"
+    #: What was read of a directory that was used as a build context: a file. Without it all of it is read again.
+    CONTEXT = "context"
 
 
 class Found(Struct, frozen=True):

@@ -1,6 +1,9 @@
-//! `expand`, `content`, `listing_differences`, `copy` and what they take and give.
+//! `expand`, `content`, `KnownContents`, `listing_differences`, `copy` and what they take and give.
 
+use std::ffi::OsStr;
 use std::os::fd::RawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use fswb_core::archive::Limits;
 use fswb_core::copy::{self as core, Selection, Source};
@@ -53,6 +56,32 @@ impl Copied {
     #[getter]
     fn warnings(&self) -> Vec<String> {
         self.0.warnings.clone()
+    }
+}
+
+/// What was read of a build context before.
+#[pyclass(frozen, module = "fswatch_builder._native")]
+pub(crate) struct KnownContents(core::Known);
+
+#[pymethods]
+impl KnownContents {
+    #[new]
+    #[pyo3(signature = (context, saved = None))]
+    fn new(py: Python<'_>, context: &Rootfs, saved: Option<&[u8]>) -> PyResult<Self> {
+        let saved = saved.map(|path| Path::new(OsStr::from_bytes(path)));
+        py.detach(|| core::Known::open(&context.0, saved))
+            .into_py(py)
+            .map(Self)
+    }
+
+    #[getter]
+    fn learned(&self) -> usize {
+        self.0.learned()
+    }
+
+    fn save(&self, py: Python<'_>, path: &[u8]) -> PyResult<()> {
+        let path = Path::new(OsStr::from_bytes(path));
+        py.detach(|| self.0.save(path)).into_py(py)
     }
 }
 
@@ -134,7 +163,7 @@ fn expand<'py>(
 }
 
 #[pyfunction]
-#[pyo3(signature = (source, paths, *, ignore = None, include = None, exclude = None, owners, context = true))]
+#[pyo3(signature = (source, paths, *, ignore = None, include = None, exclude = None, owners, context = true, known = None))]
 // One parameter for each of the contract's.
 #[allow(clippy::too_many_arguments)]
 fn content(
@@ -146,9 +175,11 @@ fn content(
     exclude: Option<&IgnorePatterns>,
     owners: bool,
     context: bool,
+    known: Option<&KnownContents>,
 ) -> PyResult<Content> {
     let source = self::source(source, ignore, include, exclude, context);
-    py.detach(|| core::content(&source, &from_bytes(paths)?, owners))
+    let known = known.map(|known| &known.0);
+    py.detach(|| core::content(&source, &from_bytes(paths)?, owners, known))
         .into_py(py)
         .map(Content)
 }
@@ -232,6 +263,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Mode>()?;
     module.add_class::<Copied>()?;
     module.add_function(wrap_pyfunction!(expand, module)?)?;
+    module.add_class::<KnownContents>()?;
     module.add_class::<Content>()?;
     module.add_class::<ListingDifference>()?;
     module.add_function(wrap_pyfunction!(content, module)?)?;

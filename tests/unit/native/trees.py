@@ -13,7 +13,7 @@ class Tree:
     """A directory and the ``Rootfs`` on it."""
 
     def __init__(self, path: Path) -> None:
-        path.mkdir()
+        path.mkdir(exist_ok=True)
         self.path = path
         self.root = Rootfs(os.fsencode(path))
 

@@ -13,7 +13,7 @@ mod mode;
 mod place;
 mod walk;
 
-pub use content::{Content, content};
+pub use content::{Content, Known, content};
 pub use expand::expand;
 pub use listing::{Aspect, Difference, differences};
 pub use mode::{Clause, Mode};

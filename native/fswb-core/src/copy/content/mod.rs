@@ -1,5 +1,6 @@
 //! The content of what COPY would take: as one digest for the cache key, and as a listing of what that was made of.
 
+mod known;
 mod part;
 mod reading;
 
@@ -13,6 +14,7 @@ use crate::copy::listing::{Listing, Record};
 use crate::entry::{Entry, Kind, Sha256};
 use crate::error::Result;
 use crate::path::RelPath;
+pub use known::Known;
 use part::{Item, Part, Parts};
 use reading::Reading;
 
@@ -33,7 +35,14 @@ pub struct Content {
 ///
 /// A file counts under its own name, because that may be its name in the destination; a directory gives only what is in
 /// it. The records are length-prefixed, so no two different trees have the same ones.
-pub fn content(source: &Source<'_>, paths: &[RelPath], owners: bool) -> Result<Content> {
+///
+/// A file is not opened if `known` has it.
+pub fn content(
+    source: &Source<'_>,
+    paths: &[RelPath],
+    owners: bool,
+    known: Option<&Known>,
+) -> Result<Content> {
     let mut digest = ContentDigest {
         hasher: Hasher::new(),
         owners,
@@ -44,7 +53,7 @@ pub fn content(source: &Source<'_>, paths: &[RelPath], owners: bool) -> Result<C
     };
     digest.bytes(VERSION);
     thread::scope(|scope| {
-        let mut reading = Reading::new(scope, Parts::new(*source, paths));
+        let mut reading = Reading::new(scope, Parts::new(*source, paths, known), known);
         while let Some(parts) = reading.next()? {
             for part in parts {
                 digest.add(part);

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
+use super::known::Known;
 use crate::copy::Source;
 use crate::copy::walk::{Found, Step, Walk, open_file};
 use crate::entry::{Entry, Kind};
@@ -42,27 +43,41 @@ pub(super) struct Item {
 }
 
 impl Item {
-    /// Reads what a stat does not tell: link target, extended attributes, and the digest of the content.
-    pub(super) fn read(&mut self, buffer: &mut Vec<u8>) -> Result<()> {
-        let (directory, path) = (self.directory.as_fd(), &self.path);
-        let entry = &mut self.found.entry;
-        if self.found.is_socket {
+    /// Whether there is something that a stat does not tell, and that is not known either.
+    pub(super) fn is_unread(&self) -> bool {
+        !self.found.is_socket && self.found.entry.sha256.is_none()
+    }
+
+    /// Reads it: link target, extended attributes, and the digest of the content.
+    pub(super) fn read(&mut self, known: Option<&Known>, buffer: &mut Vec<u8>) -> Result<()> {
+        if !self.is_unread() {
             return Ok(());
         }
+        let (directory, path) = (self.directory.as_fd(), &self.path);
+        let entry = &mut self.found.entry;
         if !self.has_content {
             return complete(directory, &self.name, path, entry);
         }
         let file = open_file(directory, &self.name, path)?;
+        let learner = match known {
+            Some(known) if known.can_learn(entry, file.as_fd(), path)? => Some(known),
+            _ => None,
+        };
         entry.xattrs = xattrs_of_open(file.as_fd(), path)?;
-        entry.sha256 = Some(hash_rest(&file, entry.size, path, buffer)?.0);
+        let content = hash_rest(&file, entry.size, path, buffer)?.0;
+        entry.sha256 = Some(content);
+        if let Some(known) = learner.filter(|_| entry.xattrs.is_empty()) {
+            known.learn(entry, content);
+        }
         Ok(())
     }
 }
 
-/// The parts that paths lead to. Items are not read.
+/// The parts that paths lead to. Items are not read, and of what is known nothing has to be.
 pub(super) struct Parts<'a> {
     source: Source<'a>,
     given: std::slice::Iter<'a, RelPath>,
+    known: Option<&'a Known>,
     walk: Option<Walk<'a>>,
     /// The directory that the walk is in.
     path: RelPath,
@@ -71,10 +86,11 @@ pub(super) struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    pub(super) fn new(source: Source<'a>, paths: &'a [RelPath]) -> Self {
+    pub(super) fn new(source: Source<'a>, paths: &'a [RelPath], known: Option<&'a Known>) -> Self {
         Self {
             source,
             given: paths.iter(),
+            known,
             walk: None,
             path: RelPath::ROOT,
             inodes: HashSet::new(),
@@ -131,14 +147,17 @@ impl<'a> Parts<'a> {
         directory: Arc<OwnedFd>,
         name: Vec<u8>,
         path: RelPath,
-        found: Found,
+        mut found: Found,
     ) -> Item {
-        let entry = &found.entry;
+        let entry = &mut found.entry;
         let inode = (entry.dev, entry.ino);
         let has_content =
             entry.kind == Kind::File && !found.is_socket && !self.inodes.contains(&inode);
         if has_content && entry.nlink > 1 {
             self.inodes.insert(inode);
+        }
+        if has_content {
+            entry.sha256 = self.known.and_then(|known| known.digest(entry));
         }
         Item {
             given,

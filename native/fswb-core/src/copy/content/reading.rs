@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, Scope, available_parallelism};
 
+use super::known::Known;
 use super::part::{Part, Parts};
 use crate::error::{Context, Error, Result};
 
@@ -25,6 +26,7 @@ type Job = (Batch, SyncSender<Result<Batch>>);
 /// Parts in their order, with their items read. Memory and descriptors are bounded: those of the batches under way.
 pub(super) struct Reading<'scope, 'env, 'a> {
     parts: Parts<'a>,
+    known: Option<&'env Known>,
     /// How the parts ended, once they did.
     end: Option<Result<()>>,
     scope: &'scope Scope<'scope, 'env>,
@@ -37,10 +39,15 @@ pub(super) struct Reading<'scope, 'env, 'a> {
 
 impl<'scope, 'env, 'a> Reading<'scope, 'env, 'a> {
     /// Its threads end when it is dropped.
-    pub(super) fn new(scope: &'scope Scope<'scope, 'env>, parts: Parts<'a>) -> Self {
+    pub(super) fn new(
+        scope: &'scope Scope<'scope, 'env>,
+        parts: Parts<'a>,
+        known: Option<&'env Known>,
+    ) -> Self {
         let (jobs, queue) = channel();
         Self {
             parts,
+            known,
             end: None,
             scope,
             jobs,
@@ -58,8 +65,8 @@ impl<'scope, 'env, 'a> Reading<'scope, 'env, 'a> {
         while self.end.is_none() && self.under_way.len() < self.most_threads * AHEAD {
             let batch = self.batch();
             // Little to do: no other thread is worth it.
-            if self.end.is_some() && self.threads == 0 {
-                return read(batch, &mut Vec::new()).map(Some);
+            if self.end.is_some() && self.under_way.is_empty() {
+                return read(batch, self.known, &mut Vec::new()).map(Some);
             }
             self.give(batch)?;
         }
@@ -94,7 +101,11 @@ impl<'scope, 'env, 'a> Reading<'scope, 'env, 'a> {
                 }
             };
             match &part {
-                Part::Item(item) if item.given.is_none() => bytes += item.found.entry.size,
+                Part::Item(item) if item.given.is_none() => {
+                    if item.is_unread() {
+                        bytes += item.found.entry.size;
+                    }
+                }
                 _ => directories += 1,
             }
             batch.push(part);
@@ -103,36 +114,44 @@ impl<'scope, 'env, 'a> Reading<'scope, 'env, 'a> {
     }
 
     fn give(&mut self, batch: Batch) -> Result<()> {
+        let (done, result) = sync_channel(1);
+        self.under_way.push_back(result);
+        // Both find a receiver: the results under way, and `queue` as long as this is there.
+        if batch.iter().all(is_read) {
+            let _ = done.send(Ok(batch));
+            return Ok(());
+        }
         if self.threads < self.most_threads {
-            let queue = Arc::clone(&self.queue);
+            let (queue, known) = (Arc::clone(&self.queue), self.known);
             Builder::new()
                 .name("read".to_owned())
-                .spawn_scoped(self.scope, move || work(&queue))
+                .spawn_scoped(self.scope, move || work(&queue, known))
                 .during("clone", "")?;
             self.threads += 1;
         }
-        let (done, result) = sync_channel(1);
-        // It finds a receiver: `queue` is one as long as this is there.
         let _ = self.jobs.send((batch, done));
-        self.under_way.push_back(result);
         Ok(())
     }
 }
 
-fn work(queue: &Mutex<Receiver<Job>>) {
+fn is_read(part: &Part) -> bool {
+    !matches!(part, Part::Item(item) if item.is_unread())
+}
+
+fn work(queue: &Mutex<Receiver<Job>>, known: Option<&Known>) {
     let mut buffer = Vec::new();
     loop {
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok((batch, done)) = job else { return };
         // Nobody waits for it after an error in a batch before.
-        let _ = done.send(read(batch, &mut buffer));
+        let _ = done.send(read(batch, known, &mut buffer));
     }
 }
 
-fn read(mut batch: Batch, buffer: &mut Vec<u8>) -> Result<Batch> {
+fn read(mut batch: Batch, known: Option<&Known>, buffer: &mut Vec<u8>) -> Result<Batch> {
     for part in &mut batch {
         if let Part::Item(item) = part {
-            item.read(buffer)?;
+            item.read(known, buffer)?;
         }
     }
     Ok(batch)

@@ -1,0 +1,107 @@
+"""A build reads of its context what was written to since the last one, and no more."""
+
+import gc
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fswatch_builder.errors import RunError
+from fswatch_builder.oci.keeping import kept
+from fswatch_builder.oci.keeping.kept import Kind, Thing
+from fswatch_builder.oci.store import Store
+from tests.support.builds import Workshop
+from tests.support.filesystems import mounted
+from tests.support.rare_calls import swap_extents
+
+pytestmark = pytest.mark.root
+
+LINES = "FROM scratch\nCOPY a b /\n"
+
+
+@pytest.fixture
+def on_xfs(workshop: Workshop, tmp_path: Path) -> Iterator[Workshop]:
+    """Where files can be exchanged without a stamp: who reads them sees it, and nobody else."""
+    with mounted("xfs", tmp_path) as point:
+        (point / "context").mkdir()
+        shop = replace(workshop, context=point / "context")
+        for name in ("a", "b"):
+            shop.write(name, name * 4096)
+        yield shop
+
+
+def exchange(shop: Workshop) -> None:
+    with open(shop.context / "a", "r+") as one, open(shop.context / "b", "r+") as other:
+        swap_extents(one.fileno(), other.fileno())
+
+
+def kept_contexts(shop: Workshop) -> list[Thing]:
+    with Store.open(str(shop.store)) as store:
+        return store.kept.things(Kind.CONTEXT)
+
+
+def test_what_nobody_touched_is_not_read_again(on_xfs: Workshop) -> None:
+    assert on_xfs.build(LINES).recorder.statuses() == ["done"]
+    exchange(on_xfs)
+    assert on_xfs.build(LINES).recorder.statuses() == ["cached"]
+    (thing,) = kept_contexts(on_xfs)
+    assert thing.label == str(on_xfs.context)
+
+
+def test_who_does_not_believe_it_has_all_read(on_xfs: Workshop) -> None:
+    on_xfs.build(LINES)
+    exchange(on_xfs)
+    result = on_xfs.build(LINES, hash_mode="all")
+    assert result.recorder.statuses() == ["done"]
+    assert result.text(result.layers[0], "a")[0] == "b"
+
+
+def test_after_the_machine_was_started_again_all_is_read(on_xfs: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Device numbers are others then, and a power cut may have taken what had its stamp already."""
+    on_xfs.build(LINES)
+    exchange(on_xfs)
+    monkeypatch.setattr(kept, "boot_id", lambda: "another boot")
+    assert on_xfs.build(LINES).recorder.statuses() == ["done"]
+    exchange(on_xfs)
+    assert on_xfs.build(LINES).recorder.statuses() == ["cached"]
+
+
+def test_a_change_is_found_among_what_is_known(on_xfs: Workshop) -> None:
+    on_xfs.build(LINES)
+    path = on_xfs.context / "a"
+    stat = path.stat()
+    path.write_text("c" * 4096)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    result = on_xfs.build(LINES)
+    assert result.recorder.missed() == [("files: a: content",)]
+    assert result.text(result.layers[0], "a")[0] == "c"
+
+
+def test_what_a_failed_build_has_read_is_known(on_xfs: Workshop) -> None:
+    with pytest.raises(RunError):
+        on_xfs.build("FROM base\nCOPY a b /\nRUN false\n")
+    gc.collect()  # the frames of the error have the context open
+    assert len(kept_contexts(on_xfs)) == 1
+
+
+def test_what_is_damaged_is_made_anew(on_xfs: Workshop) -> None:
+    on_xfs.build(LINES)
+    (thing,) = kept_contexts(on_xfs)
+    Path(thing.path).write_bytes(b"junk")
+    exchange(on_xfs)
+    assert on_xfs.build(LINES).recorder.statuses() == ["done"]
+    assert Path(thing.path).read_bytes() != b"junk"
+
+
+def test_a_mount_of_the_context_is_known_as_well(on_xfs: Workshop) -> None:
+    lines = "FROM base\nRUN --mount=type=bind,target=/c cat /c/a\n"
+    on_xfs.build(lines)
+    exchange(on_xfs)
+    assert on_xfs.build(lines).recorder.statuses() == ["cached"]
+
+
+def test_of_a_context_that_was_fetched_nothing_is_kept(on_xfs: Workshop) -> None:
+    on_xfs.build(LINES, ignores=False)
+    assert kept_contexts(on_xfs) == []
