@@ -13,11 +13,12 @@ import pytest
 from fswatch_builder.oci.store import Store
 from tests.support.builds import Workshop
 from tests.support.cli import fswatch_builder
+from tests.support.overlays import OVERLAY
 from tests.support.rootfs import busybox_rootfs
 
 pytestmark = pytest.mark.root
 
-TRACKERS = ("auto", "fanotify", "inotify", "overlay", "scan")
+TRACKERS = ("auto", "fanotify", "inotify", OVERLAY, "scan")
 
 
 @pytest.fixture

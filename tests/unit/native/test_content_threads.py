@@ -164,5 +164,5 @@ def test_a_small_file_costs_six_calls(context: Tree, tmp_path: Path) -> None:
         counts.append(Counter(call for call in calls if call not in ("futex", "mmap", "munmap", "mprotect", "brk")))
     spent = counts[1] - counts[0]
     assert {name: count // 300 for name, count in spent.items() if count >= 300} == dict.fromkeys(
-        ("statx", "openat", "fstat", "flistxattr", "read", "close"), 1
+        ("statx", "openat2", "fstat", "flistxattr", "read", "close"), 1
     )
