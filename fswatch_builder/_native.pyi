@@ -89,6 +89,7 @@ class Entry:
     size: Final[int]
     mtime_ns: Final[int]
     ctime_ns: Final[int]
+    dev: Final[int]  # as it was when it was looked at: not stable across mounts
     ino: Final[int]
     nlink: Final[int]
     target: Final[bytes]

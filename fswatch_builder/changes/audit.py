@@ -112,7 +112,9 @@ def _unlike(baseline: Baseline, state: Snapshot) -> Iterable[Difference]:
     recorded = baseline.paths()
     groups = _firsts((path, seen.inode) for path, seen in sorted(state.items()) if seen.inode is not None)
     entries = ((path, baseline.entry(path)) for path in recorded)
-    inodes = ((path, entry.ino) for path, entry in entries if entry is not None and entry.kind != "directory")
+    inodes = (
+        (path, (entry.dev, entry.ino)) for path, entry in entries if entry is not None and entry.kind != "directory"
+    )
     recorded_groups = _firsts(inodes)
     for path in sorted(state.keys() | set(recorded)):
         seen, entry = state.get(path), baseline.entry(path)

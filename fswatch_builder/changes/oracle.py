@@ -126,9 +126,20 @@ def _read(full: bytes) -> OracleEntry | None:
         target=os.readlink(full) if kind == "symlink" else b"",
         xattrs=_xattrs(full),
         content=_digest(full) if kind == "file" else None,
-        mtime_ns=min(max(status.st_mtime_ns, _EARLIEST_NS), _LATEST_NS),
+        mtime_ns=0 if _is_stand_in(status) else min(max(status.st_mtime_ns, _EARLIEST_NS), _LATEST_NS),
         inode=None if kind == "directory" else (status.st_dev, status.st_ino),
     )
+
+
+def _is_stand_in(status: os.stat_result) -> bool:
+    """Whether it stands in for a subvolume that a snapshot of btrfs lacks: its time is that of the look.
+
+    It has no time of its own, so both are one. (A file system that shows such a directory under FUSE is misjudged: of
+    that one, the time is no difference here.)
+    """
+    is_directory = stat.S_ISDIR(status.st_mode)
+    alone = (status.st_ino, status.st_nlink, status.st_size) == (2, 1, 0)
+    return is_directory and alone and status.st_mtime_ns == status.st_ctime_ns
 
 
 def _xattrs(full: bytes) -> tuple[tuple[bytes, bytes], ...]:

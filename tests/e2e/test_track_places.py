@@ -26,6 +26,22 @@ def test_a_file_system_mounted_below_is_looked_at_whole(tree: Path) -> None:
 
 
 @pytest.mark.root
+def test_files_of_one_number_in_two_file_systems_are_no_links_to_the_audit(tree: Path) -> None:
+    for name in ("one", "two"):
+        (tree / name).mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", tree / name], check=True)
+        (tree / name / "f").write_text(name)
+    try:
+        assert os.stat(tree / "one/f").st_ino == os.stat(tree / "two/f").st_ino
+        done = track(tree, "--audit", script="echo more >>two/f")
+    finally:
+        for name in ("one", "two"):
+            subprocess.run(["umount", tree / name], check=True)
+    assert "M  two/f  content" in done.stderr
+    assert "1 modified" in done.stderr
+
+
+@pytest.mark.root
 @pytest.mark.parametrize("tracker", IN_PLACE)
 def test_what_the_command_mounts_and_leaves_is_told_and_never_a_bug(tree: Path, tracker: str) -> None:
     script = "mount -t tmpfs t old; echo 1 >old/in-it; echo 2 >etc/conf"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fswatch_builder._native import Baseline, ChangeSet, Rootfs, is_multigrain
+from tests.support import subvolumes
 from tests.support.system_calls import FS_NODUMP_FL, set_inode_flag
 from tests.support.tracked import described, whole
 
@@ -311,6 +312,20 @@ def test_a_stamp_taken_before_the_looking_bounds_every_later_change(place: Path)
         k = os.lstat("scratch").st_ctime_ns
         write("f", b"%d" % number)
         assert os.lstat("f").st_ctime_ns >= k
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("place", ["btrfs"], indirect=True)
+def test_what_stands_in_for_a_subvolume_has_the_time_of_the_look(place: Path) -> None:
+    """In a snapshot of what it lay in. So it is taken to have no time: entry.rs."""
+    subvolumes.create(place / "sub")
+    subvolumes.create(place / "sub/inner")
+    subvolumes.snapshot(place / "sub", place / "snap")
+    before = os.lstat("snap/inner")
+    wait_for_the_clock("snap/inner")
+    after = os.lstat("snap/inner")
+    assert after.st_mtime_ns > before.st_mtime_ns
+    assert (after.st_ino, after.st_nlink, after.st_size, after.st_ctime_ns) == (2, 1, 0, after.st_mtime_ns)
 
 
 FS_IOC_GETVERSION = 0x80087601

@@ -1,6 +1,6 @@
 //! One entry of a root file system, as the baseline records it.
 
-use rustix::fs::{Statx, StatxFlags};
+use rustix::fs::{Statx, StatxFlags, StatxTimestamp};
 
 /// SHA-256 of a file's content.
 pub type Sha256 = [u8; 32];
@@ -94,6 +94,13 @@ impl Entry {
     pub fn from_statx(stat: &Statx) -> Option<Self> {
         let kind = Kind::from_mode(stat.stx_mode.into())?;
         let device = matches!(kind, Kind::CharDevice | Kind::BlockDevice);
+        let time = |stamp: StatxTimestamp| {
+            if is_stand_in(stat, kind) {
+                0
+            } else {
+                nanoseconds(stamp.tv_sec, stamp.tv_nsec)
+            }
+        };
         Some(Self {
             kind,
             mode: u32::from(stat.stx_mode) & 0o7777,
@@ -105,12 +112,12 @@ impl Entry {
                 0
             },
             size: if kind == Kind::File { stat.stx_size } else { 0 },
-            mtime_ns: nanoseconds(stat.stx_mtime.tv_sec, stat.stx_mtime.tv_nsec),
+            mtime_ns: time(stat.stx_mtime),
             target: Vec::new(),
             xattrs: Vec::new(),
             sha256: None,
-            ctime_ns: nanoseconds(stat.stx_ctime.tv_sec, stat.stx_ctime.tv_nsec),
-            btime_ns: nanoseconds(stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec),
+            ctime_ns: time(stat.stx_ctime),
+            btime_ns: time(stat.stx_btime),
             dev: libc::makedev(stat.stx_dev_major, stat.stx_dev_minor),
             ino: stat.stx_ino,
             nlink: stat.stx_nlink,
@@ -146,6 +153,19 @@ impl Entry {
             && self.gid == now.gid
             && self.nlink == now.nlink
     }
+}
+
+/// Whether it stands in for a subvolume of btrfs that lay in what a snapshot was taken of: an empty directory with inode 2,
+/// made anew at each look and stamped with the time of that (fs/btrfs/inode.c, `new_simple_dir`; tests/kernel/test_stat.py).
+/// Its times are nobody's. Nothing tells of what kind the file system is: one under FUSE that shows such a directory, of one
+/// time and no birth, is taken for it.
+fn is_stand_in(stat: &Statx, kind: Kind) -> bool {
+    let is_alone = (stat.stx_ino, stat.stx_nlink, stat.stx_size) == (2, 1, 0);
+    let (modified, changed) = (stat.stx_mtime, stat.stx_ctime);
+    kind == Kind::Directory
+        && is_alone
+        && (modified.tv_sec, modified.tv_nsec) == (changed.tv_sec, changed.tv_nsec)
+        && !StatxFlags::from_bits_retain(stat.stx_mask).contains(StatxFlags::BTIME)
 }
 
 /// Seconds and nanoseconds as one number, clamped to what an `i64` holds (the years 1677 to 2262).

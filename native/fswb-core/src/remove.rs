@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::{self, AtFlags, FileType, IFlags, Mode, OFlags};
 use rustix::io::Errno;
+use rustix::ioctl;
 
 use crate::descent::{Descent, lstat};
 use crate::error::{Context, Error, Result};
@@ -12,8 +13,8 @@ use crate::root::{Root, c_string};
 
 /// Removes the directory at a path of the host, and everything below it.
 ///
-/// Goes by descriptors: any depth, any names, no link followed. Immutable and append-only flags are cleared, and so are
-/// permissions that stand in the way. A mount point below is `EBUSY`: what is mounted there is not touched.
+/// Goes by descriptors: any depth, any names, no link followed. Immutable and append-only flags are cleared, subvolumes of
+/// btrfs made writable (any owner of one may make it read-only), and so are permissions that stand in the way. A mount point below is `EBUSY`: what is mounted there is not touched.
 pub fn remove_tree(path: &[u8]) -> Result<()> {
     let name = c_string(path)?;
     let stat = fs::lstat(name.as_c_str()).during("lstat", path)?;
@@ -59,6 +60,8 @@ fn remove_entry(descent: &Descent, name: &[u8]) -> Result<bool> {
             clear_flags(directory);
             clear_flags_of(directory, name, &path)?;
         }
+        // The first try within a read-only subvolume is in its root, where its flags are.
+        Err(Errno::ROFS) => make_writable(directory),
         Err(Errno::ACCESS) => {
             fs::fchmod(directory, Mode::RWXU).during("fchmod", descent.path())?;
         }
@@ -117,6 +120,13 @@ fn clear_flags(fd: BorrowedFd<'_>) {
     if let Ok(flags) = fs::ioctl_getflags(fd) {
         let _ = fs::ioctl_setflags(fd, flags - (IFlags::IMMUTABLE | IFlags::APPEND));
     }
+}
+
+/// Best effort, as [`clear_flags`]: clears `BTRFS_SUBVOL_RDONLY` of the subvolume that `fd` is the root of.
+fn make_writable(fd: BorrowedFd<'_>) {
+    const SUBVOL_SETFLAGS: ioctl::Opcode = ioctl::opcode::write::<u64>(0x94, 26);
+    // SAFETY: the call takes a pointer to 64 bits of flags, which it reads; 0 is no flag.
+    let _ = unsafe { ioctl::ioctl(fd, ioctl::Setter::<SUBVOL_SETFLAGS, u64>::new(0)) };
 }
 
 #[cfg(test)]

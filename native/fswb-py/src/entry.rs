@@ -65,6 +65,11 @@ impl Entry {
     }
 
     #[getter]
+    fn dev(&self) -> u64 {
+        self.0.dev
+    }
+
+    #[getter]
     fn ino(&self) -> u64 {
         self.0.ino
     }
