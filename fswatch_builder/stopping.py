@@ -81,6 +81,13 @@ def under(stop: Stop) -> Iterator[None]:
         _current.reset(before)
 
 
+@contextmanager
+def under_either(stop: Stop) -> Iterator[None]:
+    """What this thread does meanwhile ends when ``stop`` is set, and still with what it works under already."""
+    with Stop() as both, ending(both.set), stop.ending(both.set), under(both):
+        yield
+
+
 def current() -> Stop | None:
     """The one that this thread works under."""
     return _current.get()

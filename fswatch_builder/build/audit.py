@@ -10,7 +10,7 @@ from collections.abc import Collection
 from msgspec import Struct
 
 from fswatch_builder import stopping
-from fswatch_builder._native import ChangeSet, Rootfs
+from fswatch_builder._native import Baseline, ChangeSet, Rootfs
 from fswatch_builder.build.events import Events, StepNote
 from fswatch_builder.build.worksite import Worksite
 from fswatch_builder.changes.audit import Evidence, check_baseline, check_changes
@@ -22,9 +22,9 @@ _PATIENCE = 1.0
 
 
 class _Seen(Struct, frozen=True):
-    """The state of a worksite with these layers."""
+    """The state of a root file system with these layers; another one has another baseline."""
 
-    site: Worksite
+    baseline: Baseline
     layers: tuple[Layer, ...]
     state: Snapshot
 
@@ -40,7 +40,7 @@ class Audit:
     def begin(self, site: Worksite, number: int) -> None:
         """Before a step. Layers unpacked since the last one are looked at, and their baseline. Raises AuditError."""
         seen = self._seen
-        if seen is None or seen.site is not site or seen.layers != site.layers:
+        if seen is None or seen.baseline is not site.baseline or seen.layers != site.layers:
             self._seen = None  # two states in memory are enough
             started = time.monotonic()
             self._look(site, site.rootfs, number)
@@ -66,7 +66,7 @@ class Audit:
     def end(self, site: Worksite) -> None:
         """After the baseline took the step's changes over. Raises AuditError."""
         check_baseline(site.baseline, self._state())
-        self._seen = _Seen(site, site.layers, self._state())
+        self._seen = _Seen(site.baseline, site.layers, self._state())
 
     def _look(self, site: Worksite, rootfs: Rootfs, number: int) -> None:
         state = {}
@@ -77,7 +77,7 @@ class Audit:
                 stopping.check()
                 told = time.monotonic()
                 self._events.emit(StepNote(number, f"audit: {len(state):,} entries read"))
-        self._seen = _Seen(site, site.layers, state)
+        self._seen = _Seen(site.baseline, site.layers, state)
 
     def _state(self) -> Snapshot:
         if self._seen is None:

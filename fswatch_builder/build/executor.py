@@ -1,4 +1,6 @@
-"""Doing a step on a rootfs: RUN, COPY, ADD and WORKDIR, each ending in the same way: reconcile, layer, new baseline."""
+"""Doing a step on a rootfs: RUN, COPY, ADD and WORKDIR, each in its way; and keeping what came of it, which is the same
+for all: reconcile, layer, new baseline.
+"""
 
 import os
 import time
@@ -34,6 +36,19 @@ if TYPE_CHECKING:
     from fswatch_builder.model.hash_mode import HashMode
     from fswatch_builder.model.platform import Platform
     from fswatch_builder.runtime.emulation import Emulation
+
+
+class Work(Struct, frozen=True):
+    """What a step did to a root file system, of which nothing is kept yet: where to look, by whose word (``tracker``;
+    its ``losses`` are hints already), and what is in the layer anyway.
+    """
+
+    hints: HintSet
+    watch: Stopwatch
+    listed: Sequence[bytes] = ()
+    tracker: str | None = None
+    losses: Sequence[tuple[str, bytes]] = ()
+    links_made: int | None = 0
 
 
 class Performed(Struct, frozen=True):
@@ -78,10 +93,10 @@ class Executor(Struct, frozen=True):
         if isinstance(action, RunAction):
             host.check()
 
-    def perform(self, action: Action, site: Worksite, number: int, *, renew: bool) -> Performed:
+    def do(self, action: Action, site: Worksite, number: int, *, renew: bool) -> Work:
         """Does ``action``, the rootfs being at its parent; ``renew``: cache mounts start anew, once in this build.
 
-        Raises what belongs to it: RunError, BuildContextError, ...
+        Raises what belongs to it: RunError, BuildContextError, ... `keep` has to follow, or the end of the rootfs.
         """
         if self.audit is not None:
             self.audit.begin(site, number)
@@ -91,10 +106,9 @@ class Executor(Struct, frozen=True):
             case CopyAction():
                 return self._copy(action, site, number)
             case DirectoryAction():
-                watch = Stopwatch()
-                return self._written(self._make_directory(action, site), site, number, watch)
+                return self._make_directory(action, site)
 
-    def _run(self, action: RunAction, site: Worksite, number: int, *, renew: bool) -> Performed:
+    def _run(self, action: RunAction, site: Worksite, number: int, *, renew: bool) -> Work:
         watch = Stopwatch()
         armed = site.armed
         watch.lap("arm")
@@ -115,9 +129,7 @@ class Executor(Struct, frozen=True):
         hints, losses = widen(session.settle())
         watch.lap("settle")
         links_made = outcome.links_made if session.needs_link_witness else 0
-        return self._layer(
-            site, hints, (), number, watch, tracker=session.tracker, losses=losses, links_made=links_made
-        )
+        return Work(hints, watch, tracker=session.tracker, losses=losses, links_made=links_made)
 
     def _ensure_directory(self, rootfs: Rootfs, action: RunAction) -> None:
         """A base may name a working directory that it does not have: the RUN's user gets it, and the layer has it."""
@@ -132,35 +144,22 @@ class Executor(Struct, frozen=True):
             self.explained.add(armed.why)
             self.events.emit(StepNote(number, f"changes are found by {_reasons(armed)}"))
 
-    def _written(self, paths: Sequence[bytes], site: Worksite, number: int, watch: Stopwatch) -> Performed:
-        """After writes of our own: their list is authoritative, their events are no news."""
-        watch.lap("work")
-        hints = HintSet()
-        for path in paths:
-            hints.add(path, "entry")
-        return self._layer(site, hints, paths, number, watch)
-
-    def _layer(
-        self,
-        site: Worksite,
-        hints: HintSet,
-        listed: Sequence[bytes],
-        number: int,
-        watch: Stopwatch,
-        *,
-        tracker: str | None = None,
-        losses: Sequence[tuple[str, bytes]] = (),
-        links_made: int | None = 0,
-    ) -> Performed:
-        changes = site.baseline.reconcile(site.rootfs, hints, listed, hash=self.hash_mode, links_made=links_made)
+    def keep(self, work: Work, site: Worksite, number: int) -> Performed:
+        """What changed, as a layer of the store; the rootfs with it is what the next step finds."""
+        hints, watch, tracker = work.hints, work.watch, work.tracker
+        watch.skip()
+        changes = site.baseline.reconcile(
+            site.rootfs, hints, work.listed, hash=self.hash_mode, links_made=work.links_made
+        )
         watch.lap("compare")
+        losses = (*work.losses, *changes.losses)
         if self.audit is not None:
-            evidence = Evidence(tracker, hints, (*losses, *changes.losses))
-            self.audit.check(site, site.rootfs, changes, evidence, listed, number)
+            evidence = Evidence(tracker, hints, losses)
+            self.audit.check(site, site.rootfs, changes, evidence, work.listed, number)
             watch.skip()
         for path in changes.sockets:
             self.events.emit(StepNote(number, f"socket {_shown(path)} is not in the layer"))
-        report = StepReport(tracker=tracker, hints=len(hints), losses=(*losses, *changes.losses))
+        report = StepReport(tracker=tracker, hints=len(hints), losses=losses)
         layer: Layer | None = None
         if len(changes):
             written = write_layer(
@@ -188,19 +187,29 @@ class Executor(Struct, frozen=True):
             self.audit.end(site)
         return Performed(layer, replace(report, costs=watch.costs()))
 
-    def _make_directory(self, action: DirectoryAction, site: Worksite) -> list[bytes]:
+    def _make_directory(self, action: DirectoryAction, site: Worksite) -> Work:
+        watch = Stopwatch()
         uid, gid = resolve_owner(site.rootfs, action.user) if action.user else (0, 0)
         try:
-            return site.rootfs.make_directory(os.fsencode(action.path), uid, gid)
+            return _written(site.rootfs.make_directory(os.fsencode(action.path), uid, gid), watch)
         except NotADirectoryError as error:
             raise DockerfileError(f"WORKDIR {action.path}: something that is no directory is in the way") from error
 
-    def _copy(self, action: CopyAction, site: Worksite, number: int) -> Performed:
+    def _copy(self, action: CopyAction, site: Worksite, number: int) -> Work:
         watch = Stopwatch()
         placed = place(action, self.sources, site)
         for warning in placed.warnings:
             self.events.emit(StepNote(number, warning))
-        return self._written(placed.paths, site, number, watch)
+        return _written(placed.paths, watch)
+
+
+def _written(paths: Sequence[bytes], watch: Stopwatch) -> Work:
+    """After writes of our own: their list is authoritative, their events are no news."""
+    watch.lap("work")
+    hints = HintSet()
+    for path in paths:
+        hints.add(path, "entry")
+    return Work(hints, watch, listed=paths)
 
 
 def _command(action: RunAction, prepared: Prepared, emulation: "Emulation | None") -> Command:

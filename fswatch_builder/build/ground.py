@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from enum import Enum, auto
 from tempfile import TemporaryFile, mkdtemp
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
@@ -19,15 +19,22 @@ from fswatch_builder._native import Baseline, Rootfs, mount_overlay
 from fswatch_builder.model.image import Layer
 from fswatch_builder.tracking.overlays import PREFIX, obstacle
 
+if TYPE_CHECKING:
+    from fswatch_builder.build.kept_bases import Presumed
+
 _FICLONE: Final = 0x40049409  # ioctl_ficlonerange(2)
 
 
 class Ground(Struct, frozen=True):
-    """A root file system to go on with, what is recorded of it, and the layers that it consists of."""
+    """A root file system to go on with, what is recorded of it, and the layers that it consists of.
+
+    ``presumed``: the tree below is still looked at (``KeptBases.holds``). None: it can be trusted.
+    """
 
     rootfs: Rootfs
     baseline: Baseline
     layers: tuple[Layer, ...]
+    presumed: "Presumed | None" = None
 
 
 class Way(Enum):
@@ -62,13 +69,19 @@ class Ways(Struct, frozen=True):
         return self.over or self.copy
 
 
-def begin(way: Way, tree: str, baseline: Baseline, layers: Sequence[Layer], directory: str) -> Ground:
-    """On the tree that has ``layers``; what is written goes to ``directory``."""
-    rootfs = Rootfs(os.fsencode(f"{tree}/rootfs"))
+def begin(
+    way: Way,
+    rootfs: Rootfs,
+    baseline: Baseline,
+    layers: Sequence[Layer],
+    directory: str,
+    presumed: "Presumed | None" = None,
+) -> Ground:
+    """On the tree ``rootfs``, which has ``layers``; what is written goes to ``directory``."""
     match way:
         case Way.OVER:
             upper = mkdtemp(prefix=PREFIX, dir=directory)
-            return Ground(mount_overlay(rootfs, os.fsencode(upper)), baseline, tuple(layers))
+            return Ground(mount_overlay(rootfs, os.fsencode(upper)), baseline, tuple(layers), presumed)
         case Way.COPY:
             from fswatch_builder.build.unpacking import new_rootfs
 

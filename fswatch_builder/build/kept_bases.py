@@ -2,7 +2,8 @@
 
 A tree is known by the chain ID of its layers: those of a base (``Kind.TREE``), or those of a base and of the steps that
 are cached on top of it (``Kind.STATE``). A root file system begins with the longest part of its layers that there is a
-tree of, and only the rest is unpacked. A tree is looked at before it is believed (belief.py).
+tree of, and only the rest is unpacked. A tree is looked at before it is believed (belief.py); what stands on it as the
+lower layer of an overlay need not wait for that.
 
 When a tree is made: one of a base that nothing is kept of, at once. Where there is a part of it, a tree of all means to
 unpack that part a second time. So the rest is unpacked on top, each time, until that has come to as much as the part:
@@ -15,9 +16,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Final
 
-from fswatch_builder._native import Baseline, Rootfs, is_multigrain
+from msgspec import Struct
+
+from fswatch_builder._native import Baseline, RefusedError, Rootfs, is_multigrain
 from fswatch_builder.build.meter import Listener, Meter
-from fswatch_builder.build.once import Turns
+from fswatch_builder.build.once import Once, Turns
 from fswatch_builder.build.worksite import Base
 from fswatch_builder.model.digest import ChainID, DiffID
 from fswatch_builder.model.image import Layer
@@ -27,6 +30,7 @@ from fswatch_builder.oci.store import Store
 
 if TYPE_CHECKING:
     from fswatch_builder.build.ahead import Ahead, Source
+    from fswatch_builder.build.belief import Look
     from fswatch_builder.build.ground import Ground, Ways
 
 _KINDS: Final = (Kind.TREE, Kind.STATE)
@@ -34,6 +38,22 @@ _KINDS: Final = (Kind.TREE, Kind.STATE)
 _MOST_STATES: Final = 3
 _WAITING: Final = "waiting for another build, which unpacks the same base"
 _NOTE: Final = "unpacked again"
+
+
+class Presumed(Struct, frozen=True, eq=False):
+    """A tree that is looked at, on which something may stand already."""
+
+    kind: Kind
+    chain: ChainID
+    look: "Look"
+
+
+class _Held(Struct, frozen=True):
+    """A kept tree that nobody removes, and its record; ``presumed`` as long as it is not believed."""
+
+    rootfs: Rootfs
+    baseline: Baseline
+    presumed: Presumed | None
 
 
 class KeptBases:
@@ -47,6 +67,8 @@ class KeptBases:
         self._turns: Turns[ChainID | None] = Turns()
         self._checked: dict[ChainID, Kind] = {}
         self._tracker = tracker
+        self._presumed: dict[ChainID, Presumed] = {}
+        self._verdicts: Once[Presumed, bool] = Once()
         self._ways: Ways | None = None
         self._aheads: dict[ChainID, Ahead] = {}
 
@@ -67,7 +89,7 @@ class KeptBases:
     def expect(self, ahead: "Ahead", diff_id: DiffID) -> None:
         """Whoever begins with this layer alone finds it unpacked. If there is a tree of it, nothing more is done."""
         chain = ChainID.over(None, diff_id)
-        if self._is_kept(chain):
+        if self._kind(chain) is not None:
             ahead.close()
         else:
             self._aheads[chain] = ahead
@@ -77,15 +99,11 @@ class KeptBases:
         them is new: then steps may be cached on top of it, and nobody may need its files. Does not wait.
         """
         stack = _Stack(layers)
-        chains = [stack.chain(count + 1) for count in range(len(layers))]
-        if all(self._store.has(layer.descriptor.digest) for layer in layers) or any(map(self._is_kept, chains)):
+        if all(self._store.has(layer.descriptor.digest) for layer in layers) or self._longest(stack):
             return
         ahead = self._ahead([self._store.arriving(layer.descriptor) for layer in layers])
         if ahead is not None:
-            self._aheads[chains[-1]] = ahead
-
-    def _is_kept(self, chain: ChainID) -> bool:
-        return any(is_there(self._store.kept.path(kind, chain)) for kind in _KINDS)
+            self._aheads[stack.chain(len(layers))] = ahead
 
     def _ahead(self, sources: "Sequence[Source]") -> "Ahead | None":
         from fswatch_builder.build.ahead import Ahead
@@ -103,11 +121,11 @@ class KeptBases:
     def begin(self, base: Base, layers: Sequence[Layer], directory: str, overlay: bool) -> "Ground | None":
         """A root file system that consists of the first of ``layers``, as many as there is a tree of; ``base`` has the
         first of them. What is written to it is in ``directory``, a workspace; it is the merged view of an overlay only
-        if ``overlay``.
+        if ``overlay``, and may then stand on what is only ``Presumed``.
 
         None where nothing can be kept. Raises what unpacking raises, and StoreError where a blob is missing.
         """
-        from fswatch_builder.build.ground import begin
+        from fswatch_builder.build.ground import Way, begin
 
         if not base.layers:
             return None
@@ -128,12 +146,22 @@ class KeptBases:
             unneeded = self._aheads.pop(stack.chain(len(base.layers)), None)
             if unneeded is not None:  # another build was first
                 unneeded.close()
-        if not below:
+            if not below:
+                return None
+            tree = self._hold(stack.chain(below))
+            way = None if tree is None else ways.fit(tree.baseline)
+            if tree is None or (way is not Way.OVER and not self._is_believed(tree)):
+                return self.begin(base, layers, directory, overlay)  # it is gone: with what is left
+        if way is None:
             return None
-        tree = self._path(stack.chain(below))
-        baseline = Baseline.open(os.fsencode(f"{tree}/baseline"))
-        way = ways.fit(baseline)
-        return None if way is None else begin(way, tree, baseline, stack.layers[:below], directory)
+        return begin(way, tree.rootfs, tree.baseline, stack.layers[:below], directory, tree.presumed)
+
+    def holds(self, presumed: Presumed) -> bool:
+        """Whether a tree is to be believed: waits for the end of the look. Another is dropped, and it is said why.
+
+        Raises what went wrong with the look.
+        """
+        return self._verdicts.get(presumed, lambda: self._verdict(presumed))
 
     def _ways_here(self, directory: str) -> "Ways":
         from fswatch_builder.build.ground import Ways
@@ -152,27 +180,57 @@ class KeptBases:
     # Finding one.
 
     def _longest(self, stack: "_Stack") -> int:
-        """How many of the layers there is a tree of that can be believed; 0: none."""
-        for count in range(len(stack.layers), 0, -1):
-            chain = stack.chain(count)
-            if chain in self._checked:
-                return count
-            for kind in _KINDS:
-                if is_there(self._store.kept.path(kind, chain)) and self._holds(kind, chain):
-                    return count
-        return 0
+        """How many of the layers there is a tree of; 0: none."""
+        counts = range(len(stack.layers), 0, -1)
+        return next((count for count in counts if self._kind(stack.chain(count)) is not None), 0)
 
-    def _holds(self, kind: Kind, chain: ChainID) -> bool:
-        """Whether there is a tree to be believed, held from now on. One that is not is dropped."""
+    def _kind(self, chain: ChainID) -> Kind | None:
+        if chain in self._checked:
+            return self._checked[chain]
+        return next((kind for kind in _KINDS if is_there(self._store.kept.path(kind, chain))), None)
+
+    def _hold(self, chain: ChainID) -> _Held | None:
+        """The tree of a state, held from now on, and looked at unless it was before. None if it is gone."""
+        kind = self._kind(chain)
+        if kind is None:
+            return None
+        path = self._store.kept.path(kind, chain)
+        try:
+            presumed = None if chain in self._checked else self._presumed.get(chain) or self._presume(kind, chain)
+            rootfs = Rootfs(os.fsencode(f"{path}/rootfs")) if presumed is None else presumed.look.rootfs
+            return _Held(rootfs, Baseline.open(os.fsencode(f"{path}/baseline")), presumed)
+        except (FileNotFoundError, NotADirectoryError, RefusedError):
+            self._checked.pop(chain, None)
+            self._drop_unless_believed(kind, chain)
+            return None
+
+    def _presume(self, kind: Kind, chain: ChainID) -> Presumed:
+        from fswatch_builder.build.belief import Look
+
         # First leased, then looked at: what was seen before a lease may be gone.
-        self._resources.enter_context(self._store.kept.use(kind, chain))
-        if self._believe(kind, chain):
-            return True
-        with self._store.kept.turn(kind, chain, self._say_that_we_wait):
-            return self._believe(kind, chain, drop=True)
+        found = self._resources.enter_context(self._store.kept.use(kind, chain))
+        look = Look(self._store.kept.path(kind, chain), read_all=not found.of_this_boot)
+        self._resources.callback(look.close)
+        return self._presumed.setdefault(chain, Presumed(kind, chain, look))
 
-    def _believe(self, kind: Kind, chain: ChainID, *, drop: bool = False) -> bool:
-        """Whether there is a tree to be believed. Another is dropped, in a turn, and it is said why."""
+    def _is_believed(self, tree: _Held) -> bool:
+        return tree.presumed is None or self.holds(tree.presumed)
+
+    def _verdict(self, presumed: Presumed) -> bool:
+        if presumed.look.fault() is not None:
+            self._drop_unless_believed(presumed.kind, presumed.chain)
+            return False
+        self._believe(presumed.kind, presumed.chain, was_read=presumed.look.read_all)
+        return True
+
+    def _drop_unless_believed(self, kind: Kind, chain: ChainID) -> None:
+        """Looked at once more, in a turn: another build may have put a new one there."""
+        self._presumed.pop(chain, None)
+        with self._store.kept.turn(kind, chain, self._say_that_we_wait):
+            self._look_in_turn(kind, chain)
+
+    def _look_in_turn(self, kind: Kind, chain: ChainID) -> bool:
+        """Whether there is a tree to be believed. Another is dropped, and it is said why."""
         from fswatch_builder.build.belief import difference
 
         kept = self._store.kept
@@ -181,14 +239,17 @@ class KeptBases:
                 return False
             fault = difference(found.path, read_all=not found.of_this_boot)
             if fault is None:
-                if not found.of_this_boot:
-                    kept.believe(kind, chain)
-                self._checked[chain] = kind
-                self.tell.note("base kept from an earlier build")
-            elif drop:
+                self._believe(kind, chain, was_read=not found.of_this_boot)
+            else:
                 self.tell.note(f"the base kept from an earlier build is unpacked anew: {fault}")
                 kept.discard(kind, chain)
             return fault is None
+
+    def _believe(self, kind: Kind, chain: ChainID, *, was_read: bool) -> None:
+        if was_read:
+            self._store.kept.believe(kind, chain)
+        self._checked[chain] = kind
+        self.tell.note("base kept from an earlier build")
 
     def _say_that_we_wait(self) -> None:
         self.tell.note(_WAITING)
@@ -222,7 +283,7 @@ class KeptBases:
         kind = Kind.TREE if goal <= len(base.layers) else Kind.STATE
         self._resources.enter_context(kept.use(kind, chain))
         with kept.turn(kind, chain, self._say_that_we_wait):
-            if self._believe(kind, chain, drop=True):
+            if self._look_in_turn(kind, chain):
                 return None
             draft, rootfs, baseline = self._unpacked(stack, below, goal, directory, ways)
             if not is_multigrain(os.fsencode(draft)):
@@ -256,10 +317,9 @@ class KeptBases:
         os.mkdir(draft, 0o700)
         rootfs, baseline = new_rootfs(f"{draft}/rootfs")
         first = 0
-        if below and ways.copy:
-            tree = self._path(stack.chain(below))
-            known = Baseline.open(os.fsencode(f"{tree}/baseline"))
-            baseline, first = known.clone_tree(Rootfs(os.fsencode(f"{tree}/rootfs")), rootfs), below
+        tree = self._hold(stack.chain(below)) if below and ways.copy else None
+        if tree is not None and self._is_believed(tree):
+            baseline, first = tree.baseline.clone_tree(tree.rootfs, rootfs), below
         unpack_all(stack.layers[first:goal], self._store, rootfs, baseline, self.tell)
         return draft, rootfs, baseline
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from fswatch_builder import stopping
 from fswatch_builder.build import keys
@@ -20,9 +21,8 @@ from fswatch_builder.build.progress import Progress, Steps
 from fswatch_builder.build.sources import Built, Sources, Stages
 from fswatch_builder.build.state import SCRATCH, StageState, begin, inherit
 from fswatch_builder.build.steps import translate
-from fswatch_builder.build.worksite import Base, Worksite
+from fswatch_builder.build.worksite import AlteredError, Base, Worksite
 from fswatch_builder.dockerfile.mounts import source_of
-from fswatch_builder.errors import BaseImageError
 from fswatch_builder.model.digest import Digest
 from fswatch_builder.model.image import History, Image, Layer
 from fswatch_builder.model.instruction import Copy, Instruction, Run
@@ -33,7 +33,7 @@ from fswatch_builder.oci.compression import Compression
 from fswatch_builder.oci.memory import StepResult
 
 if TYPE_CHECKING:
-    from fswatch_builder.build.executor import Executor, Performed
+    from fswatch_builder.build.executor import Executor, Performed, Work
     from fswatch_builder.model.hash_mode import HashMode
     from fswatch_builder.runtime.emulation import Emulation
 
@@ -137,14 +137,15 @@ class Walker:
         """The image a stage starts from, its state before the first instruction, and how many layers no stage made."""
         match stage.base:
             case Scratch():
+                site.base = Base(where=stage.where)
                 return Image(platform=stage.platform, config=SCRATCH), begin(SCRATCH), 0
             case StageSource(index=index):
                 parent = self._finished[index]
-                site.base = parent.site.base
+                site.base = replace(parent.site.base, where=stage.where)
                 return parent.image, inherit(parent.state), parent.inherited
             case NamedContext() | ImageSource() as source:
                 image = self._sources.image(source)
-                site.base = Base(image.layers, stage.base_text)
+                site.base = Base(image.layers, stage.base_text, stage.where)
                 return image, begin(image.config, image.author), len(image.layers)
 
     def _rootfs_step(self, due: _Due) -> StepResult:
@@ -181,12 +182,25 @@ class Walker:
         if isinstance(action, CopyAction) and action.link:
             with Worksite(self._cache.store, "scan") as apart:
                 apart.bring_to(())
-                return executor.perform(action, apart, number, renew=renew)
-        try:
+                return executor.keep(executor.do(action, apart, number, renew=renew), apart, number)
+        work = None
+        if not (isinstance(action, RunAction) and action.leaves_traces):
+            work = self._try(executor, due, renew=renew)
+        if work is None:
             due.site.bring_to(due.layers)
-        except BaseImageError as error:
-            raise error.at(due.stage.where) from error
-        return executor.perform(action, due.site, number, renew=renew)
+            work = executor.do(action, due.site, number, renew=renew)
+        # From here on the step counts.
+        return executor.keep(work, due.site, number)
+
+    def _try(self, executor: "Executor", due: _Due, *, renew: bool) -> "Work | None":
+        """A step that is done while the tree below it is looked at. None if nothing of it is to be trusted."""
+        number = due.progress.number
+        try:
+            with due.site.trial(due.layers):
+                return executor.do(due.step.action, due.site, number, renew=renew)
+        except AlteredError:
+            self._events.emit(StepNote(number, "what this step did meanwhile is thrown away; it is done again"))
+            return None
 
     def _performed_elsewhere(self, key: Digest, stage: Stage) -> StepResult | None:
         by = self._performed.get(key, stage.index)

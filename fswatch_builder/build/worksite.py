@@ -3,35 +3,43 @@
 It begins with what is kept unpacked (kept_bases.py), where there is that. Layers are unpacked with the baseline built
 on the way, so there is no initial scan; the tracker is armed before the first RUN and stays in force until the stage is
 done with.
+
+A kept tree is looked at while steps are done on it (belief.py): `trial` is where that ends, one way or the other.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from threading import Lock
 from typing import TYPE_CHECKING, Self
 
 from msgspec import Struct
 
+from fswatch_builder import stopping
 from fswatch_builder._native import ArchiveError, Baseline, ChangeSet, Rootfs
 from fswatch_builder.build.meter import SILENT, Listener
-from fswatch_builder.errors import BaseImageError
+from fswatch_builder.errors import BaseImageError, Location
 from fswatch_builder.model.image import Layer
 from fswatch_builder.oci.store import Store
+from fswatch_builder.stopping import Stopped
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from fswatch_builder.build.ground import Ground
-    from fswatch_builder.build.kept_bases import KeptBases
+    from fswatch_builder.build.kept_bases import KeptBases, Presumed
     from fswatch_builder.tracking.protocol import Session
     from fswatch_builder.tracking.selection import Selection
 
 
 class Base(Struct, frozen=True):
-    """What a rootfs begins with: an image from elsewhere, under a name for people, or nothing."""
+    """What a rootfs begins with: an image from elsewhere, under a name for people, or nothing. ``where``: the line that
+    says so is told with what goes wrong.
+    """
 
     layers: tuple[Layer, ...] = ()
     name: str = ""
+    where: Location | None = None
 
 
 class Armed(Struct, frozen=True):
@@ -44,6 +52,10 @@ class Armed(Struct, frozen=True):
     def why(self) -> tuple[str, ...]:
         """Reasons, in the order they came up."""
         return self.selection.why
+
+
+class AlteredError(Exception):
+    """The kept tree that a root file system stood on is not what it was. All that was done on it is gone."""
 
 
 class Worksite:
@@ -63,6 +75,7 @@ class Worksite:
         self._armed: Armed | None = None
         self._runs = 0
         self._layers: tuple[Layer, ...] = ()
+        self._presumed: Presumed | None = None  # what it stands on, as long as it is looked at
         self._making = Lock()
 
     def __enter__(self) -> Self:
@@ -74,7 +87,7 @@ class Worksite:
     def close(self) -> None:
         """Removes all of it. A second call does nothing."""
         self.stop_tracking()
-        self._rootfs = self._baseline = None
+        self._rootfs = self._baseline = self._presumed = None
         self._layers = ()
         if self._workspace is not None:
             self._workspace.__exit__(None, None, None)
@@ -110,13 +123,56 @@ class Worksite:
         return self._layers
 
     def bring_to(self, layers: Sequence[Layer]) -> None:
-        """Makes the rootfs if there is none, and unpacks those of ``layers`` that it lacks. Any thread may ask for it:
-        several stages may take from one that was all in the cache.
+        """Makes the rootfs if there is none, and unpacks those of ``layers`` that it lacks. All of it can be trusted.
+
+        Any thread may ask for it: several stages may take from one that was all in the cache.
         """
         with self._making:
+            while not self._is_brought_to(layers):
+                pass  # each time a tree was dropped
+
+    def _is_brought_to(self, layers: Sequence[Layer]) -> bool:
+        try:
+            with self.trial(layers):
+                return True
+        except AlteredError:
+            return False
+
+    @contextmanager
+    def trial(self, layers: Sequence[Layer]) -> Iterator[None]:
+        """As ``bring_to``, for a block that does not wait until a kept tree below was looked at: its end does. What
+        comes of the block is to be kept after that and not before; and so are its errors to be told.
+
+        Raises AlteredError in the place of them if nothing of it is to be trusted. The block is ended early then.
+        """
+        try:
             self._bring_to(layers)
+            with nullcontext() if self._presumed is None else stopping.under_either(self._presumed.look.altered):
+                yield
+        except (Exception, Stopped):
+            stopping.check()
+            self._judge()
+            raise
+        self._judge()
+
+    def _judge(self) -> None:
+        if self._kept is None or self._presumed is None:
+            return
+        if not self._kept.holds(self._presumed):
+            self.close()
+            raise AlteredError
+        self._presumed = None
+        stopping.check()  # that took a while
 
     def _bring_to(self, layers: Sequence[Layer]) -> None:
+        try:
+            self._begin_and_unpack(layers)
+        except BaseImageError as error:
+            if self.base.where is not None:
+                error.at(self.base.where)
+            raise
+
+    def _begin_and_unpack(self, layers: Sequence[Layer]) -> None:
         if self._rootfs is not None:
             self._unpack(layers)
             return
@@ -153,6 +209,7 @@ class Worksite:
             self._rootfs, self._baseline = new_rootfs(f"{self._directory}/rootfs")
         else:
             self._rootfs, self._baseline, self._layers = ground.rootfs, ground.baseline, ground.layers
+            self._presumed = ground.presumed
 
     def _ground(self, layers: Sequence[Layer]) -> "Ground | None":
         from fswatch_builder.tracking.selection import takes_overlay

@@ -6,7 +6,7 @@ from msgspec import Struct, field
 
 from fswatch_builder.errors import Location
 from fswatch_builder.model.image import RunConfig
-from fswatch_builder.model.mount import Mount
+from fswatch_builder.model.mount import CacheMount, Mount, SecretMount, SshMount
 from fswatch_builder.model.plan import CopySource
 from fswatch_builder.model.platform import Platform
 from fswatch_builder.model.remote import Remote
@@ -31,6 +31,12 @@ class RunAction(Struct, frozen=True):
     network: Network = "default"
     security: Security = "sandbox"
     options: SandboxOptions = field(default_factory=SandboxOptions)
+
+    @property
+    def leaves_traces(self) -> bool:
+        """Whether what it does stays when its root file system is thrown away: what it was lent, or has power over."""
+        lent = any(isinstance(mount, CacheMount | SecretMount | SshMount) for mount in self.mounts)
+        return lent or self.security == "insecure"
 
 
 class CopyAction(Struct, frozen=True):

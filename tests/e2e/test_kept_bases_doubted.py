@@ -41,6 +41,11 @@ def damage(root: Path) -> None:
     path.write_bytes(content)
 
 
+def replace_by_a_file(root: Path) -> None:
+    shutil.rmtree(root)
+    root.write_text("x")
+
+
 TAMPERED: dict[str, tuple[Callable[[Path], object], str]] = {
     "rewritten with its times restored": (rewrite, "in 1 places, such as /etc/group"),
     "added": (add, "such as /etc/new"),
@@ -52,6 +57,7 @@ TAMPERED: dict[str, tuple[Callable[[Path], object], str]] = {
     "damaged record": (damage, "baseline: "),
     "no record": (lambda root: os.remove(root.parent / "baseline"), "baseline is missing"),
     "no tree": (shutil.rmtree, "rootfs is missing"),
+    "a file in its place": (replace_by_a_file, "rootfs is missing"),
 }
 
 

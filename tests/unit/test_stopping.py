@@ -39,5 +39,22 @@ def test_it_holds_for_the_threads_that_work_under_it() -> None:
     assert stopping.current() is None
 
 
+@pytest.mark.parametrize("which", ["the first", "the second"])
+@pytest.mark.parametrize("before", [False, True], ids=["meanwhile", "before"])
+def test_under_either_of_two_it_ends_with_the_first_that_is_set(which: str, before: bool) -> None:
+    with Stop() as first, Stop() as second, stopping.under(first):
+        chosen = first if which == "the first" else second
+        if before:
+            chosen.set()
+        with stopping.under_either(second):
+            if not before:
+                stopping.check()
+                chosen.set()
+            with pytest.raises(Stopped):
+                stopping.check()
+        assert stopping.current() is first
+        assert first.wait(0) == (chosen is first)
+
+
 def test_it_is_no_failure() -> None:
     assert not issubclass(Stopped, Exception)
