@@ -249,11 +249,18 @@ class PackedLayer:
     entries: Final[int]  # tar members: files, directories above them, whiteouts
 
 def pack_layer(
-    rootfs: Rootfs, baseline: Baseline, changes: ChangeSet, fd: int, *, max_mtime: int | None = None
+    rootfs: Rootfs,
+    baseline: Baseline,
+    changes: ChangeSet,
+    fd: int,
+    *,
+    max_mtime: int | None = None,
+    others_write: bool = False,
 ) -> PackedLayer:
     """Writes ``changes`` as an uncompressed OCI layer to ``fd`` and records the digests of what it read in ``changes``.
 
-    ``baseline`` is the one before ``changes``. ``max_mtime`` (seconds): no time in the tar is later (SOURCE_DATE_EPOCH)."""
+    ``baseline`` is the one before ``changes``. ``max_mtime`` (seconds): no time in the tar is later (SOURCE_DATE_EPOCH).
+    With ``others_write`` a file that somebody has open for writing is recorded as racy: its stat proves nothing."""
 
 @final
 class UnpackedLayer:

@@ -24,6 +24,7 @@ from fswatch_builder.oci.store import Store
 
 if TYPE_CHECKING:
     from fswatch_builder.build.kept_bases import KeptBases
+    from fswatch_builder.model.hash_mode import HashMode
 
 _LAYOUT_SCHEME: Final = "oci-layout://"
 _IMPORT: Final = Compression.GZIP
@@ -207,7 +208,7 @@ def _imported(path: str, store: Store, platform: Platform) -> tuple[Digest, Base
         layer = None
         if len(changes):
             with compressing(store, Recipe(_IMPORT)) as sink:
-                packed = pack_layer(rootfs, baseline, changes, sink.fd)
+                packed = pack_layer(rootfs, baseline, changes, sink.fd, others_write=True)
                 digest, size = sink.finish()
             layer = Layer(Descriptor(_IMPORT.layer_media_type, digest, size), DiffID.from_raw(packed.diff_id))
             store.memory.record_layer(layer)
@@ -240,9 +241,15 @@ def _unchanged(rootfs: Rootfs, store: Store, record: Digest) -> bool:
         if found.path is None:
             return False
         try:
-            return not len(Baseline.open(os.fsencode(found.path)).reconcile(rootfs, _everything()))
+            baseline = Baseline.open(os.fsencode(found.path))
+            # What a power cut took away had its stat already.
+            mode: HashMode = "evidence" if found.of_this_boot else "all"
+            changed = len(baseline.reconcile(rootfs, _everything(), hash=mode))
         except RefusedError:  # of another version, or damaged
             return False
+        if not changed and not found.of_this_boot:
+            store.kept.believe(Kind.BASELINE, record)
+        return not changed
 
 
 def _record(key: bytes, imported: _Imported) -> Digest:

@@ -34,7 +34,8 @@ pub struct PackedLayer {
 
 /// Writes `changes` as an uncompressed layer and records in them the digests of the contents it read.
 ///
-/// `baseline` is the state before. `max_mtime`, in seconds: no time in the layer is later.
+/// `baseline` is the state before. `max_mtime`, in seconds: no time in the layer is later. Where `others_write`, files that
+/// somebody has open for writing are recorded as racy.
 /// `interrupted` is asked now and then; its error ends the work.
 ///
 /// # Errors
@@ -46,31 +47,39 @@ pub fn pack_layer(
     changes: &mut ChangeSet,
     output: impl Write + Send + 'static,
     max_mtime: Option<i64>,
+    others_write: bool,
     interrupted: &dyn Fn() -> Result<()>,
 ) -> Result<PackedLayer> {
     let plan = Plan::new(root, baseline, &*changes)?;
     let mut packer = Packer {
-        files: Files::new(root),
+        files: Files::new(root, others_write),
         tar: Output::new(output, interrupted)?,
         max_mtime: max_mtime.unwrap_or(i64::MAX),
         entries: 0,
-        digests: Vec::new(),
+        contents: Vec::new(),
     };
     packer.write(&plan, &*changes)?;
     drop(plan);
     let tar = packer.tar.finish()?;
-    record(changes, &packer.digests)?;
+    record(changes, &packer.contents)?;
     Ok(PackedLayer {
         tar,
         entries: packer.entries,
     })
 }
 
+/// What was read of the file of a change.
+struct Read {
+    change: usize,
+    sha256: Sha256,
+    racy: bool,
+}
+
 /// All names of one inode have one content.
-fn record(changes: &mut ChangeSet, digests: &[(usize, Sha256)]) -> Result<()> {
+fn record(changes: &mut ChangeSet, contents: &[Read]) -> Result<()> {
     let mut of_inode = HashMap::new();
-    for &(at, sha256) in digests {
-        let change = &mut changes.changes[at];
+    for read in contents {
+        let (sha256, change) = (read.sha256, &mut changes.changes[read.change]);
         let Some(after) = change.after.as_mut().map(Arc::make_mut) else {
             continue;
         };
@@ -82,8 +91,9 @@ fn record(changes: &mut ChangeSet, digests: &[(usize, Sha256)]) -> Result<()> {
             ));
         }
         after.sha256 = Some(sha256);
+        after.racy |= read.racy;
         if after.nlink > 1 {
-            of_inode.insert((after.dev, after.ino), sha256);
+            of_inode.insert((after.dev, after.ino), read);
         }
     }
     let linked = changes
@@ -92,10 +102,10 @@ fn record(changes: &mut ChangeSet, digests: &[(usize, Sha256)]) -> Result<()> {
         .filter_map(|change| change.after.as_mut())
         .map(Arc::make_mut);
     for after in linked.filter(|after| after.kind == Kind::File && after.nlink > 1) {
-        after.sha256 = of_inode
-            .get(&(after.dev, after.ino))
-            .copied()
-            .or(after.sha256);
+        if let Some(read) = of_inode.get(&(after.dev, after.ino)) {
+            after.sha256 = Some(read.sha256);
+            after.racy |= read.racy;
+        }
     }
     Ok(())
 }
@@ -185,7 +195,7 @@ struct Packer<'a> {
     tar: Output<'a>,
     max_mtime: i64,
     entries: u64,
-    digests: Vec<(usize, Sha256)>,
+    contents: Vec<Read>,
 }
 
 impl Packer<'_> {
@@ -237,7 +247,11 @@ impl Packer<'_> {
         let content = self.files.open(path, entry)?;
         self.put(&header)?;
         let sha256 = content.write(path, &mut self.tar)?;
-        self.digests.extend(at.map(|at| (at, sha256)));
+        self.contents.extend(at.map(|change| Read {
+            change,
+            sha256,
+            racy: content.racy,
+        }));
         Ok(())
     }
 

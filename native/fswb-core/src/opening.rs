@@ -1,6 +1,7 @@
-//! Opening a file to read it, and nothing else: no link is followed, no FIFO waited for, no access time moved.
+//! Opening a file to read it, and nothing else: no link is followed, no FIFO waited for, no access time moved; and whether
+//! somebody else has it open to write to it.
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{self, Mode, OFlags, ResolveFlags};
@@ -13,6 +14,9 @@ use crate::path::RelPath;
 /// otherwise (proc_sys_fs(5), lease-break-time).
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// linux/fcntl.h; the C library's crate has none for every target.
+const F_SETSIG: libc::c_int = 10;
 
 /// Opens `name` in an open directory for reading, its access time left alone where allowed. `path` is for messages.
 pub(crate) fn open_quietly(
@@ -59,6 +63,20 @@ fn within(
             }
             opened => return opened.during("openat2", path),
         }
+    }
+}
+
+/// Whether no descriptor, and so no mapping, is open for writing to the file: only then the kernel gives a read lease, to
+/// its owner and to CAP_LEASE (fcntl(2)). It is given back at once. Where none is given, for whatever reason: no.
+pub(crate) fn nobody_writes(file: BorrowedFd<'_>) -> bool {
+    let fd = file.as_raw_fd();
+    // Who opens it for writing at this moment waits for us (but for O_NONBLOCK), and we are sent a signal: one that is
+    // ignored, not SIGIO, which kills.
+    // SAFETY: the calls take numbers alone, and the descriptor is open.
+    unsafe {
+        libc::fcntl(fd, F_SETSIG, libc::SIGURG) == 0
+            && libc::fcntl(fd, libc::F_SETLEASE, libc::F_RDLCK) == 0
+            && libc::fcntl(fd, libc::F_SETLEASE, libc::F_UNLCK) == 0
     }
 }
 

@@ -88,7 +88,7 @@ pub(crate) fn file(fd: RawFd) -> Result<File, Error> {
 }
 
 #[pyfunction]
-#[pyo3(signature = (rootfs, baseline, changes, fd, *, max_mtime = None))]
+#[pyo3(signature = (rootfs, baseline, changes, fd, *, max_mtime = None, others_write = false))]
 fn pack_layer(
     py: Python<'_>,
     rootfs: &Rootfs,
@@ -96,6 +96,7 @@ fn pack_layer(
     changes: &ChangeSet,
     fd: RawFd,
     max_mtime: Option<i64>,
+    others_write: bool,
 ) -> PyResult<PackedLayer> {
     let raised = Raised::default();
     let pack = || {
@@ -107,6 +108,7 @@ fn pack_layer(
             &mut changes.lock(),
             output,
             max_mtime,
+            others_write,
             &|| asking.now_and_then().during("write", ""),
         )
     };

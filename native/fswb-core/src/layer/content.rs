@@ -11,7 +11,7 @@ use crate::archive::{Output, PIECE, pad};
 use crate::entry::{Entry, Kind, STATX_WANTED, Sha256};
 use crate::error::{Context, Result};
 use crate::layer::changed;
-use crate::opening::open_quietly;
+use crate::opening::{nobody_writes, open_quietly};
 use crate::path::RelPath;
 use crate::root::Root;
 
@@ -21,6 +21,7 @@ const WORTHWHILE: u64 = 64 << 10;
 /// Where files are opened. The directory of the last one stays open: the next one is mostly in it too.
 pub(super) struct Files<'a> {
     root: &'a Root,
+    others_write: bool,
     directory: Option<(RelPath, OwnedFd)>,
 }
 
@@ -29,12 +30,15 @@ pub(super) struct Content {
     fd: OwnedFd,
     size: u64,
     sparse: bool,
+    /// Its stat proves nothing, for somebody may be writing to it.
+    pub(super) racy: bool,
 }
 
 impl<'a> Files<'a> {
-    pub(super) fn new(root: &'a Root) -> Self {
+    pub(super) fn new(root: &'a Root, others_write: bool) -> Self {
         Self {
             root,
+            others_write,
             directory: None,
         }
     }
@@ -57,6 +61,7 @@ impl<'a> Files<'a> {
         }
         let on_disk = stat.stx_blocks.saturating_mul(512);
         Ok(Content {
+            racy: self.others_write && !nobody_writes(fd.as_fd()),
             fd,
             size: now.size,
             sparse: on_disk.saturating_add(WORTHWHILE) <= now.size,

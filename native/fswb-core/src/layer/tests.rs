@@ -96,6 +96,7 @@ impl Rootfs {
             &mut self.changes,
             output,
             max_mtime,
+            false,
             &|| Ok(()),
         )
     }
@@ -355,6 +356,7 @@ fn a_full_disk_is_an_error_with_its_cause() {
         &mut rootfs.changes,
         full,
         None,
+        false,
         &|| Ok(()),
     );
     assert!(matches!(
@@ -379,6 +381,7 @@ fn a_reader_that_went_away_is_an_ordinary_error() {
         &mut rootfs.changes,
         File::from(writer),
         None,
+        false,
         &|| Ok(()),
     );
     assert!(matches!(

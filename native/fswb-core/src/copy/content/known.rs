@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::copy::walk::look;
 use crate::entry::{Entry, Kind, Sha256};
 use crate::error::{Context, Error, Result};
+use crate::opening::nobody_writes;
 use crate::path::RelPath;
 use crate::root::Root;
 
@@ -32,9 +33,6 @@ const COUNTING: [FsWord; 3] = [
     0x5846_5342, // XFS_SUPER_MAGIC
     0x9123_683e, // BTRFS_SUPER_MAGIC
 ];
-
-/// linux/fcntl.h; the C library's crate has none for every target.
-const F_SETSIG: libc::c_int = 10;
 
 /// Changes whenever a record does.
 const MAGIC: [u8; 8] = *b"FSWBREA1";
@@ -156,20 +154,6 @@ impl Known {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Record>> {
         self.learned.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Whether no descriptor, and so no mapping, is open for writing to the file: only then the kernel gives a read lease, to
-/// its owner and to CAP_LEASE (fcntl(2)). It is given back at once. Where none is given, for whatever reason: no.
-fn nobody_writes(file: BorrowedFd<'_>) -> bool {
-    let fd = file.as_raw_fd();
-    // Who opens it for writing at this moment waits for us (but for O_NONBLOCK), and we are sent a signal: one that is
-    // ignored, not SIGIO, which kills.
-    // SAFETY: the calls take numbers alone, and the descriptor is open.
-    unsafe {
-        libc::fcntl(fd, F_SETSIG, libc::SIGURG) == 0
-            && libc::fcntl(fd, libc::F_SETLEASE, libc::F_RDLCK) == 0
-            && libc::fcntl(fd, libc::F_SETLEASE, libc::F_UNLCK) == 0
     }
 }
 

@@ -1,0 +1,71 @@
+"""A directory that is a base: read in once, and again what may have been written to since; others may work in it."""
+
+import mmap
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fswatch_builder.oci.keeping import kept
+from tests.support.builds import Result, Workshop
+from tests.support.filesystems import mounted
+from tests.support.rare_calls import swap_extents
+
+pytestmark = pytest.mark.root
+
+SIZE = 4096
+
+
+def held(result: Result, name: str) -> str:
+    """The first letter of a file of the base."""
+    return result.text(result.built.image.layers[0], name)[0]
+
+
+def test_a_store_into_a_page_that_is_dirty_already_is_seen(workshop: Workshop, tmp_path: Path) -> None:
+    """It makes no fault, and moves no time."""
+    with mounted("ext4", tmp_path) as point:
+        shop = replace(workshop, base=point / "base")
+        shop.base.mkdir()
+        (shop.base / "f").write_bytes(b"0" * SIZE)
+        os.link(shop.base / "f", shop.base / "g")
+        with open(shop.base / "f", "r+b") as file, mmap.mmap(file.fileno(), SIZE) as mapped:
+            mapped[0] = ord("1")
+            assert held(shop.build("FROM base\n"), "f") == "1"
+            stat = os.stat(shop.base / "f")
+            mapped[0] = ord("2")
+            assert os.stat(shop.base / "f").st_ctime_ns == stat.st_ctime_ns
+            assert held(shop.build("FROM base\n"), "f") == "2"
+
+
+def test_after_the_machine_was_started_again_all_is_read(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut may have taken what had its stamp already: here, a call that leaves none exchanges two files."""
+    with mounted("xfs", tmp_path) as point:
+        shop = replace(workshop, base=point / "base")
+        shop.base.mkdir()
+        for name in ("a", "b"):
+            (shop.base / name).write_text(name * SIZE)
+        assert held(shop.build("FROM base\n"), "a") == "a"
+        with open(shop.base / "a", "r+") as one, open(shop.base / "b", "r+") as other:
+            swap_extents(one.fileno(), other.fileno())
+        assert held(shop.build("FROM base\n"), "a") == "a"
+        monkeypatch.setattr(kept, "boot_id", lambda: "another boot")
+        assert held(shop.build("FROM base\n"), "a") == "b"
+
+
+def test_what_was_read_after_a_boot_is_believed_from_then_on(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mounted("xfs", tmp_path) as point:
+        shop = replace(workshop, base=point / "base")
+        shop.base.mkdir()
+        for name in ("a", "b"):
+            (shop.base / name).write_text(name * SIZE)
+        shop.build("FROM base\n")
+        monkeypatch.setattr(kept, "boot_id", lambda: "another boot")
+        shop.build("FROM base\n")
+        with open(shop.base / "a", "r+") as one, open(shop.base / "b", "r+") as other:
+            swap_extents(one.fileno(), other.fileno())
+        assert held(shop.build("FROM base\n"), "a") == "a"
