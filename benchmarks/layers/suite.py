@@ -15,6 +15,7 @@ from benchmarks.corpora.tree import make_rootfs, pack
 from benchmarks.layers.importing import import_rows
 from benchmarks.layers.memory import memory_rows
 from benchmarks.layers.pack import pack_rows
+from benchmarks.layers.pulling import pull_rows
 from benchmarks.layers.realistic import make_base, make_job, realistic_rows
 from benchmarks.layers.unpack import first_run_rows, unpack_rows
 from benchmarks.report import markdown
@@ -48,6 +49,7 @@ def _rows(arguments: argparse.Namespace) -> Iterator[Row]:
             if "unpack" in parts:
                 yield from unpack_rows(archive, arguments.files, work, repeat)
                 yield from import_rows(archive, arguments.files, work, repeat)
+                yield from pull_rows(archive, arguments.files, work, repeat)
             if "first-run" in parts:
                 yield from first_run_rows(rootfs, arguments.files, _place(work, "first", stack), repeat)
                 small = os.path.join(work, "small")
