@@ -227,10 +227,8 @@ def _take_saved(store: Store, archive: _Archive, entry: _Saved, config: bytes, w
     if len(diff_ids) != len(names):
         raise BaseImageError(f"{what} lists {len(diff_ids)} layers, manifest.json {len(names)}")
     found = [(name, _member(archive, name), diff_id) for name, diff_id in zip(names, diff_ids, strict=True)]
-    if watcher is not None:
-        # As a rule they are not compressed, so that their digests are known before they are read. Whoever follows one
-        # that is has it cut short.
-        watcher.coming([Layer(_unpacked(diff_id, content.size), diff_id) for _, content, diff_id in found])
+    if watcher is not None and all(_is_plain(content) for _, content, _ in found):  # else digests are not known yet
+        watcher.coming([Layer(_plain_blob(diff_id, content.size), diff_id) for _, content, diff_id in found])
     layers = tuple(
         Layer(_take_layer(store, archive, name, content, diff_id), diff_id) for name, content, diff_id in found
     )
@@ -247,7 +245,11 @@ def _member(archive: _Archive, name: str) -> Content:
     return found
 
 
-def _unpacked(diff_id: DiffID, size: int) -> Descriptor:
+def _is_plain(content: Content) -> bool:
+    return format_of(next(content.chunks(), b"")[:BLOCK]) == "tar"
+
+
+def _plain_blob(diff_id: DiffID, size: int) -> Descriptor:
     return Descriptor(Compression.NONE.layer_media_type, Digest(diff_id.text), size)
 
 

@@ -411,8 +411,8 @@ def test_what_is_no_registry_is_followed_as_well(
         base = f"oci-layout://{layout}" if form == "layout" else str(tar_directory(layout, tmp_path / "image.tar"))
     lines = f"FROM base\n{LIST}"
     result = workshop.build(lines, contexts={"base": base}, build_args=EPOCH)
-    assert begun == [2]
     # A compressed layer of docker save has a digest that nobody knows before it is read.
+    assert begun == ([] if "compressed" in form else [2])
     assert len(unpacked_again) == (2 if "compressed" in form else 0)
     assert leftovers(workshop.store) == []
     plain = workshop.build(lines, contexts={"base": base}, store=tmp_path / "p", keep_bases=False, build_args=EPOCH)
