@@ -59,6 +59,18 @@ class _Group(TyperGroup):
         super().__init__(**settings)
         self.commands = cast(Any, _Commands())  # nothing is added to it
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """As every group does; what is a command elsewhere is refused with the way there is."""
+        try:
+            return super().resolve_command(ctx, args)
+        except Exception as error:
+            from fswatch_builder.cli import refused
+
+            reason = refused.COMMANDS.get(args[0])
+            if reason is not None:
+                error.message = f"There is no {args[0]}: {reason}."  # type: ignore[attr-defined]
+            raise
+
 
 app = typer.Typer(
     name="fswatch-builder",

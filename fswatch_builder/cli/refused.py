@@ -1,4 +1,4 @@
-"""Options of docker, and for builds of buildah, that are refused, each with the reason: nobody has to guess.
+"""Commands and options of docker, and for builds of buildah, that are refused, each with a reason: nobody has to guess.
 
 Who makes one work takes it out of here. The lists of what the others have are in ``tests/unit/cli``, in
 ``test_build_flags.py`` and ``test_docker_flags.py``, which hold all of it together.
@@ -96,6 +96,29 @@ _RUN_COMMAND: Final = {
         "SIGTERM and SIGHUP end it at once, and Ctrl-C where there is no terminal": "--stop-signal --stop-timeout",
     }.items()
     for flag in flags.split()
+}
+
+#: Commands of docker, podman and buildah that there are not.
+COMMANDS: Final[Mapping[str, str]] = {
+    command: reason
+    for reason, commands in {
+        "a build pulls what it begins with, and with --pull asks for what is newer": "pull",
+        f"{_NOT_YET}: build -o type=oci,dest=image.tar, or save, and push that, with skopeo copy for one": "push",
+        "a build names its image, with -t; of an image that is there: FROM it": "tag untag",
+        "registries are spoken to with what docker login, podman login or skopeo login leaves in "
+        "~/.docker/config.json": "login logout",
+        "a root file system archive is a base: build --build-context NAME=FILE, and FROM NAME": "import",
+        "build -o DIR, or -o type=tar,dest=FILE, gives the files of an image": "export",
+        "cat prints a file of an image, and build -o DIR gives all of them": "cp mount",
+        "it is called build": "bud buildx",
+        "it is called rmi, or prune": "rm",
+        "commands stand alone: images, inspect, history, load, save, rmi, prune": "image builder system manifest",
+        "run runs a command in an image, and nothing is left of it: there are no containers to come back to": (
+            "attach commit container create exec kill logs pause port ps rename restart start stats stop top unpause "
+            "update wait"
+        ),
+    }.items()
+    for command in commands.split()
 }
 
 #: By command, then by option.

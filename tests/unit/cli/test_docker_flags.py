@@ -1,4 +1,4 @@
-"""Every option that docker's commands have is taken by ours, or refused by name with a reason."""
+"""Every command of docker, and every option that those have which are ours too, is taken or refused with a reason."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from fswatch_builder.cli.app import app
-from fswatch_builder.cli.refused import REFUSED
+from fswatch_builder.cli.refused import COMMANDS, REFUSED
 
 #: What `docker COMMAND --help` lists (docker 28); of prune, those of builder, image and system prune.
 DOCKER = {
@@ -53,6 +53,26 @@ def test_a_refusal_says_why(command: str, flag: str) -> None:
     result = CliRunner().invoke(app, [command, flag, "x"])
     assert result.exit_code == (125 if command == "run" else 2)
     assert f"{flag}: {REFUSED[command][flag]}" in " ".join(result.output.split())
+
+
+#: What `docker --help` lists besides the commands of ours, without those of swarms, contexts, volumes and networks.
+OTHERS = """
+    attach builder buildx commit container cp create exec export image import kill login logout logs manifest pause port
+    ps pull push rename restart rm start stats stop system tag top unpause update wait
+"""
+
+
+@pytest.mark.parametrize("command", OTHERS.split())
+def test_a_command_of_docker_that_there_is_not_is_told_with_the_way_there_is(command: str) -> None:
+    result = CliRunner().invoke(app, [command, "x"])
+    assert result.exit_code == 2
+    assert f"Error: There is no {command}: {COMMANDS[command]}." in " ".join(result.output.split())
+
+
+def test_a_command_that_nobody_has_is_told_with_those_like_it() -> None:
+    result = CliRunner().invoke(app, ["biuld"])
+    assert result.exit_code == 2
+    assert "No such command 'biuld'. Did you mean 'build'?" in result.output
 
 
 def ask(*arguments: str, env: dict[str, str] | None = None) -> tuple[int, str]:
