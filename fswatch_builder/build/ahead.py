@@ -7,10 +7,11 @@ cached on top of what is new. What is unpacked is believed only as the layers th
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Final, Protocol
 
 from fswatch_builder import stopping
-from fswatch_builder._native import ArchiveError, Baseline, RefusedError, Rootfs, unpack_layer
+from fswatch_builder._native import ArchiveError, Baseline, RefusedError, Rootfs, remove_tree, unpack_layer
 from fswatch_builder.build.meter import Meter
 from fswatch_builder.build.unpacking import new_rootfs
 from fswatch_builder.model.digest import DiffID
@@ -92,7 +93,7 @@ class Ahead:
                     break
                 self._unpacked.append(unpacked.diff_id)
         except (ArchiveError, CompressionError, RefusedError, OSError):
-            pass
+            self._drop()
 
     def _plain(self, source: Source) -> Iterator[bytes]:
         """Of what has come so far, no more than that may unpack to: its size is only what somebody said."""
@@ -118,6 +119,7 @@ class Ahead:
             self._thread.join()
         stopping.check()
         if self._unpacked != [diff_id.raw for diff_id in diff_ids]:
+            self._drop()
             return None
         return self._rootfs, self._baseline
 
@@ -125,6 +127,11 @@ class Ahead:
         """Ends it. A second call does nothing."""
         self._end()
         self._thread.join()
+
+    def _drop(self) -> None:
+        """What is of no use takes no room from those who go on. What cannot be removed now goes with the workspace."""
+        with suppress(OSError):
+            remove_tree(os.fsencode(self.draft))
 
     def _end(self) -> None:
         self._ended = True

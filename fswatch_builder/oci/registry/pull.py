@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from fswatch_builder.oci.registry.client import RegistryClient
 
 _PARALLEL: Final = 3  # blobs at once, as dockerd does
+#: Seconds after which a wait begins anew: the main thread may have begun it when Ctrl-C had just come, and not hear it.
+_LOOK_S: Final = 1.0
 
 
 def pull(
@@ -94,7 +96,9 @@ def _fetch(
     with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="pull") as threads:
         try:
             running = [threads.submit(client.blob, reference, blob, store, progress) for blob in missing]
-            done = wait(running, return_when=FIRST_EXCEPTION).done
+            done, others = wait(running, _LOOK_S, return_when=FIRST_EXCEPTION)
+            while others and not any(future.exception() for future in done):
+                done, others = wait(running, _LOOK_S, return_when=FIRST_EXCEPTION)
             stopping.check()
             for future in done:
                 future.result()

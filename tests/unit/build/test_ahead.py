@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from fswatch_builder._native import remove_tree
+from fswatch_builder.build import ahead
 from fswatch_builder.build.ahead import Ahead
 from fswatch_builder.build.meter import SILENT, Meter
 from fswatch_builder.model.digest import DiffID
@@ -43,10 +45,10 @@ def draft(tmp_path: Path) -> Path:
 
 def unpacked(draft: Path, tars: list[bytes], stated: list[bytes], bounds: UnpackLimits = USUAL, size: int = 0) -> bool:
     """Whether ``tars``, which somebody says have ``size`` bytes each, are believed to be those ``stated``."""
-    ahead = Ahead([Bytes(gzip.compress(tar), size or len(tar)) for tar in tars], str(draft), bounds)
-    with Meter(SILENT, "", ahead.size) as meter:
-        found = ahead.result([DiffID.of(tar) for tar in stated], meter)
-    ahead.close()
+    begun = Ahead([Bytes(gzip.compress(tar), size or len(tar)) for tar in tars], str(draft), bounds)
+    with Meter(SILENT, "", begun.size) as meter:
+        found = begun.result([DiffID.of(tar) for tar in stated], meter)
+    begun.close()
     return found is not None
 
 
@@ -57,16 +59,25 @@ def test_layers_are_believed_as_what_they_are_and_all_of_them(draft: Path, tmp_p
         other = tmp_path / str(number)
         other.mkdir()
         assert not unpacked(other, came, stated)
+        assert not other.exists()  # it takes no room from those who unpack it again
 
 
 def test_l18_a_bomb_is_bounded_by_what_has_come_and_not_by_what_somebody_says_will(
     draft: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    sizes: list[int] = []
+
+    def remove(path: bytes) -> None:
+        sizes.append((draft / "rootfs/zeros").stat().st_size)
+        remove_tree(path)
+
     monkeypatch.setattr(limits, "RATIO_FROM", 1 << 20)
+    monkeypatch.setattr(ahead, "remove_tree", remove)
     bomb = tar_of({"zeros": bytes(64 << 20)})
     assert not unpacked(draft, [bomb], [bomb], size=1 << 40)
     # What pipes hold comes on top, and nothing that grows with the bomb.
-    assert (draft / "rootfs/zeros").stat().st_size < 20 << 20
+    assert sizes[0] < 20 << 20
+    assert not draft.exists()
 
 
 def test_more_members_than_may_be_are_not_unpacked(draft: Path) -> None:
