@@ -108,6 +108,9 @@ class Rootfs:
     @property
     def merged(self) -> bool:
         """Whether ``mount_overlay`` made it. Its ``path`` then leads there for this process alone, while the object lives."""
+    def abandon(self) -> None:
+        """Nobody wants to know of it any more: ``Baseline.reconcile`` of it, in another thread, ends soon, with ``OSError``
+        (ECANCELED). A file that is being read is read to its end."""
     def resolve(self, path: bytes) -> bytes:
         """Where ``path`` leads for a process chrooted here (a relative path); what does not exist is kept as spelled."""
     def read_file(self, path: bytes, limit: int) -> bytes | None:

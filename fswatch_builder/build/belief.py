@@ -22,9 +22,14 @@ something elsewhere than there (``RunAction.leaves_traces``).
 
 import os
 import threading
+from typing import Final
 
+from fswatch_builder import stopping
 from fswatch_builder._native import Baseline, HintSet, RefusedError, Rootfs
 from fswatch_builder.stopping import Stop
+
+#: Seconds between two questions whether to go on waiting: nothing wakes a thread that waits for another one's end.
+_AGAIN_S: Final = 0.1
 
 
 class Look:
@@ -51,13 +56,24 @@ class Look:
 
     def fault(self) -> str | None:
         """Why the tree cannot be believed; None if it can. Waits for the end, and raises what went wrong."""
-        self._thread.join()
+        while not self.ends_within(1):
+            pass
         if self._error is not None:
             raise self._error
         return self._fault
 
+    def ends_within(self, seconds: float) -> bool:
+        """Whether its verdict is there by then. Raises Stopped if this thread shall end."""
+        for _ in range(round(seconds / _AGAIN_S)):
+            self._thread.join(_AGAIN_S)
+            if not self._thread.is_alive():
+                return True
+            stopping.check()
+        return False
+
     def close(self) -> None:
-        """Waits for the end: nothing of it goes on after that."""
+        """Ends it. Nothing of it goes on after that."""
+        self.rootfs.abandon()
         self._thread.join()
         self.altered.__exit__()
 

@@ -37,6 +37,8 @@ _KINDS: Final = (Kind.TREE, Kind.STATE)
 #: Trees of results of steps that stay; beyond, the longest unused one goes. Each may be as large as a whole image.
 _MOST_STATES: Final = 3
 _WAITING: Final = "waiting for another build, which unpacks the same base"
+_LOOKING: Final = "waiting until what earlier builds unpacked is looked at"
+_PATIENCE_S: Final = 1.0
 _NOTE: Final = "unpacked again"
 
 
@@ -217,6 +219,8 @@ class KeptBases:
         return tree.presumed is None or self.holds(tree.presumed)
 
     def _verdict(self, presumed: Presumed) -> bool:
+        if not presumed.look.ends_within(_PATIENCE_S):
+            self.tell.note(_LOOKING)
         if presumed.look.fault() is not None:
             self._drop_unless_believed(presumed.kind, presumed.chain)
             return False

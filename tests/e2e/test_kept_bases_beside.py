@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from fswatch_builder._native import Rootfs
-from fswatch_builder.build import belief
+from fswatch_builder.build import belief, kept_bases
 from fswatch_builder.build.events import Event, StepOutput
 from fswatch_builder.build.mounting import Lent
 from fswatch_builder.errors import BuildError, RunError
@@ -30,6 +30,7 @@ from tests.support.overlays import needs_overlay_tracker
 pytestmark = [pytest.mark.root, needs_overlay_tracker]
 
 AGAIN = "what this step did meanwhile is thrown away; it is done again"
+WAITS = "waiting until what earlier builds unpacked is looked at"
 PATIENCE_S = 60.0
 
 
@@ -303,6 +304,16 @@ def test_after_a_boot_a_run_goes_on_while_all_is_read(workshop: Workshop, looks:
     result = again(workshop, lines, recorder)
     assert looks.asked == ["said\n"]
     assert result.built.manifest == expected.built.manifest
+
+
+def test_a_look_that_takes_longer_than_its_run_is_told(
+    workshop: Workshop, looks: Looks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept_rootfs(workshop)
+    monkeypatch.setattr(kept_bases, "_PATIENCE_S", 0)
+    result = again(workshop, "FROM base\nRUN echo x >/x\n")
+    told = [text for text in notes(result) if text in (WAITS, FROM_EARLIER)]
+    assert told == [WAITS, FROM_EARLIER]
 
 
 def test_what_goes_wrong_with_a_look_ends_the_build(workshop: Workshop, looks: Looks) -> None:

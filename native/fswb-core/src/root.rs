@@ -3,8 +3,10 @@
 use std::ffi::CString;
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{self, AtFlags, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
 
 use crate::entry::{Entry, Kind, STATX_WANTED};
 use crate::error::{Context, Error, Result, present};
@@ -22,6 +24,7 @@ pub struct Root {
     fd: OwnedFd,
     path: Vec<u8>,
     layers: Option<Layers>,
+    abandoned: AtomicBool,
 }
 
 /// Never a controlling terminal, never inherited by a RUN. (openat2(2) takes no `O_NOCTTY` beside `O_PATH`.)
@@ -44,6 +47,7 @@ impl Root {
             fd,
             path: path.to_vec(),
             layers: None,
+            abandoned: AtomicBool::new(false),
         })
     }
 
@@ -55,6 +59,7 @@ impl Root {
             fd,
             path: Vec::new(),
             layers: None,
+            abandoned: AtomicBool::new(false),
         })
     }
 
@@ -66,7 +71,22 @@ impl Root {
             fd,
             path,
             layers: Some(layers),
+            abandoned: AtomicBool::new(false),
         }
+    }
+
+    /// Nobody wants to know of it any more: whoever compares it with a baseline, in another thread, ends soon, with
+    /// `ECANCELED`. A file that is being read is read to its end.
+    pub fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Relaxed);
+    }
+
+    /// An error once it was abandoned; `path` is where that was noticed.
+    pub(crate) fn check_wanted(&self, path: &RelPath) -> Result<()> {
+        if self.abandoned.load(Ordering::Relaxed) {
+            return Err(Error::system("reconcile", path, Errno::CANCELED));
+        }
+        Ok(())
     }
 
     /// The layers, if this is the merged view of an overlay of our own.

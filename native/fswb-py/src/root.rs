@@ -34,6 +34,10 @@ impl Rootfs {
         self.0.layers().is_some()
     }
 
+    fn abandon(&self) {
+        self.0.abandon();
+    }
+
     fn resolve<'py>(&self, py: Python<'py>, path: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
         let resolved = py.detach(|| self.0.resolve(path)).into_py(py)?;
         Ok(PyBytes::new(py, resolved.as_bytes()))

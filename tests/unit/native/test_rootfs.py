@@ -1,10 +1,11 @@
+import errno
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from fswatch_builder._native import RefusedError, Rootfs, remove_tree
+from fswatch_builder._native import Baseline, HintSet, RefusedError, Rootfs, remove_tree
 
 
 def test_missing_and_not_a_directory_are_errors(tmp_path: Path) -> None:
@@ -100,3 +101,18 @@ def test_a_file_is_opened_inside_and_nothing_else(tmp_path: Path) -> None:
             rootfs.open_file(name)
     with pytest.raises(FileNotFoundError):
         rootfs.open_file(b"etc/shadow")
+
+
+def test_what_is_abandoned_is_not_compared_to_its_end(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    for number in range(1000):
+        (tmp_path / "d" / str(number)).touch()
+    rootfs = Rootfs(os.fsencode(tmp_path))
+    baseline, _ = Baseline.record(rootfs)
+    everything = HintSet()
+    everything.add(b"", "subtree")
+    rootfs.abandon()
+    with pytest.raises(OSError, match="reconcile") as ended:
+        baseline.reconcile(rootfs, everything)
+    assert ended.value.errno == errno.ECANCELED
+    assert baseline.reconcile(Rootfs(os.fsencode(tmp_path)), everything).changes == []

@@ -381,6 +381,7 @@ impl<'a> Worker<'a> {
         todo: Todo<'a>,
         more: &mut Vec<Task<'a>>,
     ) -> Result<()> {
+        self.root.check_wanted(&task.path)?;
         let site = Site {
             fd: own.fd.as_fd(),
             directory: &task.path,
