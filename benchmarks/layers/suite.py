@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from benchmarks import machine
 from benchmarks.corpora.tree import make_rootfs, pack
+from benchmarks.layers.context import context_rows
 from benchmarks.layers.importing import import_rows
 from benchmarks.layers.memory import memory_rows
 from benchmarks.layers.pack import pack_rows
@@ -29,7 +30,7 @@ from fswatch_builder.research.peers.peer import BASE, Peer
 RESULTS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "results")
 #: Files of a base as distributions make them: Debian's has some 9,000.
 DISTRIBUTION = 10_000
-PARTS = ("memory", "unpack", "first-run", "pack", "realistic")
+PARTS = ("memory", "unpack", "first-run", "pack", "context", "realistic")
 
 
 def _place(directory: str, name: str, stack: ExitStack) -> str:
@@ -58,6 +59,9 @@ def _rows(arguments: argparse.Namespace) -> Iterator[Row]:
     if "pack" in parts:
         with ExitStack() as stack:
             yield from pack_rows(_place(arguments.directory, "pack", stack), max(repeat, 7))
+    if "context" in parts:
+        with ExitStack() as stack:
+            yield from context_rows(_place(arguments.directory, "context", stack), repeat)
     if "realistic" in parts:
         with ExitStack() as stack:
             work = _place(arguments.directory, "realistic", stack)
