@@ -497,11 +497,13 @@ def content(
 
 @final
 class KnownContents:
-    """What was read of a build context before: digests of files, each with the stat that proves it as long as the kernel runs. A
-    file is learned only while nobody has it open for writing, and on ext4, xfs and btrfs alone. For any number of threads."""
+    """What was read of a build context before: digests of files, each with the stat that proves it as long as the file system stays
+    mounted. A file is learned only while nobody has it open for writing, and on ext4, xfs and btrfs alone. For any number of
+    threads."""
 
     def __new__(cls, context: Rootfs, saved: bytes | None = None) -> KnownContents:
-        """``saved`` is the path of what ``save`` wrote in this boot; ``RefusedError`` where it holds anything else."""
+        """``saved`` is the path of what ``save`` wrote: nothing is known if that was on another file system. ``RefusedError`` where it
+        holds anything else."""
     @property
     def learned(self) -> int:
         """How many files were learned since."""

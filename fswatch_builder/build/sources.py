@@ -264,7 +264,7 @@ class Sources:
         return self._trees.get(place, lambda: self._open(source))
 
     def _known(self, context: Rootfs) -> KnownContents:
-        return self._stack.enter_context(known_contents(self._store, context))
+        return self._stack.enter_context(known_contents(self._store, context, self._tell))
 
     def _files(self, source: CopySource) -> CopySource:
         """A context of files, for whatever platform it was asked for first: it is the same for all."""

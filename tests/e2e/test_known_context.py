@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from fswatch_builder.errors import RunError
-from fswatch_builder.oci.keeping import kept
-from fswatch_builder.oci.keeping.kept import Kind, Thing
+from fswatch_builder.build.events import StepNote
+from fswatch_builder.errors import OutputError, RunError
+from fswatch_builder.oci.keeping.kept import KeptThings, Kind, Thing
 from fswatch_builder.oci.store import Store
 from tests.support.builds import Workshop
 from tests.support.filesystems import mounted
@@ -58,16 +58,6 @@ def test_who_does_not_believe_it_has_all_read(on_xfs: Workshop) -> None:
     assert result.text(result.layers[0], "a")[0] == "b"
 
 
-def test_after_the_machine_was_started_again_all_is_read(on_xfs: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Device numbers are others then, and a power cut may have taken what had its stamp already."""
-    on_xfs.build(LINES)
-    exchange(on_xfs)
-    monkeypatch.setattr(kept, "boot_id", lambda: "another boot")
-    assert on_xfs.build(LINES).recorder.statuses() == ["done"]
-    exchange(on_xfs)
-    assert on_xfs.build(LINES).recorder.statuses() == ["cached"]
-
-
 def test_a_change_is_found_among_what_is_known(on_xfs: Workshop) -> None:
     on_xfs.build(LINES)
     path = on_xfs.context / "a"
@@ -105,3 +95,34 @@ def test_a_mount_of_the_context_is_known_as_well(on_xfs: Workshop) -> None:
 def test_of_a_context_that_was_fetched_nothing_is_kept(on_xfs: Workshop) -> None:
     on_xfs.build(LINES, ignores=False)
     assert kept_contexts(on_xfs) == []
+
+
+def test_a_store_holds_of_a_context_what_the_last_build_knew(on_xfs: Workshop) -> None:
+    for content in ("c", "d", "e"):
+        on_xfs.write("a", content)
+        on_xfs.build(LINES)
+    (thing,) = kept_contexts(on_xfs)
+    assert os.listdir(os.path.dirname(thing.path)) == [os.path.basename(thing.path)]
+
+
+@pytest.fixture
+def full_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise OutputError("no space")
+
+    monkeypatch.setattr(KeptThings, "replace", fails)
+
+
+@pytest.mark.usefixtures("full_store")
+def test_where_it_cannot_be_kept_the_image_is_built_and_it_is_said(on_xfs: Workshop) -> None:
+    recorder = on_xfs.build(LINES).recorder
+    assert recorder.statuses() == ["done"]
+    notes = [event.text for event in recorder.events if isinstance(event, StepNote)]
+    assert notes == [f"the next build will read all of {on_xfs.context}: no space"]
+
+
+@pytest.mark.usefixtures("full_store")
+def test_what_ends_a_build_is_told_where_it_cannot_be_kept_either(on_xfs: Workshop) -> None:
+    with pytest.raises(RunError):
+        on_xfs.build("FROM base\nCOPY a b /\nRUN false\n")
+    gc.collect()  # the frames of the error have the context open

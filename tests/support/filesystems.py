@@ -47,6 +47,30 @@ def mounted(kind: str, directory: Path, options: str = "", *, mkfs: tuple[str, .
             raise AssertionError(f"a test left something open on {kind}")
 
 
+@contextmanager
+def device(kind: str, directory: Path) -> Iterator[Path]:
+    """A new file system of ``kind`` on a loop device, for `placed`: one that stays, with its number, when that ends."""
+    image = _image(kind, directory, ())
+    done = subprocess.run(["losetup", "--find", "--show", image], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"no loop device here: {done.stderr.strip()}")
+    try:
+        yield Path(done.stdout.strip())
+    finally:
+        subprocess.run(["losetup", "--detach", done.stdout.strip()], check=True)
+
+
+@contextmanager
+def placed(device: Path, point: Path, options: str = "") -> Iterator[Path]:
+    """The file system of a device, mounted at ``point``."""
+    point.mkdir(exist_ok=True)
+    subprocess.run(["mount", *(["-o", options] if options else []), device, point], check=True)
+    try:
+        yield point
+    finally:
+        subprocess.run(["umount", point], check=True)
+
+
 def _unmounted(point: Path) -> bool:
     """The kernel takes down an io_uring, and what it holds, behind its last process: nobody tells when that is done."""
     deadline = monotonic() + 10

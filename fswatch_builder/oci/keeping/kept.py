@@ -124,12 +124,24 @@ class KeptThings:
             self._make_home(kind)
             with self._state.transaction():
                 if not is_there(path):
-                    self._state.change(
-                        "INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?)", kind, key.text, label, boot_id()
-                    )
-                    os.rename(directory, path)
-                    sync_directory(os.path.dirname(path))
+                    self._put(kind, key, directory, label)
         return path
+
+    def replace(self, kind: Kind, key: Digest, file: str, label: str = "") -> None:
+        """As ``publish``, also over what is there: for a kind of files that whoever uses one reads at once, as a whole.
+
+        Raises OutputError.
+        """
+        with write_errors(self._directory):
+            self._make_home(kind)
+            with self._state.transaction():
+                self._put(kind, key, file, label)
+
+    def _put(self, kind: Kind, key: Digest, draft: str, label: str) -> None:
+        path = self.path(kind, key)
+        self._state.change("INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?)", kind, key.text, label, boot_id())
+        os.rename(draft, path)
+        sync_directory(os.path.dirname(path))
 
     def believe(self, kind: Kind, key: Digest) -> None:
         """All of it was read and is as it should be: from now on it is ``of_this_boot``."""

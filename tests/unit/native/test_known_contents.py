@@ -1,13 +1,16 @@
 """Files of a build context that were read before are not read again, unless something may have been written to them."""
 
 import ctypes
+import errno
 import mmap
 import os
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from inotify_simple import INotify, flags  # type: ignore[import-untyped]
 
 from fswatch_builder._native import KnownContents, RefusedError, content
 from tests.support.filesystems import mounted
@@ -200,29 +203,20 @@ def test_of_another_file_system_in_the_context_nothing_is_known(xfs: Tree) -> No
         assert learn(xfs).learned == 1
 
 
-def test_what_was_saved_of_another_file_system_is_not_believed(xfs: Tree, tmp_path: Path) -> None:
-    """Inode numbers and times are this file's own; the device alone tells."""
-    xfs.file("f", "content")
-    known = learn(xfs)
-    saved = tmp_path / "saved"
-    known.save(os.fsencode(saved))
-    (device,) = (saved.read_bytes()[8:16],)
-    assert int.from_bytes(device) == xfs.path.stat().st_dev
-    saved.write_bytes(saved.read_bytes().replace(device, bytes(8), 1))
-    known = KnownContents(xfs.root, os.fsencode(saved))
-    digest(xfs, known)
-    assert known.learned == 1
-
-
 SPOILT: list[Callable[[bytes], bytes]] = [
     lambda _: b"",
     lambda data: data[:-1],
     lambda data: data[:-1] + bytes([data[-1] ^ 1]),
-    lambda data: b"?" + data[1:],
+    lambda data: with_checksum(b"?" + data[1:-4]),
+    lambda data: with_checksum(data[:-5]),
 ]
 
 
-@pytest.mark.parametrize("spoil", SPOILT, ids=["empty", "cut off", "other digest", "other form"])
+def with_checksum(data: bytes) -> bytes:
+    return data + zlib.crc32(data).to_bytes(4)
+
+
+@pytest.mark.parametrize("spoil", SPOILT, ids=["empty", "cut off", "other digest", "other form", "half a record"])
 def test_what_is_damaged_is_refused(xfs: Tree, tmp_path: Path, spoil: Callable[[bytes], bytes]) -> None:
     xfs.file("f", "content")
     saved = tmp_path / "saved"
@@ -253,3 +247,39 @@ def test_what_another_build_takes_stays_known_until_it_is_the_most(xfs: Tree) ->
     known = again(xfs, known)
     assert learned(range(1), known) == 0
     assert learned(range(1, 10), known) == 9
+
+
+def test_who_watches_a_context_that_is_known_hears_nothing(xfs: Tree) -> None:
+    """Else a build that is started by every change there would start the next one."""
+    xfs.file("f", "content")
+    known = again(xfs, learn(xfs))
+    heard = flags.MODIFY | flags.ATTRIB | flags.CREATE | flags.CLOSE_WRITE | flags.DELETE
+    with INotify() as watch:
+        for place in (xfs.path, xfs.path.parent):
+            watch.add_watch(place, heard)
+        digest(xfs, KnownContents(xfs.root))
+        assert watch.read(timeout=0)  # it can be heard
+        digest(xfs, known)
+        assert watch.read(timeout=0) == []
+
+
+def fill(path: Path) -> None:
+    """Takes all the space there is."""
+    size = 1 << 20
+    with open(path, "wb", buffering=0) as file:
+        while size:
+            try:
+                file.write(bytes(size))
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                size //= 2
+
+
+def test_on_a_full_disk_nothing_is_learned(xfs: Tree) -> None:
+    xfs.file("f", "content")
+    before = digest(xfs)
+    fill(xfs.path.parent / "rest")
+    known = KnownContents(xfs.root)
+    assert digest(xfs, known) == before
+    assert known.learned == 0

@@ -1,8 +1,10 @@
 //! The content of what COPY would take: as one digest for the cache key, and as a listing of what that was made of.
 
 mod known;
+mod mounted;
 mod part;
 mod reading;
+mod saved;
 
 use std::collections::HashMap;
 use std::thread;

@@ -157,7 +157,8 @@ impl<'a> Parts<'a> {
             self.inodes.insert(inode);
         }
         if has_content {
-            entry.sha256 = self.known.and_then(|known| known.digest(entry));
+            let root = self.source.root;
+            entry.sha256 = self.known.and_then(|known| known.digest(root, entry));
         }
         Item {
             given,
