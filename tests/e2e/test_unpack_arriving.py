@@ -19,6 +19,7 @@ from fswatch_builder.build.ahead import Ahead
 from fswatch_builder.build.ground import Ways
 from fswatch_builder.errors import BaseImageError, BuildError, RegistryError
 from fswatch_builder.model.platform import Platform
+from fswatch_builder.oci.limits import UnpackLimits
 from fswatch_builder.oci.reference import Reference
 from fswatch_builder.oci.registry import client, pull
 from fswatch_builder.oci.store import Store
@@ -286,6 +287,21 @@ def test_a_layer_that_leads_out_is_told_as_ever(fake: FakeRegistry, workshop: Wo
     assert not (tmp_path / "inside").exists()
     assert trees(workshop.store) == []
     assert leftovers(workshop.store) == []
+
+
+def test_l18_a_layer_beyond_the_limits_is_told_as_ever(
+    fake: FakeRegistry, workshop: Workshop, image: MadeImage, begun: list[int]
+) -> None:
+    fake.add("app", "1", image)
+    for limits, told in (
+        (UnpackLimits(size=1 << 20), "limit of 1048576 bytes"),
+        (UnpackLimits(entries=9), "limit of 9 members"),
+    ):
+        with pytest.raises(BaseImageError, match=rf"cannot be unpacked: .*{told}"):
+            workshop.build(from_registry(fake), limits=limits, store=workshop.store / str(len(begun)))
+        assert trees(workshop.store / str(len(begun) - 1)) == []
+        assert leftovers(workshop.store / str(len(begun) - 1)) == []
+    assert begun == [2, 2]
 
 
 def test_a_layer_that_is_not_what_the_configuration_says_is_told_as_ever(

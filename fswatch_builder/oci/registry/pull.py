@@ -45,8 +45,8 @@ def pull(
     try:
         with stopping.ending(client.stop):
             return _pull(client, store, reference, platform, watcher, progress or Silent())
-    except RegistryError:
-        stopping.check()
+    except (BaseImageError, RegistryError):
+        stopping.check()  # what was cut short is not what it should be
         raise
     finally:
         client.close()
