@@ -26,6 +26,18 @@ def test_a_file_system_mounted_below_is_looked_at_whole(tree: Path) -> None:
 
 
 @pytest.mark.root
+@pytest.mark.parametrize("tracker", IN_PLACE)
+def test_a_full_file_system_is_followed(tmp_path: Path, tracker: str) -> None:
+    """Nothing can be written there to try its clock: then nothing is believed of it."""
+    with mounted("tmpfs", tmp_path, "size=64k") as tree:
+        (tree / "f").write_bytes(b"x" * 65536)
+        with pytest.raises(OSError, match="No space left"):
+            (tree / "g").write_bytes(b"x" * 65536)
+        done = track(tree, "--tracker", tracker, "--audit", script="printf y 1<>f")
+    assert "M  f  content" in done.stderr
+
+
+@pytest.mark.root
 def test_files_of_one_number_in_two_file_systems_are_no_links_to_the_audit(tree: Path) -> None:
     for name in ("one", "two"):
         (tree / name).mkdir()

@@ -22,6 +22,10 @@ class Mapping:
         self.address = _mapped(libc.mmap(None, ctypes.c_size_t(self.length), *arguments))
         os.close(fd)
 
+    def load(self) -> bytes:
+        """Its first byte."""
+        return ctypes.string_at(self.address, 1)
+
     def store(self, content: bytes) -> None:
         ctypes.memmove(self.address, content, len(content))
 

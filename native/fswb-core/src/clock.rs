@@ -47,26 +47,43 @@ pub enum Ticks {
 }
 
 impl Clock {
+    /// Nothing can be said of it.
+    pub(crate) const UNKNOWN: Self = Self {
+        ticks: Ticks::Unknown,
+        shows_stores: false,
+    };
+
     /// Of the file system that a root directory is on.
     pub fn of(root: &Root) -> Result<Self> {
-        let kind = fs::fstatfs(root.fd())
-            .during("fstatfs", root.path())?
-            .f_type;
+        Self::at(root.fd(), root.path())
+    }
+
+    /// Of the file system that an open directory is on. `path` is for messages.
+    pub(crate) fn at(directory: BorrowedFd<'_>, path: &[u8]) -> Result<Self> {
+        let kind = fs::fstatfs(directory).during("fstatfs", path)?.f_type;
         let file = if FOREIGN.contains(&kind) {
             None
         } else {
-            scratch(root)?
+            scratch(directory, path)?
         };
         let Some(file) = file else {
-            return Ok(Self {
-                ticks: Ticks::Unknown,
-                shows_stores: false,
-            });
+            return Ok(Self::UNKNOWN);
         };
+        match Self::tried(file.as_fd()) {
+            // Full: nothing can be written to try it.
+            Err(Error::System {
+                errno: libc::ENOSPC | libc::EDQUOT,
+                ..
+            }) => Ok(Self::UNKNOWN),
+            tried => tried,
+        }
+    }
+
+    fn tried(file: BorrowedFd<'_>) -> Result<Self> {
         // Stores first: of two calls the ticks of the later one are the ones to judge by.
-        let shows_stores = probe_stores(file.as_fd())?;
+        let shows_stores = probe_stores(file)?;
         Ok(Self {
-            ticks: probe(file.as_fd())?,
+            ticks: probe(file)?,
             shows_stores,
         })
     }
@@ -85,10 +102,10 @@ impl Clock {
 
 /// Returns when no inode can any more get a ctime that one has now: at once with a multigrain clock, whose time a query
 /// and a write move on for all inodes (kernel, `inode_set_ctime_current`: none is stamped earlier than the last fine one),
-/// else after a tick, 1 to 10 ms.
+/// else after a tick, 1 to 10 ms (a second on an ext4 with inodes of 128 bytes).
 pub fn pass_a_tick(root: &Root) -> Result<()> {
-    let file =
-        scratch(root)?.ok_or_else(|| Error::system("open", root.path(), Errno::OPNOTSUPP))?;
+    let file = scratch(root.fd(), root.path())?
+        .ok_or_else(|| Error::system("open", root.path(), Errno::OPNOTSUPP))?;
     let first = touched(file.as_fd())?;
     while touched(file.as_fd())? <= first {
         std::thread::yield_now();
@@ -156,31 +173,28 @@ fn probe_stores(file: BorrowedFd<'_>) -> Result<bool> {
     Ok((stat.st_mtime, stat.st_mtime_nsec) != (0, 0))
 }
 
-/// A nameless file on the root's file system. Beside the root rather than in it, where a watch would hear of it.
-fn scratch(root: &Root) -> Result<Option<OwnedFd>> {
-    let own = fs::fstat(root.fd()).during("fstat", root.path())?.st_dev;
+/// A nameless file on the file system of a directory. Beside the directory rather than in it, where a watch would hear of it.
+fn scratch(directory: BorrowedFd<'_>, path: &[u8]) -> Result<Option<OwnedFd>> {
+    let own = fs::fstat(directory).during("fstat", path)?.st_dev;
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-    let beside = fs::openat(
-        root.fd(),
-        "..",
-        OFlags::PATH | OFlags::CLOEXEC,
-        Mode::empty(),
-    );
+    let above = OFlags::PATH | OFlags::CLOEXEC;
+    let beside = fs::openat(directory, "..", above, Mode::empty());
     if let Ok(beside) = &beside {
-        let other = fs::fstat(beside).during("fstat", root.path())?.st_dev;
+        let other = fs::fstat(beside).during("fstat", path)?.st_dev;
         if other == own {
             if let Ok(file) = fs::openat(beside, ".", flags, Mode::RUSR | Mode::WUSR) {
                 return Ok(Some(file));
             }
         }
     }
-    match fs::openat(root.fd(), ".", flags, Mode::RUSR | Mode::WUSR) {
+    match fs::openat(directory, ".", flags, Mode::RUSR | Mode::WUSR) {
         Ok(file) => Ok(Some(file)),
         // open(2): no O_TMPFILE on this file system, or nothing may be written here. Then nothing is known of its clock.
         Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::ROFS | Errno::ACCESS) => {
             Ok(None)
         }
-        Err(errno) => Err(Error::system("open", root.path(), errno)),
+        Err(Errno::NOSPC | Errno::DQUOT) => Ok(None),
+        Err(errno) => Err(Error::system("open", path, errno)),
     }
 }
 

@@ -12,6 +12,7 @@ pub mod archive;
 pub mod baseline;
 pub mod change;
 pub mod clock;
+mod clocks;
 pub mod command;
 pub mod copy;
 pub mod descent;

@@ -406,15 +406,14 @@ impl State {
             Scope::Entry => (0, Scope::Children),
             Scope::Children | Scope::Subtree => (1, Scope::Subtree),
         };
-        if self.pending.scope(directory) >= Some(whole) {
+        let counts = self.names.entry(event.wd).or_default();
+        // Not so long as a wider hint is there for another reason: what is named is looked at more closely.
+        let is_crowd = counts[crowded..].iter().any(|&count| count > CROWD);
+        if is_crowd || !self.pending.add(directory.join(event.name)?, scope) {
             return Ok(());
         }
-        if !self.pending.add(directory.join(event.name)?, scope) {
-            return Ok(());
-        }
-        let count = &mut self.names.entry(event.wd).or_default()[crowded];
-        *count += 1;
-        if *count > CROWD {
+        counts[crowded] += 1;
+        if counts[crowded] > CROWD {
             self.pending.add(directory.clone(), whole);
             self.pending.thin_out(directory);
         }

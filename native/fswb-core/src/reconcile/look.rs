@@ -8,7 +8,8 @@ use rustix::fs::{self, AtFlags, StatxAttributes};
 use super::HashMode;
 use crate::baseline::Cursor;
 use crate::change::{Effort, Why};
-use crate::clock::{Clock, Ticks};
+use crate::clock::Ticks;
+use crate::clocks::Clocks;
 use crate::entry::{Entry, Inode, Kind, STATX_WANTED, Sha256};
 use crate::error::{Context, Error, Result, present};
 use crate::hash::{hash_rest, open_file};
@@ -94,7 +95,7 @@ enum Stat {
 /// Looks at entries, one after the other, and keeps what it saw.
 #[derive(Debug)]
 pub(super) struct Looker {
-    clock: Clock,
+    clocks: Arc<Clocks>,
     mode: HashMode,
     /// Device of the lower layer, if this is the merged view of an overlay.
     lower: Option<u64>,
@@ -111,9 +112,9 @@ pub(super) struct Looker {
 }
 
 impl Looker {
-    pub(super) fn new(clock: Clock, mode: HashMode, lower: Option<u64>) -> Self {
+    pub(super) fn new(clocks: Arc<Clocks>, mode: HashMode, lower: Option<u64>) -> Self {
         Self {
-            clock,
+            clocks,
             mode,
             lower,
             observations: Vec::new(),
@@ -176,6 +177,10 @@ impl Looker {
             }
             Stat::Absent => return self.absent(site, known).map(Some),
         };
+        let path = || site.path();
+        if now.kind == Kind::Directory && self.clocks.meet(site.fd, site.name, &now, path)? {
+            return Ok(None);
+        }
         let before = known.map(|known| Arc::new(known.entry()));
         // A mount raises no event at what it covers, so no tracker vouches for what is below. Every entry on the way to a
         // place is looked at, so none is passed unseen. (A RUN cannot mount where we look; the host can.) What was mounted
@@ -311,7 +316,7 @@ impl Looker {
             }
             None => complete(site.fd, site.name, path, &mut now)?,
         }
-        now.racy = self.clock.is_racy(&now);
+        now.racy = self.clocks.is_racy(&now);
         let Some(before) = before.filter(|before| before.kind == now.kind) else {
             if self.mode == HashMode::Record && now.kind == Kind::File && now.size > 0 {
                 now.sha256 = Some(self.digest(site, now.size, path)?);
@@ -350,7 +355,8 @@ impl Looker {
             // Nothing to compare with. If only stores are hidden (tmpfs), what looks untouched is taken for that: else every
             // file of a record without digests would count as changed.
             (HashMode::Evidence, None) => {
-                let only_stores = self.clock.ticks == Ticks::Multigrain;
+                let clock = self.clocks.clock_of(now);
+                let only_stores = clock.is_some_and(|clock| clock.ticks == Ticks::Multigrain);
                 return Ok(!(only_stores && before.looks_untouched(now)));
             }
             (HashMode::Evidence | HashMode::All | HashMode::Record, _) => {}

@@ -22,7 +22,7 @@ use walk::Walk;
 
 use crate::baseline::Baseline;
 use crate::change::{Change, ChangeKind, ChangeSet, Why};
-use crate::clock::Clock;
+use crate::clocks::Clocks;
 use crate::error::{Error, Result};
 use crate::hint::{HintSet, Loss, LossReason, Scope};
 use crate::path::RelPath;
@@ -63,9 +63,9 @@ pub fn reconcile(
     threads: usize,
     made: Links,
 ) -> Result<ChangeSet> {
-    // Before the first stat: see `Clock`.
-    let clock = Clock::of(root)?;
-    let mut walk = Walk::new(root, baseline, clock, mode, threads);
+    // Before the first stat.
+    let clocks = Clocks::of(root)?;
+    let mut walk = Walk::new(root, baseline, clocks, mode, threads);
     let mut places = Places::default();
     for (path, scope) in hints.hints() {
         places.add(path.clone(), scope);

@@ -32,7 +32,8 @@ pub(super) type Place = (RelPath, Scope);
 /// What to look at in a directory and below.
 #[derive(Clone, Copy)]
 pub(super) enum Todo<'a> {
-    Everything,
+    /// All of it, and closely at places that are named besides.
+    Everything(&'a [Place]),
     /// Places at or below the directory.
     Places(&'a [Place]),
 }
@@ -45,15 +46,20 @@ pub(super) fn care(path: &RelPath, places: &[Place]) -> Care {
     }
 }
 
+/// Those of `places` at and below a path.
+pub(super) fn within<'a>(path: &RelPath, places: &'a [Place]) -> &'a [Place] {
+    let start = places.partition_point(|(place, _)| place < path);
+    let from = &places[start..];
+    &from[..from.partition_point(|(place, _)| place.is_within(path))]
+}
+
 /// What of `places` is to be done in and below a directory; `None` if nothing is.
 pub(super) fn narrow<'a>(directory: &RelPath, places: &'a [Place]) -> Option<Todo<'a>> {
-    let start = places.partition_point(|(path, _)| path < directory);
-    let inside = &places[start..];
-    let inside = &inside[..inside.partition_point(|(path, _)| path.is_within(directory))];
+    let inside = within(directory, places);
     match inside {
         [] => None,
         [(path, scope), ..] if path == directory => match (scope, inside.len()) {
-            (Scope::Subtree, _) => Some(Todo::Everything),
+            (Scope::Subtree, _) => Some(Todo::Everything(&inside[1..])),
             (Scope::Entry, 1) => None,
             _ => Some(Todo::Places(inside)),
         },

@@ -10,12 +10,12 @@ use rustix::fs::{self, Mode, OFlags, RawDir, ResolveFlags};
 
 use super::look::{Below, Care, LOOKS, Looker, Site, in_motion};
 use super::names::{Names, folds_case};
-use super::places::{Place, Places, Todo, care, is_children, narrow};
+use super::places::{Place, Places, Todo, care, is_children, narrow, within};
 use super::queue::Queue;
 use super::{Found, HashMode};
 use crate::baseline::{Baseline, Cursor};
 use crate::change::Effort;
-use crate::clock::Clock;
+use crate::clocks::Clocks;
 use crate::entry::{Inode, Kind};
 use crate::error::{Context, Error, Result};
 use crate::hint::Scope;
@@ -57,7 +57,7 @@ impl Drop for Opened<'_> {
 pub(super) struct Walk<'a> {
     root: &'a Root,
     baseline: &'a Baseline,
-    clock: Clock,
+    clocks: Arc<Clocks>,
     mode: HashMode,
     threads: usize,
     lost: HashSet<Inode>,
@@ -71,14 +71,14 @@ impl<'a> Walk<'a> {
     pub(super) fn new(
         root: &'a Root,
         baseline: &'a Baseline,
-        clock: Clock,
+        clocks: Clocks,
         mode: HashMode,
         threads: usize,
     ) -> Self {
         Self {
             root,
             baseline,
-            clock,
+            clocks: Arc::new(clocks),
             mode,
             threads,
             lost: HashSet::new(),
@@ -98,7 +98,7 @@ impl<'a> Walk<'a> {
         if places.is_empty() {
             return Ok(());
         }
-        let mut looker = Looker::new(self.clock, self.mode, self.lower());
+        let mut looker = Looker::new(self.clocks.clone(), self.mode, self.lower());
         let site = Site {
             fd: self.root.fd(),
             directory: &RelPath::ROOT,
@@ -107,7 +107,7 @@ impl<'a> Walk<'a> {
         let todo = match looker.look(site, Some(self.baseline.root()), Care::Passing)? {
             Below::Known => narrow(&RelPath::ROOT, &places),
             // Another directory under the root's name.
-            Below::Unknown => Some(Todo::Everything),
+            Below::Unknown => Some(Todo::Everything(&[])),
             Below::Nothing => {
                 return Err(Error::system(
                     "statx",
@@ -186,7 +186,7 @@ impl<'a> Walk<'a> {
             directory: &parent,
             name: &name,
         };
-        let mut looker = Looker::new(self.clock, self.mode, self.lower());
+        let mut looker = Looker::new(self.clocks.clone(), self.mode, self.lower());
         looker.look(site, self.baseline.cursor(path), Care::Listed)?;
         self.absorb(looker, found);
         if found.get(path).is_none_or(|seen| seen.after.is_none()) {
@@ -273,7 +273,7 @@ impl<'a> Worker<'a> {
         Self {
             root: walk.root,
             open,
-            looker: Looker::new(walk.clock, walk.mode, walk.lower()),
+            looker: Looker::new(walk.clocks.clone(), walk.mode, walk.lower()),
             buffer: vec![MaybeUninit::uninit(); LISTING].into_boxed_slice(),
         }
     }
@@ -285,7 +285,7 @@ impl<'a> Worker<'a> {
             own => Arc::new(own?),
         };
         match task.todo {
-            Todo::Everything => self.list(task, &own, more),
+            Todo::Everything(_) => self.list(task, &own, more),
             // An event has the name as somebody spelled it, which need not be how the directory does.
             Todo::Places(places) if is_children(&task.path, places) || folds_case(&own.fd) => {
                 self.list(task, &own, more)
@@ -390,7 +390,12 @@ impl<'a> Worker<'a> {
         // A scan makes no path for what it only passes.
         let mut path = None;
         let (care, below) = match todo {
-            Todo::Everything => (Care::Passing, Some(todo)),
+            Todo::Everything([]) => (Care::Passing, Some(todo)),
+            Todo::Everything(places) => {
+                let path = path.insert(task.path.join(name)?);
+                let below = Todo::Everything(within(path, places));
+                (care(path, places), Some(below))
+            }
             Todo::Places(places) => {
                 let path = path.insert(task.path.join(name)?);
                 (care(path, places), narrow(path, places))
@@ -398,7 +403,7 @@ impl<'a> Worker<'a> {
         };
         let below = match self.looker.look(site, known, care)? {
             Below::Nothing => return Ok(()),
-            Below::Unknown => Some(Todo::Everything),
+            Below::Unknown => Some(Todo::Everything(&[])),
             Below::Known => below,
         };
         if let Some(todo) = below {
