@@ -52,7 +52,7 @@ class StepCosts(Struct, frozen=True):
 
     ``arm``: putting the tracker in force, which is done once. ``work``: the command, or the copying. ``settle``: what
     the tracker knows. ``compare``: what changed. ``pack``: the layer, compressed and stored. ``advance``: the new
-    baseline. What is missing of the whole went into the root file system.
+    baseline. What is missing of the whole went into the root file system, or into the look at the one it stands on.
     """
 
     arm: float = 0.0
