@@ -108,6 +108,10 @@ class Rootfs:
     @property
     def merged(self) -> bool:
         """Whether ``mount_overlay`` made it. Its ``path`` then leads there for this process alone, while the object lives."""
+    @property
+    def file_system(self) -> bytes | None:
+        """What is the same for directories of one file system (of btrfs: of one subvolume) as long as it stays mounted. None where
+        the kernel does not tell, and for every kind but ext4, xfs and btrfs."""
     def abandon(self) -> None:
         """Nobody wants to know of it any more: ``Baseline.reconcile`` of it, in another thread, ends soon, with ``OSError``
         (ECANCELED). A file that is being read is read to its end."""

@@ -35,9 +35,10 @@ _NOTE: Final = "base"
 
 
 class _Imported(msgspec.Struct):
-    """What is remembered of an import: its manifest."""
+    """What is remembered of an import: its manifest; of a directory also the file system (``Rootfs.file_system``)."""
 
     manifest: str
+    file_system: bytes | None = None
 
 
 def bases(value: str, store: Store, platform: Platform, kept: "KeptBases | None" = None) -> Digest:
@@ -186,12 +187,13 @@ def _directory(path: str, store: Store, platform: Platform) -> Digest:
         )
     key = _key(path, platform)
     known = _recall(store, key)
-    if known is not None:
-        with _told(path):
-            if _unchanged(Rootfs(os.fsencode(path)), store, _record(key, known)):
-                return Digest(known.manifest)
+    with _told(path):
+        rootfs = Rootfs(os.fsencode(path))
+        file_system = rootfs.file_system
+        if known is not None and _unchanged(rootfs, file_system, store, key, known):
+            return Digest(known.manifest)
     manifest, baseline = _imported(path, store, platform)
-    _remember(store, path, key, _Imported(manifest.text), baseline, known)
+    _remember(store, path, key, _Imported(manifest.text, file_system), baseline, known)
     return manifest
 
 
@@ -236,19 +238,22 @@ def _everything() -> HintSet:
     return hints
 
 
-def _unchanged(rootfs: Rootfs, store: Store, record: Digest) -> bool:
+def _unchanged(rootfs: Rootfs, file_system: bytes | None, store: Store, key: bytes, known: _Imported) -> bool:
+    record = _record(key, known)
     with store.kept.use(Kind.BASELINE, record) as found:
         if found.path is None:
             return False
         try:
             baseline = Baseline.open(os.fsencode(found.path))
-            # What a power cut took away had its stat already.
-            mode: HashMode = "evidence" if found.of_this_boot else "all"
+            # What a power cut took away had its stat already; and on another file system a stat proves nothing.
+            is_proof = found.of_this_boot and file_system is not None and file_system == known.file_system
+            mode: HashMode = "evidence" if is_proof else "all"
             changed = len(baseline.reconcile(rootfs, _everything(), hash=mode))
         except RefusedError:  # of another version, or damaged
             return False
-        if not changed and not found.of_this_boot:
+        if not changed and not is_proof:
             store.kept.believe(Kind.BASELINE, record)
+            store.memory.note(_NOTE, key, msgspec.json.encode(_Imported(known.manifest, file_system)))
         return not changed
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from fswatch_builder.oci.keeping import kept
 from tests.support.builds import Result, Workshop
-from tests.support.filesystems import mounted
+from tests.support.filesystems import device, mounted, placed, rewrite
 from tests.support.rare_calls import swap_extents
 
 pytestmark = pytest.mark.root
@@ -69,3 +69,31 @@ def test_what_was_read_after_a_boot_is_believed_from_then_on(
         with open(shop.base / "a", "r+") as one, open(shop.base / "b", "r+") as other:
             swap_extents(one.fileno(), other.fileno())
         assert held(shop.build("FROM base\n"), "a") == "a"
+
+
+def test_what_is_mounted_next_on_the_device_is_read(workshop: Workshop, tmp_path: Path) -> None:
+    """Another image, or a snapshot that somebody went back to: every stat is as it was."""
+    with device("ext4", tmp_path) as disk:
+        with placed(disk, tmp_path / "point") as point:
+            shop = replace(workshop, base=point / "base")
+            shop.base.mkdir()
+            (shop.base / "f").write_text("a" * SIZE)
+            assert held(shop.build("FROM base\n"), "f") == "a"
+        rewrite(disk, b"a" * SIZE, b"b" * SIZE)
+        with placed(disk, tmp_path / "point"):
+            assert held(shop.build("FROM base\n"), "f") == "b"
+
+
+def test_what_was_read_after_a_mount_is_believed_from_then_on(workshop: Workshop, tmp_path: Path) -> None:
+    with device("xfs", tmp_path) as disk:
+        with placed(disk, tmp_path / "point") as point:
+            shop = replace(workshop, base=point / "base")
+            shop.base.mkdir()
+            for name in ("a", "b"):
+                (shop.base / name).write_text(name * SIZE)
+            shop.build("FROM base\n")
+        with placed(disk, tmp_path / "point"):
+            shop.build("FROM base\n")
+            with open(shop.base / "a", "r+") as one, open(shop.base / "b", "r+") as other:
+                swap_extents(one.fileno(), other.fileno())
+            assert held(shop.build("FROM base\n"), "a") == "a"

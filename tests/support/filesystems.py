@@ -1,5 +1,7 @@
 """File systems of a test's own: mounted below a directory, gone afterwards, noticed by nobody else."""
 
+import mmap
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -69,6 +71,13 @@ def placed(device: Path, point: Path, options: str = "") -> Iterator[Path]:
         yield point
     finally:
         subprocess.run(["umount", point], check=True)
+
+
+def rewrite(device: Path, before: bytes, after: bytes) -> None:
+    """Changes what the blocks of a device hold, which is not mounted."""
+    with open(device, "r+b") as file, mmap.mmap(file.fileno(), file.seek(0, os.SEEK_END)) as mapped:
+        at = mapped.find(before)
+        mapped[at : at + len(before)] = after
 
 
 def _unmounted(point: Path) -> bool:

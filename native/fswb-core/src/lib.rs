@@ -32,6 +32,7 @@ pub mod ignore;
 pub mod inotify;
 pub mod kernel;
 pub mod layer;
+pub mod mounted;
 mod opening;
 pub mod overlay;
 pub mod path;

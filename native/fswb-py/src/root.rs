@@ -3,6 +3,7 @@
 use std::os::fd::{IntoRawFd, RawFd};
 use std::sync::Arc;
 
+use fswb_core::mounted;
 use fswb_core::path::RelPath;
 use fswb_core::root::Root;
 use pyo3::prelude::*;
@@ -32,6 +33,12 @@ impl Rootfs {
     #[getter]
     fn merged(&self) -> bool {
         self.0.layers().is_some()
+    }
+
+    #[getter]
+    fn file_system<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        let identity = py.detach(|| mounted::identity(&self.0))?;
+        Some(PyBytes::new(py, &identity))
     }
 
     fn abandon(&self) {

@@ -1,6 +1,5 @@
 """What is known of the files of a context is known of one file system, for as long as it stays mounted."""
 
-import mmap
 import os
 import subprocess
 import sys
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fswatch_builder._native import KnownContents, Rootfs, content
-from tests.support.filesystems import device, mounted, placed
+from tests.support.filesystems import device, mounted, placed, rewrite
 
 pytestmark = pytest.mark.root
 
@@ -39,9 +38,7 @@ def test_what_is_mounted_next_on_the_device_is_read(kind: str, tmp_path: Path) -
             assert learned(point, saved) == 1
             assert learned(point, saved) == 0
             before = path.stat()
-        with open(disk, "r+b") as file, mmap.mmap(file.fileno(), file.seek(0, os.SEEK_END)) as bytes_:
-            at = bytes_.find(b"a" * SIZE)
-            bytes_[at : at + SIZE] = b"b" * SIZE
+        rewrite(disk, b"a" * SIZE, b"b" * SIZE)
         with placed(disk, tmp_path / "point", options) as point:
             now = path.stat()
             fields = ("st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")

@@ -12,12 +12,12 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustix::io::Errno;
 
-use super::mounted;
 use super::saved::{self, Record, Saved, content_of, ino_of, record, stat_of};
 use crate::clock::Clock;
 use crate::copy::walk::look;
-use crate::entry::{Entry, Kind, Sha256};
+use crate::entry::{Entry, Sha256};
 use crate::error::{Error, Result};
+use crate::mounted;
 use crate::opening::nobody_writes;
 use crate::path::RelPath;
 use crate::root::Root;
@@ -57,7 +57,7 @@ impl Known {
 
     /// The digest of a file of the context `root` that was read before and not touched since. It has no attributes.
     pub(super) fn digest(&self, root: &Root, entry: &Entry) -> Option<Sha256> {
-        if entry.kind != Kind::File || entry.dev != self.device || self.identity.is_none() {
+        if entry.dev != self.device || self.identity.is_none() {
             return None;
         }
         let stat = stat_of(entry);

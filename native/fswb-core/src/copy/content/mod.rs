@@ -1,7 +1,6 @@
 //! The content of what COPY would take: as one digest for the cache key, and as a listing of what that was made of.
 
 mod known;
-mod mounted;
 mod part;
 mod reading;
 mod saved;

@@ -21,7 +21,7 @@ const BTRFS: FsWord = 0x9123_683e;
 /// Equal for directories of one file system (of btrfs: of one subvolume) that stays mounted in between; of one boot.
 ///
 /// `None` where the kernel does not tell, and for every kind of file system but ext4, xfs and btrfs.
-pub(super) fn identity(root: &Root) -> Option<Sha256> {
+pub fn identity(root: &Root) -> Option<Sha256> {
     let fd = root.fd();
     let device = fs::fstat(fd).ok()?.st_dev;
     // Their directories for this file system, made when it is mounted and removed when it is not any more.
