@@ -22,10 +22,12 @@ _REMOTE = frozenset(["9p", "afs", "ceph", "cifs", "ncpfs", "nfs", "nfs4", "smb3"
 
 
 class MountLine(Struct, frozen=True):
-    """One mount. ``root`` is the directory of the file system that is seen at ``point``. ``super_options`` are those of
-    the file system, each escaped as `unescaped` reads it.
+    """One mount. ``root`` is the directory of the file system that is seen at ``point``, which lies in the mount
+    with number ``parent``. ``super_options`` are those of the file system, each escaped as `unescaped` reads it.
     """
 
+    number: int
+    parent: int
     device: bytes
     root: bytes
     point: bytes
@@ -49,8 +51,10 @@ def mount_lines(mountinfo: str = "/proc/self/mountinfo") -> Iterator[MountLine]:
     with open(mountinfo, "rb") as table:
         for line in table:
             fields, _, rest = line.partition(b" - ")
-            _, _, device, root, point, options, *_ = fields.split(b" ")
+            number, parent, device, root, point, options, *_ = fields.split(b" ")
             yield MountLine(
+                int(number),
+                int(parent),
                 device,
                 unescaped(root),
                 unescaped(point),

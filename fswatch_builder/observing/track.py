@@ -19,7 +19,7 @@ from fswatch_builder.changes.widen import widen
 from fswatch_builder.errors import AuditError, BuildError, CommandError, TrackingError, UsageError
 from fswatch_builder.model.attribution import Attribution
 from fswatch_builder.observing.kernel_writers import WrittenByKernel, kernel_writers
-from fswatch_builder.observing.mounts import Mount, mounts_below
+from fswatch_builder.observing.mounts import Mount, mounts_below, topmost
 from fswatch_builder.runtime.command import Onlooker, run_command
 from fswatch_builder.tracking.protocol import AttributingSession, Session
 from fswatch_builder.tracking.registry import trackers
@@ -102,7 +102,7 @@ def record(directory: str, hash_mode: "HashMode") -> Recording:
         raise _unreadable(error, directory) from error
     except RefusedError as error:
         raise _refused(error, "record", directory) from error
-    return Recording(path, inode, rootfs, baseline, hash_mode, frozenset(found.sockets), tuple(below))
+    return Recording(path, inode, rootfs, baseline, hash_mode, frozenset(found.sockets), topmost(below))
 
 
 def arm(recording: Recording, tracker: str) -> Armed:
@@ -184,7 +184,7 @@ def _moved(recording: Recording) -> Iterator[str]:
 
 def _mounted(recording: Recording) -> Iterator[str]:
     """What there is to know about mounts below, those of before and those of now."""
-    now = {mount.path: mount for mount in mounts_below(recording.directory)[1:]}
+    now = {mount.path: mount for mount in topmost(mounts_below(recording.directory)[1:])}
     for mount in recording.mounts:
         gone = "" if mount.path in now else ", unmounted meanwhile"
         yield f"{_text(mount.path)} is a mount of its own ({mount.kind}{gone}): everything there was looked at"

@@ -135,6 +135,28 @@ def test_a_file_system_without_files_below_is_refused_before_it_is_read(tree: Pa
     assert f"{tree}/old is in a proc file system" in done.stderr
 
 
+@pytest.mark.root
+@pytest.mark.parametrize("hidden", [False, True], ids=["seen", "hidden"])
+def test_what_holds_no_files_is_refused_within_another_mount_too_unless_it_is_hidden(tree: Path, hidden: bool) -> None:
+    kinds = ("mqueue", "tmpfs") if hidden else ("tmpfs", "mqueue")
+    points = (tree / "old/deep", tree / "old") if hidden else (tree / "old", tree / "old/deep")
+    mount_points = []
+    try:
+        for kind, point in zip(kinds, points, strict=True):
+            point.mkdir(exist_ok=True)
+            subprocess.run(["mount", "-t", kind, "none", point], check=True)
+            mount_points.append(point)
+        done = track(tree, "--audit", check=False, script="echo 1 >etc/conf")
+    finally:
+        for point in reversed(mount_points):
+            subprocess.run(["umount", point], check=True)
+    if hidden:
+        assert "M  etc/conf" in done.stderr
+    else:
+        assert done.returncode == 2
+        assert f"{tree}/old/deep is in a mqueue file system" in done.stderr
+
+
 NOBODY = 54321
 #: Loads all that is needed while the interpreter may still be read, by a first run, then becomes somebody else.
 AS_NOBODY = f"""

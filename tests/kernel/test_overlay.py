@@ -95,3 +95,16 @@ def test_an_upper_directory_shows_whiteouts_as_moves(place: Path) -> None:
         inotify.add_watch(place / "upper", flags.CREATE | flags.MOVED_TO)
         os.unlink(merged / "f")
         assert [(event.mask, event.name) for event in inotify.read(timeout=0)] == [(flags.MOVED_TO, "f")]
+
+
+def test_a_directory_far_down_the_lower_layer_is_not_moved_to_another_directory(place: Path) -> None:
+    """Where it came from is kept in an attribute of 256 bytes at most (the module's redirect_max): EXDEV, as without
+    `redirect_dir`, and programs copy. Within its directory its old name is enough.
+    """
+    deep = "/".join(["n" * 60] * 5)
+    (place / "lower" / deep / "dir").mkdir(parents=True)
+    with overlay(place, ",redirect_dir=on") as merged:
+        with pytest.raises(OSError, match="cross-device"):
+            os.rename(merged / deep / "dir", merged / "dir")
+        os.rename(merged / deep / "dir", merged / deep / "renamed")
+        os.rename(merged / "d", merged / deep / "d")
