@@ -71,6 +71,7 @@ class KeptBases:
         self._tracker = tracker
         self._presumed: dict[ChainID, Presumed] = {}
         self._verdicts: Once[Presumed, bool] = Once()
+        self._told: set[tuple[ChainID, str]] = set()
         self._ways: Ways | None = None
         self._aheads: dict[ChainID, Ahead] = {}
 
@@ -221,7 +222,9 @@ class KeptBases:
     def _verdict(self, presumed: Presumed) -> bool:
         if not presumed.look.ends_within(_PATIENCE_S):
             self.tell.note(_LOOKING)
-        if presumed.look.fault() is not None:
+        fault = presumed.look.fault()
+        if fault is not None:
+            self._say_why(presumed.chain, fault)  # also where another build is faster in dropping it
             self._drop_unless_believed(presumed.kind, presumed.chain)
             return False
         self._believe(presumed.kind, presumed.chain, was_read=presumed.look.read_all)
@@ -245,7 +248,7 @@ class KeptBases:
             if fault is None:
                 self._believe(kind, chain, was_read=not found.of_this_boot)
             else:
-                self.tell.note(f"the base kept from an earlier build is unpacked anew: {fault}")
+                self._say_why(chain, fault)
                 kept.discard(kind, chain)
             return fault is None
 
@@ -254,6 +257,11 @@ class KeptBases:
             self._store.kept.believe(kind, chain)
         self._checked[chain] = kind
         self.tell.note("base kept from an earlier build")
+
+    def _say_why(self, chain: ChainID, fault: str) -> None:
+        if (chain, fault) not in self._told:
+            self._told.add((chain, fault))
+            self.tell.note(f"the base kept from an earlier build is unpacked anew: {fault}")
 
     def _say_that_we_wait(self) -> None:
         self.tell.note(_WAITING)

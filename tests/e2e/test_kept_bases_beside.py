@@ -36,7 +36,7 @@ PATIENCE_S = 60.0
 
 class Looks:
     """Looks at kept trees, each held until ``go`` is set: by whoever waits for a verdict first, unless that is another
-    one's to do. ``asked`` has what ``watch`` saw whenever somebody waited.
+    one's to do. ``asked`` has what ``watch`` saw whenever somebody waited; ``then`` is done with each verdict.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,6 +45,7 @@ class Looks:
         self.begun: list[str] = []
         self.asked: list[object] = []
         self.watch: Callable[[], object] = lambda: None
+        self.then: Callable[[], object] = lambda: None
         self.error: OSError | None = None
         look, ask = belief.difference, belief.Look.fault
 
@@ -60,7 +61,9 @@ class Looks:
             self.asked.append(self.watch())
             if self.go_when_asked:
                 self.go.set()
-            return ask(one)
+            found = ask(one)
+            self.then()
+            return found
 
         monkeypatch.setattr(belief, "difference", difference)
         monkeypatch.setattr(belief.Look, "fault", fault)
@@ -142,6 +145,18 @@ def test_what_was_done_on_an_altered_base_is_done_again(workshop: Workshop, look
     assert leftovers(workshop.store)[1:] == []  # what was dropped stays until its user has ended
     assert kept_notes(again(workshop, lines)) == [FROM_EARLIER]
     assert leftovers(workshop.store) == []
+
+
+def test_it_is_said_why_where_another_build_is_faster_in_dropping_the_base(workshop: Workshop, looks: Looks) -> None:
+    lines = "FROM base\nRUN cat /etc/group >/seen\n"
+    expected = plain(workshop, lines)
+    root = kept_rootfs(workshop)
+    rewrite(root)
+    looks.then = lambda: shutil.rmtree(root.parent)
+    result = again(workshop, lines)
+    assert result.built.manifest == expected.built.manifest
+    (note,) = kept_notes(result)
+    assert "such as /etc/group" in note
 
 
 def test_a_run_that_fails_on_an_altered_base_alone_does_not_fail(workshop: Workshop, looks: Looks) -> None:
