@@ -8,6 +8,7 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from fswatch_builder._native import KnownContents, RefusedError, Rootfs
 from fswatch_builder.build.meter import SILENT, Listener
@@ -16,6 +17,9 @@ from fswatch_builder.model.digest import Digest
 from fswatch_builder.oci.blobs import write_errors
 from fswatch_builder.oci.keeping.kept import Kind
 from fswatch_builder.oci.store import Store
+
+#: Kept. Who builds in directories made for the purpose never builds in one of them again.
+_MOST_CONTEXTS: Final = 100
 
 
 @contextmanager
@@ -56,3 +60,5 @@ def _keep(known: KnownContents, store: Store, key: Digest, label: str) -> None:
         saved = os.path.join(draft, "contents")
         known.save(os.fsencode(saved))
         store.kept.replace(Kind.CONTEXT, key, saved, label=label)
+    for longest_unused in store.kept.things(Kind.CONTEXT)[:-_MOST_CONTEXTS]:
+        store.kept.remove(Kind.CONTEXT, longest_unused.key)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fswatch_builder.build import known_contents
 from fswatch_builder.build.events import StepNote
 from fswatch_builder.errors import OutputError, RunError
 from fswatch_builder.oci.keeping.kept import KeptThings, Kind, Thing
@@ -103,6 +104,17 @@ def test_a_store_holds_of_a_context_what_the_last_build_knew(on_xfs: Workshop) -
         on_xfs.build(LINES)
     (thing,) = kept_contexts(on_xfs)
     assert os.listdir(os.path.dirname(thing.path)) == [os.path.basename(thing.path)]
+
+
+def test_of_many_contexts_those_used_last_are_known(on_xfs: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known_contents, "_MOST_CONTEXTS", 2)
+    for name in ("one", "two", "three"):
+        (on_xfs.context / name).mkdir()
+        shop = replace(on_xfs, context=on_xfs.context / name)
+        shop.write("f", name)
+        shop.build("FROM scratch\nCOPY f /\n")
+    assert len(kept_contexts(on_xfs)) == 2
+    assert str(on_xfs.context / "three") in [thing.label for thing in kept_contexts(on_xfs)]
 
 
 @pytest.fixture
