@@ -2,12 +2,16 @@
 
 import ctypes
 import errno
+import fcntl
 import mmap
 import os
+import signal
+import subprocess
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from inotify_simple import INotify, flags  # type: ignore[import-untyped]
@@ -169,6 +173,26 @@ def test_a_file_that_takes_the_place_of_another_is_read(tree: Tree) -> None:
     tree.file("g", "two", mtime_ns=1)
     known = again(tree, learn(tree))
     os.rename(tree.path / "g", tree.path / "f")
+    assert digest(tree, known) == digest(tree)
+
+
+def test_what_is_opened_under_the_name_of_another_is_not_learned_as_that(tree: Tree) -> None:
+    """It was mounted over the one that was stat'ed, and is gone again: no time has moved."""
+    first, path, other = (tree.file(name, name * SIZE) for name in ("a", "b", "c"))
+    known = KnownContents(tree.root)
+    with open(first) as held:
+        fcntl.fcntl(held, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(held, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        build = Thread(target=digest, args=(tree, known))
+        build.start()
+        while fcntl.fcntl(held, fcntl.F_GETLEASE) == fcntl.F_WRLCK:
+            os.sched_yield()
+        # All were stat'ed, and the first one is being opened.
+        subprocess.run(["mount", "--bind", other, path], check=True)
+        fcntl.fcntl(held, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        build.join()
+    subprocess.run(["umount", path], check=True)
+    assert known.learned == 2
     assert digest(tree, known) == digest(tree)
 
 
