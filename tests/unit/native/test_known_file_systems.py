@@ -47,6 +47,25 @@ def test_what_is_mounted_next_on_the_device_is_read(kind: str, tmp_path: Path) -
             assert learned(point, saved) == 1
 
 
+def test_a_copy_of_the_file_system_below_the_context_is_read(tmp_path: Path) -> None:
+    """It has the inode numbers and the times; the device tells."""
+    for name in ("own", "copied", "point"):
+        (tmp_path / name).mkdir()
+    with device("ext4", tmp_path / "own") as disk, device("ext4", tmp_path / "copied") as copy:
+        with placed(disk, tmp_path / "point") as point:
+            (point / "there").mkdir()
+            (point / "f").write_bytes(b"a" * SIZE)
+        copy.write_bytes(disk.read_bytes())
+        rewrite(copy, b"a" * SIZE, b"b" * SIZE)
+        with placed(disk, tmp_path / "point") as point, placed(copy, point / "there"):
+            root = Rootfs(os.fsencode(point))
+            known = KnownContents(root)
+            digests = [content(root, [b""], owners=False, known=one).digest for one in (known, known, None)]
+            assert len(set(digests)) == 1
+            assert known.learned == 1
+            del root
+
+
 def test_another_subvolume_in_its_place_is_read(tmp_path: Path) -> None:
     """Going back to a snapshot: it has the inode numbers and the times, and gets the device number that was free."""
     with mounted("btrfs", tmp_path) as point:
