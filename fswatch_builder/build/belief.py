@@ -96,7 +96,9 @@ def difference(tree: str, *, read_all: bool, rootfs: Rootfs | None = None) -> st
     different = [change.path for change in found.changes] + found.sockets
     if not different:
         return None
-    return f"it was changed since, in {len(different)} places, such as /{os.fsdecode(min(different))}"
+    count = len(different)
+    places = "1 place" if count == 1 else f"{count} places"
+    return f"it was changed since, in {places}, such as /{os.fsdecode(min(different))}"
 
 
 def everything() -> HintSet:

@@ -47,7 +47,7 @@ def replace_by_a_file(root: Path) -> None:
 
 
 TAMPERED: dict[str, tuple[Callable[[Path], object], str]] = {
-    "rewritten with its times restored": (rewrite, "in 1 places, such as /etc/group"),
+    "rewritten with its times restored": (rewrite, "in 1 place, such as /etc/group"),
     "added": (add, "such as /etc/new"),
     "a socket": (lambda root: os.mknod(root / "etc/s", stat.S_IFSOCK | 0o600), "such as /etc"),
     "removed": (lambda root: os.remove(root / "etc/group"), "in 2 places, such as /etc"),
@@ -88,7 +88,7 @@ def test_prune_verify_reads_what_is_kept_and_drops_what_was_touched(workshop: Wo
     rewrite(tree / "rootfs")
     found = fswatch_builder("prune", "--verify", f"--store={workshop.store}", check=False)
     assert found.returncode == 10
-    assert "in 1 places, such as /etc/group" in found.stderr
+    assert "in 1 place, such as /etc/group" in found.stderr
     assert trees(workshop.store) == []
 
 
