@@ -7,7 +7,6 @@ from typing import NoReturn
 import pytest
 
 from fswatch_builder.errors import BaseImageError, DockerfileError, RegistryError
-from fswatch_builder.model.platform import Platform
 from fswatch_builder.oci.reference import Reference
 from fswatch_builder.oci.store import Store
 from tests.support.builds import Workshop
@@ -33,7 +32,7 @@ def test_a_directory_that_is_called_like_an_image_is_none(
 ) -> None:
     asked = []
 
-    def pull(_store: Store, reference: Reference, _platform: Platform) -> NoReturn:
+    def pull(_store: Store, reference: Reference, *_: object) -> NoReturn:
         asked.append(str(reference))
         raise RegistryError("not today")
 
