@@ -1,5 +1,6 @@
 """File systems of a test's own: mounted below a directory, gone afterwards, noticed by nobody else."""
 
+import errno
 import mmap
 import os
 import shutil
@@ -64,13 +65,27 @@ def device(kind: str, directory: Path) -> Iterator[Path]:
 
 @contextmanager
 def placed(device: Path, point: Path, options: str = "") -> Iterator[Path]:
-    """The file system of a device, mounted at ``point``."""
+    """The file system of a device, mounted at ``point``; in the end nowhere."""
     point.mkdir(exist_ok=True)
     subprocess.run(["mount", *(["-o", options] if options else []), device, point], check=True)
     try:
         yield point
     finally:
         subprocess.run(["umount", point], check=True)
+        _wait_until_free(device)
+
+
+def _wait_until_free(device: Path) -> None:
+    """A sandbox that another test began meanwhile has our mounts, too, until it has taken leave of them."""
+    deadline = monotonic() + 10
+    while True:
+        try:
+            os.close(os.open(device, os.O_RDONLY | os.O_EXCL))  # open(2): EBUSY as long as it is mounted anywhere
+            return
+        except OSError as error:
+            if error.errno != errno.EBUSY or monotonic() > deadline:
+                raise
+        select([], [], [], 0.05)
 
 
 def rewrite(device: Path, before: bytes, after: bytes) -> None:
