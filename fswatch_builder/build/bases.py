@@ -192,19 +192,20 @@ def _directory(path: str, store: Store, platform: Platform) -> Digest:
         file_system = rootfs.file_system
         if known is not None and _unchanged(rootfs, file_system, store, key, known):
             return Digest(known.manifest)
-    manifest, baseline = _imported(path, store, platform)
+    manifest, baseline = _imported(rootfs, path, store, platform)
     _remember(store, path, key, _Imported(manifest.text, file_system), baseline, known)
     return manifest
 
 
 def import_tree(path: str, store: Store, platform: Platform) -> Digest:
     """A directory that is never seen again, as one layer: nothing is remembered of it. Raises BaseImageError."""
-    return _imported(path, store, platform)[0]
-
-
-def _imported(path: str, store: Store, platform: Platform) -> tuple[Digest, Baseline]:
     with _told(path):
         rootfs = Rootfs(os.fsencode(path))
+    return _imported(rootfs, path, store, platform)[0]
+
+
+def _imported(rootfs: Rootfs, path: str, store: Store, platform: Platform) -> tuple[Digest, Baseline]:
+    with _told(path):
         baseline = Baseline.empty(rootfs)
         changes = baseline.reconcile(rootfs, _everything())
         layer = None

@@ -266,9 +266,6 @@ class KeptBases:
     def _say_that_we_wait(self) -> None:
         self.tell.note(_WAITING)
 
-    def _path(self, chain: ChainID) -> str:
-        return self._store.kept.path(self._checked[chain], chain)
-
     # Making one.
 
     def _pays(self, stack: "_Stack", below: int, goal: int) -> bool:
@@ -310,7 +307,7 @@ class KeptBases:
             kept.publish(kind, chain, draft, label=label)
             self._checked[chain] = kind
         if kind is Kind.STATE:
-            self._let_states_go()
+            kept.keep_last(kind, _MOST_STATES)
         return None
 
     def _unpacked(
@@ -334,11 +331,6 @@ class KeptBases:
             baseline, first = tree.baseline.clone_tree(tree.rootfs, rootfs), below
         unpack_all(stack.layers[first:goal], self._store, rootfs, baseline, self.tell)
         return draft, rootfs, baseline
-
-    def _let_states_go(self) -> None:
-        kept = self._store.kept
-        for state in kept.things(Kind.STATE)[:-_MOST_STATES]:
-            kept.remove(Kind.STATE, state.key)
 
 
 class _Stack:

@@ -60,5 +60,4 @@ def _keep(known: KnownContents, store: Store, key: Digest, label: str) -> None:
         saved = os.path.join(draft, "contents")
         known.save(os.fsencode(saved))
         store.kept.replace(Kind.CONTEXT, key, saved, label=label)
-    for longest_unused in store.kept.things(Kind.CONTEXT)[:-_MOST_CONTEXTS]:
-        store.kept.remove(Kind.CONTEXT, longest_unused.key)
+    store.kept.keep_last(Kind.CONTEXT, _MOST_CONTEXTS)

@@ -10,7 +10,7 @@ import pytest
 from fswatch_builder.oci.keeping import kept
 from tests.support.builds import Result, Workshop
 from tests.support.filesystems import device, mounted, placed, rewrite
-from tests.support.rare_calls import swap_extents
+from tests.support.rare_calls import exchange_contents
 
 pytestmark = pytest.mark.root
 
@@ -20,6 +20,14 @@ SIZE = 4096
 def held(result: Result, name: str) -> str:
     """The first letter of a file of the base."""
     return result.text(result.built.image.layers[0], name)[0]
+
+
+def with_two_files(workshop: Workshop, point: Path) -> Workshop:
+    shop = replace(workshop, base=point / "base")
+    shop.base.mkdir()
+    for name in ("a", "b"):
+        (shop.base / name).write_text(name * SIZE)
+    return shop
 
 
 def test_a_store_into_a_page_that_is_dirty_already_is_seen(workshop: Workshop, tmp_path: Path) -> None:
@@ -48,13 +56,9 @@ def test_after_the_machine_was_started_again_all_is_read(
 ) -> None:
     """A power cut may have taken what had its stamp already: here, a call that leaves none exchanges two files."""
     with mounted("xfs", tmp_path) as point:
-        shop = replace(workshop, base=point / "base")
-        shop.base.mkdir()
-        for name in ("a", "b"):
-            (shop.base / name).write_text(name * SIZE)
+        shop = with_two_files(workshop, point)
         assert held(shop.build("FROM base\n"), "a") == "a"
-        with open(shop.base / "a", "r+") as one, open(shop.base / "b", "r+") as other:
-            swap_extents(one.fileno(), other.fileno())
+        exchange_contents(shop.base / "a", shop.base / "b")
         assert held(shop.build("FROM base\n"), "a") == "a"
         monkeypatch.setattr(kept, "boot_id", lambda: "another boot")
         assert held(shop.build("FROM base\n"), "a") == "b"
@@ -64,15 +68,11 @@ def test_what_was_read_after_a_boot_is_believed_from_then_on(
     workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with mounted("xfs", tmp_path) as point:
-        shop = replace(workshop, base=point / "base")
-        shop.base.mkdir()
-        for name in ("a", "b"):
-            (shop.base / name).write_text(name * SIZE)
+        shop = with_two_files(workshop, point)
         shop.build("FROM base\n")
         monkeypatch.setattr(kept, "boot_id", lambda: "another boot")
         shop.build("FROM base\n")
-        with open(shop.base / "a", "r+") as one, open(shop.base / "b", "r+") as other:
-            swap_extents(one.fileno(), other.fileno())
+        exchange_contents(shop.base / "a", shop.base / "b")
         assert held(shop.build("FROM base\n"), "a") == "a"
 
 
@@ -92,13 +92,9 @@ def test_what_is_mounted_next_on_the_device_is_read(workshop: Workshop, tmp_path
 def test_what_was_read_after_a_mount_is_believed_from_then_on(workshop: Workshop, tmp_path: Path) -> None:
     with device("xfs", tmp_path) as disk:
         with placed(disk, tmp_path / "point") as point:
-            shop = replace(workshop, base=point / "base")
-            shop.base.mkdir()
-            for name in ("a", "b"):
-                (shop.base / name).write_text(name * SIZE)
+            shop = with_two_files(workshop, point)
             shop.build("FROM base\n")
         with placed(disk, tmp_path / "point"):
             shop.build("FROM base\n")
-            with open(shop.base / "a", "r+") as one, open(shop.base / "b", "r+") as other:
-                swap_extents(one.fileno(), other.fileno())
+            exchange_contents(shop.base / "a", shop.base / "b")
             assert held(shop.build("FROM base\n"), "a") == "a"

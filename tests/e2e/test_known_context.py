@@ -15,7 +15,7 @@ from fswatch_builder.oci.keeping.kept import KeptThings, Kind, Thing
 from fswatch_builder.oci.store import Store
 from tests.support.builds import Workshop
 from tests.support.filesystems import mounted
-from tests.support.rare_calls import swap_extents
+from tests.support.rare_calls import exchange_contents
 
 pytestmark = pytest.mark.root
 
@@ -34,8 +34,7 @@ def on_xfs(workshop: Workshop, tmp_path: Path) -> Iterator[Workshop]:
 
 
 def exchange(shop: Workshop) -> None:
-    with open(shop.context / "a", "r+") as one, open(shop.context / "b", "r+") as other:
-        swap_extents(one.fileno(), other.fileno())
+    exchange_contents(shop.context / "a", shop.context / "b")
 
 
 def kept_contexts(shop: Workshop) -> list[Thing]:

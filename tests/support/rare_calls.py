@@ -7,6 +7,7 @@ import os
 import struct
 import subprocess
 import sys
+from pathlib import Path
 
 from tests.support.system_calls import AT_FDCWD, checked, libc
 
@@ -127,6 +128,12 @@ def move_extents(fd: int, donor: int, length: int) -> None:
 def exchange_with_boot_loader(fd: int) -> None:
     """EXT4_IOC_SWAP_BOOT: what the file holds changes places with what an inode for boot loaders does."""
     fcntl.ioctl(fd, _EXT4_IOC_SWAP_BOOT)
+
+
+def exchange_contents(one: Path, other: Path) -> None:
+    """What two files of one size on xfs hold changes places, and no stat says so."""
+    with open(one, "r+") as first, open(other, "r+") as second:
+        swap_extents(first.fileno(), second.fileno())
 
 
 def swap_extents(fd: int, other: int) -> None:

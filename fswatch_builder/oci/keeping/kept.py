@@ -190,6 +190,11 @@ class KeptThings:
         with workspace(self._work) as grave:
             return self.bury(kind, [key], grave) == [key]
 
+    def keep_last(self, kind: Kind, most: int) -> None:
+        """Removes the longest unused things of a kind, so that ``most``, at least 1, stay. Raises as ``remove``."""
+        for thing in self.things(kind)[:-most]:
+            self.remove(kind, thing.key)
+
     def bury(self, kind: Kind, keys: Sequence[Digest], grave: str) -> list[Digest]:
         """Moves those of ``keys`` that are not in use to the workspace ``grave``: which these are. They vanish at once;
         what takes time, the removal of their files, comes after the transaction, for which others wait.

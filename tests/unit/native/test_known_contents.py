@@ -18,7 +18,7 @@ from inotify_simple import INotify, flags  # type: ignore[import-untyped]
 
 from fswatch_builder._native import KnownContents, RefusedError, content
 from tests.support.filesystems import mounted
-from tests.support.rare_calls import swap_extents
+from tests.support.rare_calls import exchange_contents
 from tests.support.system_calls import libc
 from tests.unit.native.trees import Tree
 
@@ -29,9 +29,9 @@ LEARNING = ["ext4", "xfs", "btrfs"]
 
 
 @contextmanager
-def on(kind: str, directory: Path) -> Iterator[Tree]:
+def on(kind: str, directory: Path, *, mkfs: tuple[str, ...] = ()) -> Iterator[Tree]:
     """A context on a file system of its own."""
-    with mounted(kind, directory) as point:
+    with mounted(kind, directory, mkfs=mkfs) as point:
         tree = Tree(point / "context")
         yield tree
         del tree.root
@@ -67,19 +67,13 @@ def again(tree: Tree, known: KnownContents) -> KnownContents:
     return KnownContents(tree.root, os.fsencode(path))
 
 
-def exchange(tree: Tree, one: str, other: str) -> None:
-    """What they hold changes places, and no stat says so."""
-    with open(tree.path / one, "r+") as first, open(tree.path / other, "r+") as second:
-        swap_extents(first.fileno(), second.fileno())
-
-
 def test_what_is_known_is_not_read(xfs: Tree) -> None:
     """Two files change places by a call that leaves no stamp: only who reads them sees it (index/CLOCK.md)."""
     for name in ("a", "b"):
         xfs.file(name, name * SIZE)
     before = digest(xfs)
     known = again(xfs, learn(xfs))
-    exchange(xfs, "a", "b")
+    exchange_contents(xfs.path / "a", xfs.path / "b")
     assert digest(xfs) != before
     assert digest(xfs, known) == before
     assert known.learned == 0
@@ -102,7 +96,7 @@ def test_a_file_that_is_read_twice_in_one_build_is_opened_once(xfs: Tree) -> Non
     xfs.file("b", "b" * SIZE)
     known = learn(xfs)
     before = digest(xfs)
-    exchange(xfs, "a", "b")
+    exchange_contents(xfs.path / "a", xfs.path / "b")
     assert digest(xfs, known) == before
 
 
@@ -145,31 +139,27 @@ def test_what_somebody_has_open_for_writing_is_read_each_time(tree: Tree) -> Non
         assert learn(tree).learned == 2
 
 
+def assert_that_writes_are_seen(tree: Tree, count: int) -> None:
+    path = tree.file("f", "0")
+    for number in range(count):
+        known = learn(tree)
+        with open(path, "r+") as file:
+            file.write(str(number % 10))
+        os.utime(path, ns=(1, 1))
+        assert digest(tree, known) == digest(tree), number
+
+
 @pytest.mark.parametrize("kind", [*LEARNING, "ext2", "tmpfs", "ramfs"])
 def test_whatever_is_written_between_two_looks_is_seen(kind: str, tmp_path: Path) -> None:
     """On a coarse clock too, where two writes in one tick have one stamp."""
     with on(kind, tmp_path) as tree:
-        path = tree.file("f", "0")
-        for number in range(200):
-            known = learn(tree)
-            with open(path, "r+") as file:
-                file.write(str(number % 10))
-            os.utime(path, ns=(1, 1))
-            assert digest(tree, known) == digest(tree), number
+        assert_that_writes_are_seen(tree, 200)
 
 
 def test_whatever_is_written_is_seen_where_times_are_in_whole_seconds(tmp_path: Path) -> None:
     """As on ext3, and ext4 that was made small: all that is written in one second has one stamp."""
-    with mounted("ext4", tmp_path, mkfs=("-I", "128")) as point:
-        tree = Tree(point / "context")
-        path = tree.file("f", "0")
-        for number in range(50):
-            known = learn(tree)
-            with open(path, "r+") as file:
-                file.write(str(number % 10))
-            os.utime(path, ns=(1, 1))
-            assert digest(tree, known) == digest(tree), number
-        del tree.root
+    with on("ext4", tmp_path, mkfs=("-I", "128")) as tree:
+        assert_that_writes_are_seen(tree, 50)
 
 
 def test_a_file_that_takes_the_place_of_another_is_read(tree: Tree) -> None:
